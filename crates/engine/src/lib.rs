@@ -1,0 +1,23 @@
+//! What one device does next, as pure functions over saved state.
+//!
+//! Deliberately absent: protocols, fleets, servers, clocks and disks. Time and
+//! facts are arguments; every answer is a value. `no_std + alloc`.
+#![no_std]
+extern crate alloc;
+
+mod cursor;
+mod next;
+mod order;
+mod policy;
+mod poll;
+mod state;
+mod throttle;
+
+pub use cursor::Cursor;
+pub use order::{Again, LOCATOR_MAX, Order, OrderError, Task};
+pub use policy::{Consent, Facts, Gate, Hold, Reason, Standing, gate};
+pub use poll::{Backoff, Poll};
+pub use state::{
+    Another, BootId, Command, Event, Phase, READ_BACKS_MAX, STALLS_MAX, Start, State, TRIES,
+};
+pub use throttle::Throttle;

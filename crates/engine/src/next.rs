@@ -1,0 +1,358 @@
+//! `State::command`, `State::next`, `State::phase`: pure and total.
+
+use crate::state::{Another, STALLS_MAX};
+use crate::{
+    BootId, Command, Cursor, Event, Order, Phase, READ_BACKS_MAX, Start, State, TRIES, Task,
+};
+
+use types::{AttemptId, Outcome, Report, Spent, Text, Tries};
+
+impl State {
+    /// What the agent does in this state.
+    pub fn command(&self) -> Command<'_> {
+        match self {
+            Self::Idle => Command::Listen,
+            Self::Ordered { order, .. } => Command::Inspect(order),
+            Self::Installing { task, cursor, .. } => Command::Install(task, *cursor),
+            Self::Verifying { task, .. } => Command::ReadBack(task),
+            Self::Activating { task, boot, .. } => Command::Activate(task, *boot),
+            Self::Rebooting { task, boot, .. } => Command::Restart(task, *boot),
+            Self::Confirming { task, .. } => Command::CheckHealth(task),
+            Self::Committing { task, .. } => Command::Commit(task),
+            Self::RollingBack { task, boot, .. } => Command::Revert(task, *boot),
+            Self::Reporting { report } => Command::File(report),
+        }
+    }
+
+    /// What people call it.
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Idle => Phase::Idle,
+            Self::Ordered { .. } => Phase::Inspecting,
+            Self::Installing { .. } => Phase::Downloading,
+            Self::Verifying { .. } => Phase::Verifying,
+            Self::Activating { .. } => Phase::Applying,
+            Self::Rebooting { .. } => Phase::Rebooting,
+            Self::Confirming { .. } | Self::Committing { .. } => Phase::Confirming,
+            Self::RollingBack { .. } => Phase::Rollback,
+            Self::Reporting { .. } => Phase::Reporting,
+        }
+    }
+
+    /// The order in progress, if any.
+    pub fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Idle | Self::Reporting { .. } => None,
+            Self::Ordered { order, .. } => Some(order),
+            _ => self.task().map(|task| &task.order),
+        }
+    }
+
+    /// The accepted order in progress, if any.
+    pub fn task(&self) -> Option<&Task> {
+        match self {
+            Self::Idle | Self::Ordered { .. } | Self::Reporting { .. } => None,
+            Self::Installing { task, .. }
+            | Self::Verifying { task, .. }
+            | Self::Activating { task, .. }
+            | Self::Rebooting { task, .. }
+            | Self::Confirming { task, .. }
+            | Self::Committing { task, .. }
+            | Self::RollingBack { task, .. } => Some(task),
+        }
+    }
+
+    /// The attempt in progress or just ended, if any.
+    pub fn attempt(&self) -> Option<AttemptId> {
+        match self {
+            Self::Reporting { report } => Some(report.attempt),
+            _ => self.order().map(|order| order.attempt),
+        }
+    }
+
+    /// The state after `event`. An event that does not belong to the state leaves
+    /// it unchanged.
+    #[must_use]
+    pub fn next(self, event: Event) -> Self {
+        match (self, event) {
+            (Self::Idle, Event::Ordered(order)) => Self::Ordered { order, stalls: 0 },
+            (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
+            (state @ Self::Installing { .. }, event) => installing(state, event),
+            (Self::Verifying { task, read_backs }, event) => verifying(task, read_backs, event),
+            (
+                Self::Activating {
+                    task,
+                    failed_boots,
+                    boot,
+                },
+                event,
+            ) => activating(task, failed_boots, boot, event),
+            (
+                Self::Rebooting {
+                    task,
+                    failed_boots,
+                    boot,
+                },
+                event,
+            ) => match event {
+                Event::Booted(start) => booted(task, failed_boots, start),
+                Event::Failed(why, detail, boot) => {
+                    roll_back(task, failed_boots, why, detail, boot)
+                }
+                _ => Self::Rebooting {
+                    task,
+                    failed_boots,
+                    boot,
+                },
+            },
+            (Self::Confirming { task, failed_boots }, event) => {
+                confirming(task, failed_boots, event)
+            }
+            (Self::Committing { task, failed_boots }, event) => {
+                committing(task, failed_boots, event)
+            }
+            (state @ Self::RollingBack { .. }, event) => rolling_back(state, event),
+            (Self::Reporting { .. }, Event::Filed) => Self::Idle,
+            (state, _) => state,
+        }
+    }
+}
+
+fn ordered(order: Order, stalls: u8, event: Event) -> State {
+    match event {
+        Event::Accepted(task) => State::Installing {
+            task,
+            cursor: Cursor::default(),
+            read_backs: 0,
+            stalls: 0,
+        },
+        Event::Stalled(..) if stalls < STALLS_MAX => State::Ordered {
+            order,
+            stalls: stalls + 1,
+        },
+        Event::Refused(outcome, detail)
+        | Event::Stalled(outcome, detail, _)
+        | Event::Failed(outcome, detail, _) => refuse(&order, outcome, detail),
+        _ => State::Ordered { order, stalls },
+    }
+}
+
+fn refuse(order: &Order, outcome: Outcome, detail: Text) -> State {
+    State::Reporting {
+        report: Report {
+            attempt: order.attempt,
+            source: order.source.clone(),
+            outcome,
+            detail,
+            version: None,
+            spent: Spent::default(),
+            failed_boots: 0,
+        },
+    }
+}
+
+fn installing(state: State, event: Event) -> State {
+    let State::Installing {
+        task,
+        cursor,
+        read_backs,
+        stalls,
+    } = state
+    else {
+        return state;
+    };
+    match event {
+        Event::Reached(cursor, spent) => State::Installing {
+            task: spend(task, spent),
+            cursor,
+            read_backs,
+            stalls: 0,
+        },
+        Event::Stalled(_, _, spent) if stalls < STALLS_MAX => {
+            let task = spend(task, spent);
+            State::Installing {
+                task,
+                cursor,
+                read_backs,
+                stalls: stalls + 1,
+            }
+        }
+        Event::Stalled(why, detail, spent) => report(spend(task, spent), 0, why, detail),
+        Event::PayloadFailed {
+            cursor,
+            another: Another::Payload,
+            spent,
+            ..
+        } => {
+            let cursor = cursor.next_payload();
+            State::Installing {
+                task: spend(task, spent),
+                cursor,
+                read_backs,
+                stalls,
+            }
+        }
+        Event::PayloadFailed {
+            outcome,
+            detail,
+            spent,
+            ..
+        } => report(spend(task, spent), 0, outcome, detail),
+        Event::Filled(spent) => State::Verifying {
+            task: spend(task, spent),
+            read_backs,
+        },
+        Event::Refused(why, detail) | Event::Failed(why, detail, _) => report(task, 0, why, detail),
+        _ => State::Installing {
+            task,
+            cursor,
+            read_backs,
+            stalls,
+        },
+    }
+}
+
+fn verifying(task: Task, read_backs: u8, event: Event) -> State {
+    match event {
+        Event::Sound(boot) => State::Activating {
+            task,
+            failed_boots: 0,
+            boot,
+        },
+        Event::Unsound(cursor) if read_backs < READ_BACKS_MAX => State::Installing {
+            task,
+            cursor,
+            read_backs: read_backs + 1,
+            stalls: 0,
+        },
+        Event::Unsound(cursor) => {
+            let at = alloc::format!("chunk {} was read back wrong three times", cursor.chunk);
+            report(task, 0, Outcome::ReadBackMismatch, at.into())
+        }
+        Event::Refused(why, detail) | Event::Failed(why, detail, _) => report(task, 0, why, detail),
+        _ => State::Verifying { task, read_backs },
+    }
+}
+
+fn activating(task: Task, failed_boots: u8, boot: BootId, event: Event) -> State {
+    match event {
+        Event::Armed(boot) => State::Rebooting {
+            task,
+            failed_boots,
+            boot,
+        },
+        Event::Switched => State::Confirming { task, failed_boots },
+        Event::Booted(start) => booted(task, failed_boots, start),
+        // The trial may be armed already: the bootloader must be told otherwise.
+        Event::Failed(why, detail, boot) => roll_back(task, failed_boots, why, detail, boot),
+        _ => State::Activating {
+            task,
+            failed_boots,
+            boot,
+        },
+    }
+}
+
+/// After a boot: the new slot runs, or the old one does and one or all tries are gone.
+fn booted(task: Task, failed_boots: u8, start: Start) -> State {
+    if start.slot == task.target {
+        return State::Confirming { task, failed_boots };
+    }
+    let failed_boots = match start.tries {
+        Tries::Counted(tries) => failed_boots.saturating_add(tries),
+        Tries::Single => failed_boots.saturating_add(1),
+    };
+    if failed_boots < TRIES {
+        return State::Activating {
+            task,
+            failed_boots,
+            boot,
+        };
+    }
+    let detail = alloc::format!("slot {} did not boot in {failed_boots} tries", task.target);
+    roll_back(
+        task,
+        failed_boots,
+        Outcome::BootFailed,
+        detail.into(),
+        start.boot,
+    )
+}
+
+fn confirming(task: Task, failed_boots: u8, event: Event) -> State {
+    match event {
+        Event::Healthy => State::Committing { task, failed_boots },
+        Event::Unhealthy(detail, boot) => {
+            roll_back(task, failed_boots, Outcome::Unhealthy, detail, boot)
+        }
+        Event::Failed(why, detail, boot) => roll_back(task, failed_boots, why, detail, boot),
+        Event::Booted(start) if start.slot != task.target => booted(task, failed_boots, start),
+        _ => State::Confirming { task, failed_boots },
+    }
+}
+
+/// Never leads to `RollingBack` while the new slot runs: it may be marked good
+/// already. Started in the old slot, it was not, and the boot counts as failed.
+fn committing(task: Task, failed_boots: u8, event: Event) -> State {
+    match event {
+        Event::Committed(outcome, detail) => report(task, failed_boots, outcome, detail),
+        Event::Booted(start) if start.slot != task.target => booted(task, failed_boots, start),
+        _ => State::Committing { task, failed_boots },
+    }
+}
+
+fn rolling_back(state: State, event: Event) -> State {
+    let State::RollingBack {
+        task,
+        why,
+        detail,
+        failed_boots,
+        boot,
+    } = state
+    else {
+        return state;
+    };
+    match event {
+        Event::Reverted => report(task, failed_boots, why, detail),
+        Event::Stuck(stuck) => {
+            let detail = alloc::format!("{stuck}; {}", why.sentence());
+            report(task, failed_boots, Outcome::RollbackFailed, detail.into())
+        }
+        _ => State::RollingBack {
+            task,
+            why,
+            detail,
+            failed_boots,
+            boot,
+        },
+    }
+}
+
+fn roll_back(task: Task, failed_boots: u8, why: Outcome, detail: Text, boot: BootId) -> State {
+    State::RollingBack {
+        task,
+        why,
+        detail,
+        failed_boots,
+        boot,
+    }
+}
+
+fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {
+    State::Reporting {
+        report: Report {
+            attempt: task.order.attempt,
+            source: task.order.source,
+            outcome,
+            detail,
+            version: Some(task.version),
+            spent: task.spent,
+            failed_boots,
+        },
+    }
+}
+
+fn spend(task: Task, more: Spent) -> Task {
+    let spent = task.spent.plus(more);
+    Task { spent, ..task }
+}

@@ -1,0 +1,261 @@
+//! The manifest: what a release consists of, signed by its maker.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+use types::{Digest, Document, Effect, Image, Name, Release, Timestamp, Version};
+
+/// The manifest's format version that this crate writes and reads.
+const FORMAT: u32 = 1;
+/// The most components of one release: a cursor counts them in a byte.
+const COMPONENTS_MAX: usize = 32;
+/// The most payloads of one component: a cursor counts them in a byte.
+const PAYLOADS_MAX: usize = 8;
+/// The most hardware strings, variants, languages and hooks, each.
+const LIST_MAX: usize = 256;
+/// The longest text of one language, in bytes.
+const TEXT_MAX: usize = 16 << 10;
+
+/// What a maker says about one release. JSON, at most 1 MiB.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format version: 1.
+    pub format: u32,
+    /// What it is a release of.
+    pub product: Name,
+    /// Brand or carrier variants it is for; empty means any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Name>,
+    /// Hardware compatibility strings (model and board revision) it is for; at least one.
+    pub hardware: Vec<Name>,
+    /// For people.
+    pub version: Version,
+    /// For machines: a terminal refuses a release whose index is below its floor.
+    pub rollback_index: u64,
+    /// Security or feature update.
+    pub class: Class,
+    /// What is installed, in the order in which it is written.
+    pub components: Vec<Component>,
+    /// Release notes for people, by language tag (RFC 5646).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, String>,
+    /// Commands of the image to run around the update.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<Hook>,
+    /// Until when the maker supplies security updates for this product.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub support_until: Option<Timestamp>,
+    /// Where the release notes in full are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release_notes: Option<Link>,
+    /// Where the software bill of materials is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Link>,
+}
+
+/// Why people get this release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Closes holes; may be installed against postponement where the law asks so.
+    Security,
+    /// Brings something new.
+    Feature,
+}
+
+/// A document elsewhere, named by its digest so that it cannot be exchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Absolute URL.
+    pub url: String,
+    /// SHA-256 of what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+}
+
+/// One part of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Component {
+    /// Its name on the terminal, unique in the release.
+    pub name: Name,
+    /// What it is.
+    pub kind: ComponentKind,
+    /// How it comes into force.
+    pub effect: Effect,
+    /// The component's own version; the release's where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// What must stand on the terminal at the end.
+    pub image: Image,
+    /// Ways to get the image, best first.
+    pub payloads: Vec<Payload>,
+    /// It works with the old and the new release of the other components. A
+    /// `Direct` component must: it is applied when the rest is confirmed already.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub works_with_both: bool,
+}
+
+/// What a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComponentKind {
+    /// First or second stage boot loader.
+    Bootloader,
+    /// Kernel, device tree, initramfs.
+    Kernel,
+    /// Root file system.
+    Rootfs,
+    /// Baseband or DSL/PON firmware.
+    Modem,
+    /// One application.
+    Application,
+    /// Configuration of the terminal.
+    Configuration,
+    /// Any vendor file, for devices that do not run Refit.
+    Opaque,
+}
+
+/// One way to get an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payload {
+    /// How it is encoded.
+    pub codec: Codec,
+    /// The entry of the package that holds it.
+    pub entry: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the payload's bytes.
+    pub sha256: Digest,
+    /// How its bytes are encrypted; reserved. An agent leaves such a payload out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+}
+
+/// How a payload is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Codec {
+    /// The image's chunks, each one independent Zstandard frame (RFC 8878) that
+    /// states its content size, one after the other.
+    ZstdFrames,
+    /// An encoding that a later agent knows. This one leaves the payload out.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+/// A command of the image that runs around the update, without a shell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// When.
+    pub phase: Phase,
+    /// Program and arguments, as `execve` takes them.
+    pub command: Vec<String>,
+    /// After how many seconds it is ended and counts as failed.
+    pub limit_seconds: u32,
+}
+
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Before the first byte is written.
+    BeforeInstall,
+    /// Before the bootloader is told.
+    BeforeActivate,
+    /// With the health checks of the new release.
+    Health,
+    /// When the release is confirmed.
+    AfterCommit,
+}
+
+/// Why bytes are no manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ManifestError(String);
+
+impl Manifest {
+    /// The entry's name in the package and the target's name in its signature.
+    pub const ENTRY: &'static str = "manifest.json";
+
+    /// The format version written today.
+    pub const FORMAT: u32 = FORMAT;
+
+    /// The release this is the manifest of; `exact` are the manifest's bytes.
+    pub fn release(&self, exact: &[u8]) -> Release {
+        Release {
+            product: self.product.clone(),
+            version: self.version.clone(),
+            rollback_index: self.rollback_index,
+            manifest: Digest::of(exact),
+        }
+    }
+
+    /// The version of `component`: its own, or the release's.
+    pub fn version_of<'a>(&'a self, component: &'a Component) -> &'a Version {
+        component.version.as_ref().unwrap_or(&self.version)
+    }
+
+    /// Bytes of all full payloads together.
+    pub fn download_size(&self) -> u64 {
+        let first = |c: &Component| c.payloads.first().map_or(0, |p| p.size);
+        self.components.iter().map(first).fold(0, u64::saturating_add)
+    }
+
+    /// Checks every limit and rule that the types alone do not express.
+    ///
+    /// # Errors
+    /// The first rule that is broken, as a sentence.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        let lists = [self.hardware.len(), self.variants.len(), self.notes.len(), self.hooks.len()];
+        ensure(self.format == FORMAT, || format!("manifest has format {}, not 1", self.format))?;
+        ensure(!self.hardware.is_empty(), || "manifest names no hardware".into())?;
+        ensure(lists.iter().all(|n| *n <= LIST_MAX), || "manifest has a list of over 256".into())?;
+        ensure(self.notes.values().all(|n| n.len() <= TEXT_MAX), || "a note is over 16 KiB".into())?;
+        ensure(!self.components.is_empty(), || "manifest has no component".into())?;
+        ensure(self.components.len() <= COMPONENTS_MAX, || "more than 32 components".into())?;
+        let names: BTreeSet<_> = self.components.iter().map(|c| &c.name).collect();
+        ensure(names.len() == self.components.len(), || "a component is named twice".into())?;
+        self.hooks.iter().try_for_each(check_hook)?;
+        self.components.iter().try_for_each(check_component)
+    }
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), ManifestError> {
+    if holds { Ok(()) } else { Err(ManifestError(why())) }
+}
+
+fn check_hook(hook: &Hook) -> Result<(), ManifestError> {
+    let bounded = hook.command.len() <= 32 && hook.command.iter().all(|word| word.len() <= 256);
+    ensure(!hook.command.is_empty() && bounded, || "a hook's command is empty or too long".into())?;
+    ensure((1..=3600).contains(&hook.limit_seconds), || "a hook's limit is not 1 to 3600 s".into())
+}
+
+fn check_component(component: &Component) -> Result<(), ManifestError> {
+    let name = &component.name;
+    if let Some(fault) = component.image.fault() {
+        return Err(ManifestError(format!("component `{name}`: {fault}")));
+    }
+    let count = component.payloads.len();
+    ensure((1..=PAYLOADS_MAX).contains(&count), || format!("`{name}` has not 1 to 8 payloads"))?;
+    ensure(component.effect != Effect::Direct || component.works_with_both, || {
+        format!("`{name}` has no second copy, so it must work with old and new releases")
+    })
+}
+
+impl Document for Manifest {
+    const KIND: &'static str = "manifest";
+    const LIMIT: u32 = 1 << 20;
+
+    fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        manifest.check().map_err(|e| e.to_string())?;
+        Ok(manifest)
+    }
+}
