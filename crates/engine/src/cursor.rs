@@ -20,29 +20,16 @@ pub struct Cursor {
 impl Cursor {
     /// The beginning of component `component`.
     pub fn start_of(component: u8) -> Self {
-        Self {
-            component,
-            ..Self::default()
-        }
+        Self { component, ..Self::default() }
     }
 
     /// The same chunk by the component's next payload, decoded from its beginning.
     pub fn next_payload(self) -> Self {
-        Self {
-            payload: self.payload.saturating_add(1),
-            out: 0,
-            input: 0,
-            ..self
-        }
+        Self { payload: self.payload.saturating_add(1), out: 0, input: 0, ..self }
     }
 
     /// The same payload from its beginning, for chunk `chunk`.
     pub fn again_from(self, chunk: u32) -> Self {
-        Self {
-            chunk,
-            out: 0,
-            input: 0,
-            ..self
-        }
+        Self { chunk, out: 0, input: 0, ..self }
     }
 }

@@ -79,31 +79,15 @@ impl State {
             (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
             (state @ Self::Installing { .. }, event) => installing(state, event),
             (Self::Verifying { task, read_backs }, event) => verifying(task, read_backs, event),
-            (
-                Self::Activating {
-                    task,
-                    failed_boots,
-                    boot,
-                },
-                event,
-            ) => activating(task, failed_boots, boot, event),
-            (
-                Self::Rebooting {
-                    task,
-                    failed_boots,
-                    boot,
-                },
-                event,
-            ) => match event {
+            (Self::Activating { task, failed_boots, boot }, event) => {
+                activating(task, failed_boots, boot, event)
+            }
+            (Self::Rebooting { task, failed_boots, boot }, event) => match event {
                 Event::Booted(start) => booted(task, failed_boots, start),
                 Event::Failed(why, detail, boot) => {
                     roll_back(task, failed_boots, why, detail, boot)
                 }
-                _ => Self::Rebooting {
-                    task,
-                    failed_boots,
-                    boot,
-                },
+                _ => Self::Rebooting { task, failed_boots, boot },
             },
             (Self::Confirming { task, failed_boots }, event) => {
                 confirming(task, failed_boots, event)
@@ -120,16 +104,10 @@ impl State {
 
 fn ordered(order: Order, stalls: u8, event: Event) -> State {
     match event {
-        Event::Accepted(task) => State::Installing {
-            task,
-            cursor: Cursor::default(),
-            read_backs: 0,
-            stalls: 0,
-        },
-        Event::Stalled(..) if stalls < STALLS_MAX => State::Ordered {
-            order,
-            stalls: stalls + 1,
-        },
+        Event::Accepted(task) => {
+            State::Installing { task, cursor: Cursor::default(), read_backs: 0, stalls: 0 }
+        }
+        Event::Stalled(..) if stalls < STALLS_MAX => State::Ordered { order, stalls: stalls + 1 },
         Event::Refused(outcome, detail)
         | Event::Stalled(outcome, detail, _)
         | Event::Failed(outcome, detail, _) => refuse(&order, outcome, detail),
@@ -152,79 +130,37 @@ fn refuse(order: &Order, outcome: Outcome, detail: Text) -> State {
 }
 
 fn installing(state: State, event: Event) -> State {
-    let State::Installing {
-        task,
-        cursor,
-        read_backs,
-        stalls,
-    } = state
-    else {
+    let State::Installing { task, cursor, read_backs, stalls } = state else {
         return state;
     };
     match event {
-        Event::Reached(cursor, spent) => State::Installing {
-            task: spend(task, spent),
-            cursor,
-            read_backs,
-            stalls: 0,
-        },
+        Event::Reached(cursor, spent) => {
+            State::Installing { task: spend(task, spent), cursor, read_backs, stalls: 0 }
+        }
         Event::Stalled(_, _, spent) if stalls < STALLS_MAX => {
             let task = spend(task, spent);
-            State::Installing {
-                task,
-                cursor,
-                read_backs,
-                stalls: stalls + 1,
-            }
+            State::Installing { task, cursor, read_backs, stalls: stalls + 1 }
         }
         Event::Stalled(why, detail, spent) => report(spend(task, spent), 0, why, detail),
-        Event::PayloadFailed {
-            cursor,
-            another: Another::Payload,
-            spent,
-            ..
-        } => {
+        Event::PayloadFailed { cursor, another: Another::Payload, spent, .. } => {
             let cursor = cursor.next_payload();
-            State::Installing {
-                task: spend(task, spent),
-                cursor,
-                read_backs,
-                stalls,
-            }
+            State::Installing { task: spend(task, spent), cursor, read_backs, stalls }
         }
-        Event::PayloadFailed {
-            outcome,
-            detail,
-            spent,
-            ..
-        } => report(spend(task, spent), 0, outcome, detail),
-        Event::Filled(spent) => State::Verifying {
-            task: spend(task, spent),
-            read_backs,
-        },
+        Event::PayloadFailed { outcome, detail, spent, .. } => {
+            report(spend(task, spent), 0, outcome, detail)
+        }
+        Event::Filled(spent) => State::Verifying { task: spend(task, spent), read_backs },
         Event::Refused(why, detail) | Event::Failed(why, detail, _) => report(task, 0, why, detail),
-        _ => State::Installing {
-            task,
-            cursor,
-            read_backs,
-            stalls,
-        },
+        _ => State::Installing { task, cursor, read_backs, stalls },
     }
 }
 
 fn verifying(task: Task, read_backs: u8, event: Event) -> State {
     match event {
-        Event::Sound(boot) => State::Activating {
-            task,
-            failed_boots: 0,
-            boot,
-        },
-        Event::Unsound(cursor) if read_backs < READ_BACKS_MAX => State::Installing {
-            task,
-            cursor,
-            read_backs: read_backs + 1,
-            stalls: 0,
-        },
+        Event::Sound(boot) => State::Activating { task, failed_boots: 0, boot },
+        Event::Unsound(cursor) if read_backs < READ_BACKS_MAX => {
+            State::Installing { task, cursor, read_backs: read_backs + 1, stalls: 0 }
+        }
         Event::Unsound(cursor) => {
             let at = alloc::format!("chunk {} was read back wrong three times", cursor.chunk);
             report(task, 0, Outcome::ReadBackMismatch, at.into())
@@ -236,20 +172,12 @@ fn verifying(task: Task, read_backs: u8, event: Event) -> State {
 
 fn activating(task: Task, failed_boots: u8, boot: BootId, event: Event) -> State {
     match event {
-        Event::Armed(boot) => State::Rebooting {
-            task,
-            failed_boots,
-            boot,
-        },
+        Event::Armed(boot) => State::Rebooting { task, failed_boots, boot },
         Event::Switched => State::Confirming { task, failed_boots },
         Event::Booted(start) => booted(task, failed_boots, start),
         // The trial may be armed already: the bootloader must be told otherwise.
         Event::Failed(why, detail, boot) => roll_back(task, failed_boots, why, detail, boot),
-        _ => State::Activating {
-            task,
-            failed_boots,
-            boot,
-        },
+        _ => State::Activating { task, failed_boots, boot },
     }
 }
 
@@ -263,20 +191,10 @@ fn booted(task: Task, failed_boots: u8, start: Start) -> State {
         Tries::Single => failed_boots.saturating_add(1),
     };
     if failed_boots < TRIES {
-        return State::Activating {
-            task,
-            failed_boots,
-            boot,
-        };
+        return State::Activating { task, failed_boots, boot: start.boot };
     }
     let detail = alloc::format!("slot {} did not boot in {failed_boots} tries", task.target);
-    roll_back(
-        task,
-        failed_boots,
-        Outcome::BootFailed,
-        detail.into(),
-        start.boot,
-    )
+    roll_back(task, failed_boots, Outcome::BootFailed, detail.into(), start.boot)
 }
 
 fn confirming(task: Task, failed_boots: u8, event: Event) -> State {
@@ -302,14 +220,7 @@ fn committing(task: Task, failed_boots: u8, event: Event) -> State {
 }
 
 fn rolling_back(state: State, event: Event) -> State {
-    let State::RollingBack {
-        task,
-        why,
-        detail,
-        failed_boots,
-        boot,
-    } = state
-    else {
+    let State::RollingBack { task, why, detail, failed_boots, boot } = state else {
         return state;
     };
     match event {
@@ -318,24 +229,12 @@ fn rolling_back(state: State, event: Event) -> State {
             let detail = alloc::format!("{stuck}; {}", why.sentence());
             report(task, failed_boots, Outcome::RollbackFailed, detail.into())
         }
-        _ => State::RollingBack {
-            task,
-            why,
-            detail,
-            failed_boots,
-            boot,
-        },
+        _ => State::RollingBack { task, why, detail, failed_boots, boot },
     }
 }
 
 fn roll_back(task: Task, failed_boots: u8, why: Outcome, detail: Text, boot: BootId) -> State {
-    State::RollingBack {
-        task,
-        why,
-        detail,
-        failed_boots,
-        boot,
-    }
+    State::RollingBack { task, why, detail, failed_boots, boot }
 }
 
 fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {

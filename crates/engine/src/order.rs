@@ -48,12 +48,7 @@ impl Order {
         if locator.is_empty() || locator.len() > LOCATOR_MAX {
             return Err(OrderError);
         }
-        Ok(Self {
-            attempt,
-            source,
-            locator: locator.into(),
-            again,
-        })
+        Ok(Self { attempt, source, locator: locator.into(), again })
     }
 
     /// Where the package's entries are.

@@ -17,9 +17,7 @@ impl Poll {
 
     /// An interval within the bounds.
     pub fn new(every: Seconds) -> Self {
-        Self {
-            every: every.clamp(Self::LEAST, Self::MOST),
-        }
+        Self { every: every.clamp(Self::LEAST, Self::MOST) }
     }
 
     /// The interval with a jitter of up to a tenth, so that a fleet that rebooted

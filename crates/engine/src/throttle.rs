@@ -12,10 +12,7 @@ pub struct Throttle {
 impl Throttle {
     /// A limit of `rate` bytes per second; 0 means no limit.
     pub fn new(rate: u32) -> Self {
-        Self {
-            rate,
-            paid_until: 0,
-        }
+        Self { rate, paid_until: 0 }
     }
 
     /// Takes `bytes` at millisecond `now` and says how many milliseconds to wait

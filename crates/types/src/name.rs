@@ -36,20 +36,13 @@ fn is_name(text: &str) -> bool {
         |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'+' | b':' | b'-');
     text.len() <= NAME_LIMIT
         && text.bytes().all(allowed)
-        && text
-            .as_bytes()
-            .first()
-            .is_some_and(u8::is_ascii_alphanumeric)
+        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
 impl TryFrom<String> for Name {
     type Error = NameError;
     fn try_from(text: String) -> Result<Self, NameError> {
-        if is_name(&text) {
-            Ok(Self(text))
-        } else {
-            Err(NameError(Text::from(text.as_str()).0))
-        }
+        if is_name(&text) { Ok(Self(text)) } else { Err(NameError(Text::from(text.as_str()).0)) }
     }
 }
 
@@ -134,9 +127,7 @@ mod tests {
             check(good, true);
         }
         let long = "x".repeat(65);
-        for bad in [
-            "", ".", "..", ".hidden", "-rf", "a/b", "a b", "a\0", "ä", "a%2f", &long,
-        ] {
+        for bad in ["", ".", "..", ".hidden", "-rf", "a/b", "a b", "a\0", "ä", "a%2f", &long] {
             check(bad, false);
         }
     }

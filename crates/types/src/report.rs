@@ -45,9 +45,7 @@ impl fmt::Debug for AttemptId {
 impl FromStr for AttemptId {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        read_hex(text)
-            .map(Self)
-            .ok_or("an attempt id has 32 lower-case hex digits")
+        read_hex(text).map(Self).ok_or("an attempt id has 32 lower-case hex digits")
     }
 }
 

@@ -78,12 +78,7 @@ mod tests {
         let time: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
         assert_eq!(time.0, 1_893_456_000_000);
         assert_eq!(time.to_string(), "2030-01-01T00:00:00Z");
-        for bad in [
-            "2030-01-01",
-            "2030-01-01T00:00:00+00:00",
-            "2030-13-01T00:00:00Z",
-            "",
-        ] {
+        for bad in ["2030-01-01", "2030-01-01T00:00:00+00:00", "2030-13-01T00:00:00Z", ""] {
             assert_eq!(bad.parse::<Timestamp>(), Err(TimeError), "{bad}");
         }
     }

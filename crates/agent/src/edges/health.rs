@@ -1,0 +1,18 @@
+//! Is the release that runs healthy?
+
+use types::Text;
+
+/// What the checks say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All checks passed.
+    Healthy,
+    /// One failed until its deadline; which one, for people.
+    Unhealthy(Text),
+}
+
+/// The device's health checks.
+pub trait Health {
+    /// Runs all checks, each until it passes or its deadline is over.
+    fn check(&mut self) -> Verdict;
+}

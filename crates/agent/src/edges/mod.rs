@@ -1,0 +1,28 @@
+//! The edges of the device: small traits, one per thing of the outside world.
+//!
+//! Each has a real implementation in `platform`, `sources` or `worker` and a fake
+//! in the simulator; both pass the suites of `conformance`. Deliberately absent:
+//! decisions. An edge does what it is told or says why it could not.
+
+mod boot;
+mod clock;
+pub mod conformance;
+mod feed;
+mod flash;
+mod health;
+mod journal;
+mod live;
+mod power;
+mod source;
+mod store;
+
+pub use boot::{BootControl, BootError, SlotFacts};
+pub use clock::{Clock, Now};
+pub use feed::{Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
+pub use flash::{Flash, Geometry};
+pub use health::{Health, Verdict};
+pub use journal::{Journal, Loaded, RECORD_MAX};
+pub use live::{Direct, Live};
+pub use power::Power;
+pub use source::{Delivered, Heard, Heartbeat, Source, SourceError};
+pub use store::{RollbackStore, Store};

@@ -1,0 +1,87 @@
+//! Where orders come from and reports go to.
+
+use super::Now;
+use engine::{Order, Phase, Standing};
+use types::{AttemptId, DeviceId, Name, Report, Running, Seconds, Slot};
+
+/// What a terminal says of itself each time it asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Who it is.
+    pub device: DeviceId,
+    /// What it is.
+    pub product: Name,
+    /// Its hardware string.
+    pub hardware: Name,
+    /// Its brand or carrier variant.
+    pub variant: Option<Name>,
+    /// The region it is in.
+    pub region: Option<Name>,
+    /// Which slot runs.
+    pub slot: Slot,
+    /// What runs, component by component.
+    pub running: Running,
+    /// MiB of memory that it can spend on applying a delta.
+    pub memory_class_mib: u16,
+    /// What it is doing.
+    pub phase: Phase,
+    /// On which attempt.
+    pub attempt: Option<AttemptId>,
+    /// Bytes of the images that are durable, and bytes in all.
+    pub progress: (u64, u64),
+}
+
+/// What a source answered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// What it wants installed.
+    pub order: Option<Order>,
+    /// Whether the attempt of the heartbeat still stands.
+    pub standing: Standing,
+    /// How soon it wants to be asked again.
+    pub poll: Option<Seconds>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// The source has it durably, or does not want it.
+    Yes,
+    /// Not yet; try again later.
+    Later,
+}
+
+/// Why a source gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Nobody answered.
+    #[error("cannot reach {0}")]
+    Unreachable(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answered that it is busy.
+    #[error("{0} asks to come back in {seconds} s", seconds = .1.0)]
+    Busy(String, Seconds),
+    /// It does not know this terminal.
+    #[error("{0} does not accept this terminal's credential; enrol it anew")]
+    Unknown(String),
+    /// Its answer makes no sense.
+    #[error("{0} answered with something that is no answer: {1}")]
+    Nonsense(String, String),
+}
+
+/// One source of orders: a server, a stick, the local page.
+pub trait Source {
+    /// Its name, as in orders and reports.
+    fn name(&self) -> &Name;
+
+    /// Says what this terminal is and hears what it should do.
+    ///
+    /// # Errors
+    /// Nothing was heard; nothing changes.
+    fn listen(&mut self, now: Now, me: &Heartbeat) -> Result<Heard, SourceError>;
+
+    /// Delivers a report. It may arrive more than once.
+    ///
+    /// # Errors
+    /// The report stays in the outbox.
+    fn deliver(&mut self, report: &Report) -> Result<Delivered, SourceError>;
+}
