@@ -1,1 +1,32 @@
-//! trust
+//! Who may install what: signatures, roles and thresholds make `Verified`, and
+//! a chunk that fits its signed digest makes `Proven`.
+//!
+//! The metadata has the shape of The Update Framework (TUF 1.0.31): a pinned
+//! `Root` names the keys of each role, `Targets` names what they signed.
+//! Deliberately absent: clocks, disks and sockets. Times and bytes are arguments.
+#![no_std]
+extern crate alloc;
+
+mod canonical;
+mod chunks;
+mod envelope;
+mod error;
+mod key;
+mod root;
+#[cfg(feature = "sign")]
+mod sign;
+mod strict;
+mod targets;
+#[cfg(test)]
+mod tests;
+mod verified;
+
+pub use canonical::canonical;
+pub use chunks::{ChunkList, Proven};
+pub use error::TrustError;
+pub use key::PublicKey;
+pub use root::{Role, Root};
+#[cfg(feature = "sign")]
+pub use sign::{KeyError, RootDraft, SigningKey, Target, TargetsDraft, sign};
+pub use targets::{Targets, verify_targets};
+pub use verified::{Verified, recall};
