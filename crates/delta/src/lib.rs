@@ -1,1 +1,20 @@
-//! delta
+//! Bytes to bytes: how a payload becomes an image.
+//!
+//! A full payload is the image's chunks, each one independent Zstandard frame
+//! (RFC 8878), so that decoding can start again at any chunk and needs no more
+//! memory than one chunk. Deliberately absent: files, sockets, and any belief:
+//! what comes out is checked against the signed digests by the caller.
+#![no_std]
+extern crate alloc;
+
+mod codec;
+mod frames;
+mod header;
+
+#[cfg(any(test, feature = "encode"))]
+pub use codec::FrameEncoder;
+pub use frames::{DecodeError, FrameDecoder, Step};
+
+/// The largest window of a frame, 2 MiB. Fixed by the package format: a terminal
+/// knows what memory an update takes before it starts one.
+pub const WINDOW_MAX: u64 = 2 << 20;

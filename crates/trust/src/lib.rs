@@ -13,7 +13,7 @@ mod envelope;
 mod error;
 mod key;
 mod root;
-#[cfg(feature = "sign")]
+#[cfg(any(test, feature = "sign"))]
 mod sign;
 mod strict;
 mod targets;
@@ -26,7 +26,7 @@ pub use chunks::{ChunkList, Proven};
 pub use error::TrustError;
 pub use key::PublicKey;
 pub use root::{Role, Root};
-#[cfg(feature = "sign")]
+#[cfg(any(test, feature = "sign"))]
 pub use sign::{KeyError, RootDraft, SigningKey, Target, TargetsDraft, sign};
 pub use targets::{Targets, verify_targets};
 pub use verified::{Verified, recall};

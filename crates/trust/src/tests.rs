@@ -406,7 +406,6 @@ proptest::proptest! {
     }
 }
 
-#[cfg(feature = "sign")]
 mod signing {
     use super::*;
     use crate::{KeyError, PublicKey, RootDraft, SigningKey, Target, TargetsDraft, sign};

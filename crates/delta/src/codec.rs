@@ -1,0 +1,99 @@
+//! The C codec, libzstd, and nothing else: the one file that touches it.
+
+use crate::WINDOW_MAX;
+#[cfg(any(test, feature = "encode"))]
+use alloc::vec::Vec;
+use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
+
+/// What libzstd says is wrong; a fixed English text.
+pub(crate) type Fault = &'static str;
+
+/// What one call did.
+pub(crate) struct Progress {
+    /// Bytes of input used.
+    pub(crate) consumed: usize,
+    /// Bytes of output there are now.
+    pub(crate) filled: usize,
+    /// The frame is complete.
+    pub(crate) done: bool,
+}
+
+/// One decoding context, about 160 KiB, and an input buffer of one block
+/// (128 KiB at most). The output is its own window, so there is no further one.
+pub(crate) struct Decoder(DCtx<'static>);
+
+impl Decoder {
+    /// A fresh context.
+    pub(crate) fn new() -> Result<Self, Fault> {
+        let mut context = DCtx::try_create().ok_or("out of memory")?;
+        let window_log = DParameter::WindowLogMax(WINDOW_MAX.ilog2());
+        context.set_parameter(window_log).map_err(name)?;
+        context.set_parameter(DParameter::StableOutBuffer(true)).map_err(name)?;
+        Ok(Self(context))
+    }
+
+    /// Goes on with a frame. `out` must be the same buffer for all of one frame,
+    /// with `filled` bytes of it written so far; libzstd refuses another one.
+    pub(crate) fn step(
+        &mut self,
+        input: &[u8],
+        out: &mut [u8],
+        filled: usize,
+    ) -> Result<Progress, Fault> {
+        let mut from = InBuffer::around(input);
+        let mut to = OutBuffer::around_pos(out, filled);
+        let hint = self.0.decompress_stream(&mut to, &mut from).map_err(name)?;
+        Ok(Progress { consumed: from.pos(), filled: to.pos(), done: hint == 0 })
+    }
+
+    /// Forgets the frame it is in.
+    pub(crate) fn reset(&mut self) -> Result<(), Fault> {
+        self.0.reset(ResetDirective::SessionOnly).map(|_| ()).map_err(name)
+    }
+}
+
+fn name(code: zstd_safe::ErrorCode) -> Fault {
+    zstd_safe::get_error_name(code)
+}
+
+/// The most bytes that a sound frame of `content` bytes has.
+pub(crate) fn frame_bound(content: usize) -> usize {
+    zstd_safe::compress_bound(content)
+}
+
+/// Makes frames; one per thread.
+#[cfg(any(test, feature = "encode"))]
+pub struct FrameEncoder(zstd_safe::CCtx<'static>);
+
+#[cfg(any(test, feature = "encode"))]
+impl FrameEncoder {
+    /// The highest level. Levels start at 1.
+    pub const LEVEL_MAX: i32 = 22;
+
+    /// An encoder of `level`; what is above the highest counts as the highest.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(level: i32) -> Result<Self, &'static str> {
+        use zstd_safe::CParameter;
+        let mut context = zstd_safe::CCtx::try_create().ok_or("out of memory")?;
+        let level = CParameter::CompressionLevel(level.clamp(1, Self::LEVEL_MAX));
+        for parameter in [level, CParameter::ContentSizeFlag(true), CParameter::ChecksumFlag(false)]
+        {
+            context.set_parameter(parameter).map_err(name)?;
+        }
+        Ok(Self(context))
+    }
+
+    /// One chunk as one frame. The chunk is its own window, so the format's
+    /// limit of the window holds for every chunk of at most 1 MiB.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn encode(&mut self, chunk: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let mut out = alloc::vec![0; frame_bound(chunk.len())];
+        let len = self.0.compress2(out.as_mut_slice(), chunk).map_err(name)?;
+        out.truncate(len);
+        Ok(out)
+    }
+}
