@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod cursor;
+pub mod inspect;
 mod next;
 mod order;
 mod policy;
@@ -14,7 +15,7 @@ mod state;
 mod throttle;
 
 pub use cursor::Cursor;
-pub use order::{Again, LOCATOR_MAX, Order, OrderError, Task};
+pub use order::{Again, LOCATOR_MAX, Locator, LocatorError, Order, Task};
 pub use policy::{Consent, Facts, Gate, Hold, Reason, Standing, gate};
 pub use poll::{Backoff, Poll};
 pub use state::{

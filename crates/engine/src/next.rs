@@ -2,7 +2,8 @@
 
 use crate::state::{Another, STALLS_MAX};
 use crate::{
-    BootId, Command, Cursor, Event, Order, Phase, READ_BACKS_MAX, Start, State, TRIES, Task,
+    BootId, Command, Cursor, Event, Locator, Order, Phase, READ_BACKS_MAX, Start, State, TRIES,
+    Task,
 };
 
 use types::{AttemptId, Outcome, Report, Spent, Text, Tries};
@@ -13,7 +14,9 @@ impl State {
         match self {
             Self::Idle => Command::Listen,
             Self::Ordered { order, .. } => Command::Inspect(order),
-            Self::Installing { task, cursor, .. } => Command::Install(task, *cursor),
+            Self::Installing { task, locator, cursor, .. } => {
+                Command::Install(task, locator, *cursor)
+            }
             Self::Verifying { task, .. } => Command::ReadBack(task),
             Self::Activating { task, boot, .. } => Command::Activate(task, *boot),
             Self::Rebooting { task, boot, .. } => Command::Restart(task, *boot),
@@ -39,15 +42,6 @@ impl State {
         }
     }
 
-    /// The order in progress, if any.
-    pub fn order(&self) -> Option<&Order> {
-        match self {
-            Self::Idle | Self::Reporting { .. } => None,
-            Self::Ordered { order, .. } => Some(order),
-            _ => self.task().map(|task| &task.order),
-        }
-    }
-
     /// The accepted order in progress, if any.
     pub fn task(&self) -> Option<&Task> {
         match self {
@@ -66,7 +60,8 @@ impl State {
     pub fn attempt(&self) -> Option<AttemptId> {
         match self {
             Self::Reporting { report } => Some(report.attempt),
-            _ => self.order().map(|order| order.attempt),
+            Self::Ordered { order, .. } => Some(order.attempt),
+            _ => self.task().map(|task| task.attempt),
         }
     }
 
@@ -78,7 +73,7 @@ impl State {
             (Self::Idle, Event::Ordered(order)) => Self::Ordered { order, stalls: 0 },
             (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
             (state @ Self::Installing { .. }, event) => installing(state, event),
-            (Self::Verifying { task, read_backs }, event) => verifying(task, read_backs, event),
+            (state @ Self::Verifying { .. }, event) => verifying(state, event),
             (Self::Activating { task, failed_boots, boot }, event) => {
                 activating(task, failed_boots, boot, event)
             }
@@ -104,22 +99,24 @@ impl State {
 
 fn ordered(order: Order, stalls: u8, event: Event) -> State {
     match event {
-        Event::Accepted(task) => {
-            State::Installing { task, cursor: Cursor::default(), read_backs: 0, stalls: 0 }
-        }
+        Event::Accepted(task) => start(task, order.locator),
         Event::Stalled(..) if stalls < STALLS_MAX => State::Ordered { order, stalls: stalls + 1 },
         Event::Refused(outcome, detail)
         | Event::Stalled(outcome, detail, _)
-        | Event::Failed(outcome, detail, _) => refuse(&order, outcome, detail),
+        | Event::Failed(outcome, detail, _) => refuse(order, outcome, detail),
         _ => State::Ordered { order, stalls },
     }
 }
 
-fn refuse(order: &Order, outcome: Outcome, detail: Text) -> State {
+fn start(task: Task, locator: Locator) -> State {
+    State::Installing { task, locator, cursor: Cursor::default(), read_backs: 0, stalls: 0 }
+}
+
+fn refuse(order: Order, outcome: Outcome, detail: Text) -> State {
     State::Reporting {
         report: Report {
             attempt: order.attempt,
-            source: order.source.clone(),
+            source: order.source,
             outcome,
             detail,
             version: None,
@@ -130,43 +127,48 @@ fn refuse(order: &Order, outcome: Outcome, detail: Text) -> State {
 }
 
 fn installing(state: State, event: Event) -> State {
-    let State::Installing { task, cursor, read_backs, stalls } = state else {
+    let State::Installing { task, locator, cursor, read_backs, stalls } = state else {
         return state;
     };
+    let go_on = |task, locator, cursor, stalls| State::Installing {
+        task,
+        locator,
+        cursor,
+        read_backs,
+        stalls,
+    };
     match event {
-        Event::Reached(cursor, spent) => {
-            State::Installing { task: spend(task, spent), cursor, read_backs, stalls: 0 }
+        Event::Reached(cursor, more) => go_on(spend(task, more), locator, cursor, 0),
+        Event::Stalled(_, _, more) if stalls < STALLS_MAX => {
+            go_on(spend(task, more), locator, cursor, stalls + 1)
         }
-        Event::Stalled(_, _, spent) if stalls < STALLS_MAX => {
-            let task = spend(task, spent);
-            State::Installing { task, cursor, read_backs, stalls: stalls + 1 }
-        }
-        Event::Stalled(why, detail, spent) => report(spend(task, spent), 0, why, detail),
         Event::PayloadFailed { cursor, another: Another::Payload, spent, .. } => {
-            let cursor = cursor.next_payload();
-            State::Installing { task: spend(task, spent), cursor, read_backs, stalls }
+            go_on(spend(task, spent), locator, cursor.next_payload(), stalls)
         }
-        Event::PayloadFailed { outcome, detail, spent, .. } => {
+        Event::Stalled(outcome, detail, spent)
+        | Event::PayloadFailed { outcome, detail, spent, .. } => {
             report(spend(task, spent), 0, outcome, detail)
         }
-        Event::Filled(spent) => State::Verifying { task: spend(task, spent), read_backs },
+        Event::Filled(more) => State::Verifying { task: spend(task, more), locator, read_backs },
         Event::Refused(why, detail) | Event::Failed(why, detail, _) => report(task, 0, why, detail),
-        _ => State::Installing { task, cursor, read_backs, stalls },
+        _ => go_on(task, locator, cursor, stalls),
     }
 }
 
-fn verifying(task: Task, read_backs: u8, event: Event) -> State {
+fn verifying(state: State, event: Event) -> State {
+    let State::Verifying { task, locator, read_backs } = state else { return state };
     match event {
         Event::Sound(boot) => State::Activating { task, failed_boots: 0, boot },
         Event::Unsound(cursor) if read_backs < READ_BACKS_MAX => {
-            State::Installing { task, cursor, read_backs: read_backs + 1, stalls: 0 }
+            let read_backs = read_backs + 1;
+            State::Installing { task, locator, cursor, read_backs, stalls: 0 }
         }
         Event::Unsound(cursor) => {
             let at = alloc::format!("chunk {} was read back wrong three times", cursor.chunk);
             report(task, 0, Outcome::ReadBackMismatch, at.into())
         }
         Event::Refused(why, detail) | Event::Failed(why, detail, _) => report(task, 0, why, detail),
-        _ => State::Verifying { task, read_backs },
+        _ => State::Verifying { task, locator, read_backs },
     }
 }
 
@@ -183,7 +185,7 @@ fn activating(task: Task, failed_boots: u8, boot: BootId, event: Event) -> State
 
 /// After a boot: the new slot runs, or the old one does and one or all tries are gone.
 fn booted(task: Task, failed_boots: u8, start: Start) -> State {
-    if start.slot == task.target {
+    if Some(start.slot) == task.target {
         return State::Confirming { task, failed_boots };
     }
     let failed_boots = match start.tries {
@@ -193,7 +195,7 @@ fn booted(task: Task, failed_boots: u8, start: Start) -> State {
     if failed_boots < TRIES {
         return State::Activating { task, failed_boots, boot: start.boot };
     }
-    let detail = alloc::format!("slot {} did not boot in {failed_boots} tries", task.target);
+    let detail = alloc::format!("slot {} runs after {failed_boots} failed boots", start.slot);
     roll_back(task, failed_boots, Outcome::BootFailed, detail.into(), start.boot)
 }
 
@@ -204,7 +206,9 @@ fn confirming(task: Task, failed_boots: u8, event: Event) -> State {
             roll_back(task, failed_boots, Outcome::Unhealthy, detail, boot)
         }
         Event::Failed(why, detail, boot) => roll_back(task, failed_boots, why, detail, boot),
-        Event::Booted(start) if start.slot != task.target => booted(task, failed_boots, start),
+        Event::Booted(start) if Some(start.slot) != task.target => {
+            booted(task, failed_boots, start)
+        }
         _ => State::Confirming { task, failed_boots },
     }
 }
@@ -214,7 +218,9 @@ fn confirming(task: Task, failed_boots: u8, event: Event) -> State {
 fn committing(task: Task, failed_boots: u8, event: Event) -> State {
     match event {
         Event::Committed(outcome, detail) => report(task, failed_boots, outcome, detail),
-        Event::Booted(start) if start.slot != task.target => booted(task, failed_boots, start),
+        Event::Booted(start) if Some(start.slot) != task.target => {
+            booted(task, failed_boots, start)
+        }
         _ => State::Committing { task, failed_boots },
     }
 }
@@ -240,8 +246,8 @@ fn roll_back(task: Task, failed_boots: u8, why: Outcome, detail: Text, boot: Boo
 fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {
     State::Reporting {
         report: Report {
-            attempt: task.order.attempt,
-            source: task.order.source,
+            attempt: task.attempt,
+            source: task.source,
             outcome,
             detail,
             version: Some(task.version),

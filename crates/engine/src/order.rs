@@ -7,6 +7,33 @@ use types::{AttemptId, Digest, Name, Slot, Spent, Version};
 /// promises for payload URLs.
 pub const LOCATOR_MAX: usize = 256;
 
+/// Where a package's entries are: a URL that ends in `/`, or a file path; 1 to 256 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locator(String);
+
+/// Why a text is no locator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the package's address is empty or longer than 256 bytes")]
+pub struct LocatorError;
+
+impl Locator {
+    /// The locator with this text.
+    ///
+    /// # Errors
+    /// The text is empty or longer than 256 bytes.
+    pub fn new(text: &str) -> Result<Self, LocatorError> {
+        if text.is_empty() || text.len() > LOCATOR_MAX {
+            return Err(LocatorError);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// One order to install one release, whoever gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -14,9 +41,9 @@ pub struct Order {
     pub attempt: AttemptId,
     /// Who ordered it and wants the report.
     pub source: Name,
-    /// Where the package's entries are: a URL that ends in `/`, or a file path.
-    locator: String,
-    /// The release may be tried although it failed here before.
+    /// Where the package is.
+    pub locator: Locator,
+    /// Whether the release may be tried although it failed here before.
     pub again: Again,
 }
 
@@ -29,45 +56,19 @@ pub enum Again {
     Yes,
 }
 
-/// Why an order cannot be taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the package's address is longer than 256 bytes or empty")]
-pub struct OrderError;
-
-impl Order {
-    /// An order for the package at `locator`.
-    ///
-    /// # Errors
-    /// The locator is empty or longer than 256 bytes.
-    pub fn new(
-        attempt: AttemptId,
-        source: Name,
-        locator: &str,
-        again: Again,
-    ) -> Result<Self, OrderError> {
-        if locator.is_empty() || locator.len() > LOCATOR_MAX {
-            return Err(OrderError);
-        }
-        Ok(Self { attempt, source, locator: locator.into(), again })
-    }
-
-    /// Where the package's entries are.
-    pub fn locator(&self) -> &str {
-        &self.locator
-    }
-}
-
 /// An order that was inspected and accepted: what the later states need of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// What was ordered.
-    pub order: Order,
+    /// Which try of which release on this terminal.
+    pub attempt: AttemptId,
+    /// Who ordered it and wants the report.
+    pub source: Name,
     /// SHA-256 of the job file that describes what is installed.
     pub job: Digest,
     /// The version that is installed, for people.
     pub version: Version,
-    /// The bank that is written, where the release has a part with banks.
-    pub target: Slot,
+    /// The bank that is written; none when no part of the release needs a boot.
+    pub target: Option<Slot>,
     /// What the attempt has cost so far.
     pub spent: Spent,
 }

@@ -99,7 +99,7 @@ pub fn gate(state: &State, facts: &Facts) -> Gate {
         State::Installing { .. } | State::Verifying { .. } => {
             before_activation(facts, Consent::Given)
         }
-        State::Activating { .. } if facts.rest > Seconds(0) => {
+        State::Activating { .. } | State::Committing { .. } if facts.rest > Seconds(0) => {
             Gate::Wait(Reason::Resting(facts.rest))
         }
         _ => Gate::Go,

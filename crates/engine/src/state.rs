@@ -1,7 +1,7 @@
 //! The state machine of one device update. The saved state is the only memory of
 //! an update; every command is safe to perform twice.
 
-use crate::{Cursor, Order, Task};
+use crate::{Cursor, Locator, Order, Task};
 use types::{Outcome, Report, Slot, Spent, Text, Tries};
 
 /// How often the bootloader tries a new slot at most.
@@ -35,6 +35,8 @@ pub enum State {
     Installing {
         /// What is installed.
         task: Task,
+        /// Where the package is.
+        locator: Locator,
         /// Up to where it is durable.
         cursor: Cursor,
         /// How often the slot had to be written again.
@@ -46,6 +48,8 @@ pub enum State {
     Verifying {
         /// What is installed.
         task: Task,
+        /// Where the package is.
+        locator: Locator,
         /// How often the slot had to be written again.
         read_backs: u8,
     },
@@ -109,7 +113,7 @@ pub enum Command<'a> {
     /// Fetch the documents, verify, fit, plan, and write the job file.
     Inspect(&'a Order),
     /// Write from the cursor on.
-    Install(&'a Task, Cursor),
+    Install(&'a Task, &'a Locator, Cursor),
     /// Read everything back from the medium.
     ReadBack(&'a Task),
     /// Tell the bootloader to try the new slot; `BootId` is when that was decided.
@@ -120,7 +124,7 @@ pub enum Command<'a> {
     CheckHealth(&'a Task),
     /// Make the new release permanent.
     Commit(&'a Task),
-    /// Return to the old release.
+    /// Return to the old release; `BootId` is when that was decided.
     Revert(&'a Task, BootId),
     /// Put the report into the outbox.
     File(&'a Report),

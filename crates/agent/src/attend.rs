@@ -1,0 +1,261 @@
+//! What goes on beside the update: asking the sources, delivering reports, and the
+//! facts that the gate is told.
+
+use crate::device::{Device, DeviceError};
+use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
+use crate::outbox::Outbox;
+use crate::switches::Switches;
+use engine::{Backoff, Consent, Facts, Hold, Order, Poll, Reason, Standing, State};
+use types::{AttemptId, Name, Report, Seconds};
+
+/// When the sources were asked and what they said. Lost with the process, and
+/// nothing depends on it.
+pub(crate) struct Attendance {
+    poll: Poll,
+    /// Monotonic milliseconds at which the sources are asked next.
+    ask_at: u64,
+    /// Monotonic milliseconds before which nothing is tried.
+    rest_until: u64,
+    backoff: Backoff,
+    asking: Backoff,
+    heard: Option<Order>,
+    withdrawn: Option<AttemptId>,
+    awaiting_source: bool,
+    /// Why the last question was not answered.
+    trouble: Option<String>,
+}
+
+impl Attendance {
+    pub(crate) fn new(poll: Seconds) -> Self {
+        Self {
+            poll: Poll::new(poll),
+            ask_at: 0,
+            rest_until: 0,
+            backoff: Backoff::default(),
+            asking: Backoff::default(),
+            heard: None,
+            withdrawn: None,
+            awaiting_source: false,
+            trouble: None,
+        }
+    }
+}
+
+impl Device {
+    /// Asks the sources when that is due, and delivers what waits.
+    pub(crate) fn attend(&mut self) -> Result<(), DeviceError> {
+        let now = self.edges.clock.now().monotonic;
+        if now < self.attendance.ask_at || !self.switches()?.automatic_check {
+            return Ok(());
+        }
+        self.ask_all()
+    }
+
+    /// Asks every source now, whatever the switches say.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub fn ask_all(&mut self) -> Result<(), DeviceError> {
+        self.deliver_reports()?;
+        let heartbeat = self.heartbeat()?;
+        let mut wait = None;
+        for index in 0..self.edges.sources.len() {
+            wait = wait.max(self.ask(index, &heartbeat)?);
+        }
+        let now = self.edges.clock.now().monotonic;
+        let chance = self.edges.clock.chance();
+        let wait = wait.unwrap_or_else(|| self.attendance.poll.next(chance));
+        self.attendance.ask_at = now + u64::from(wait.0) * 1000;
+        Ok(())
+    }
+
+    /// Asks one source; returns how long to wait when it did not answer.
+    fn ask(&mut self, index: usize, me: &Heartbeat) -> Result<Option<Seconds>, DeviceError> {
+        let now = self.edges.clock.now();
+        let Some(source) = self.edges.sources.get_mut(index) else { return Ok(None) };
+        match source.listen(now, me) {
+            Ok(heard) => {
+                self.attendance.asking.worked();
+                self.attendance.trouble = None;
+                self.take(heard, me.attempt)?;
+                Ok(None)
+            }
+            Err(SourceError::Busy(_, seconds)) => Ok(Some(seconds)),
+            Err(trouble) => {
+                self.attendance.trouble = Some(trouble.to_string());
+                let chance = self.edges.clock.chance();
+                let rest = self.attendance.asking.failed(chance);
+                Ok(Some(rest.min(self.attendance.poll.every)))
+            }
+        }
+    }
+
+    fn take(&mut self, heard: Heard, asked: Option<AttemptId>) -> Result<(), DeviceError> {
+        if let Some(every) = heard.poll {
+            self.attendance.poll = Poll::new(every);
+        }
+        if heard.standing == Standing::Withdrawn {
+            self.attendance.withdrawn = asked;
+        }
+        if let Some(order) = heard.order {
+            self.take_order(order)?;
+        }
+        Ok(())
+    }
+
+    /// An order for an attempt that is over is not begun again: whoever gave it did
+    /// not hear of the report, which is sent again.
+    fn take_order(&mut self, order: Order) -> Result<(), DeviceError> {
+        if self.state != State::Idle {
+            return Ok(());
+        }
+        let mut outbox = self.outbox()?;
+        if outbox.is_over(order.attempt) {
+            return self.write(Outbox::NAME, &outbox);
+        }
+        self.attendance.heard = Some(order);
+        Ok(())
+    }
+
+    /// Gives an order from this terminal itself, as `install FILE` does.
+    ///
+    /// # Errors
+    /// Another update is in progress.
+    pub fn order(&mut self, order: Order) -> Result<(), Order> {
+        if self.state != State::Idle || self.attendance.heard.is_some() {
+            return Err(order);
+        }
+        self.attendance.heard = Some(order);
+        Ok(())
+    }
+
+    /// The order that was heard, once.
+    pub(crate) fn heard(&mut self) -> Option<Order> {
+        self.attendance.heard.take()
+    }
+
+    /// Delivers what the outbox holds, each report to the source that ordered it, or
+    /// to the first source where the terminal does not have that one (any more).
+    pub(crate) fn deliver_reports(&mut self) -> Result<(), DeviceError> {
+        let mut outbox = self.outbox()?;
+        let pending: Vec<Report> = outbox.pending().cloned().collect();
+        let mut changed = false;
+        for report in pending {
+            if self.deliver(&report) == Delivered::Yes {
+                outbox.delivered(report.attempt);
+                changed = true;
+            }
+        }
+        if changed { self.write(Outbox::NAME, &outbox) } else { Ok(()) }
+    }
+
+    /// Delivers one report.
+    pub(crate) fn deliver(&mut self, report: &Report) -> Delivered {
+        let own = self.source_of(&report.source).unwrap_or(0);
+        let Some(source) = self.edges.sources.get_mut(own) else { return Delivered::Later };
+        source.deliver(report).unwrap_or(Delivered::Later)
+    }
+
+    fn source_of(&self, name: &Name) -> Option<usize> {
+        self.edges.sources.iter().position(|source| source.name() == name)
+    }
+
+    /// Asks the source of `attempt` whether the order still stands. `None` when it
+    /// does not answer; an order from nowhere that can be asked stands.
+    pub(crate) fn ask_standing(&mut self, source: &Name) -> Result<Option<Standing>, DeviceError> {
+        let Some(index) = self.source_of(source) else { return Ok(Some(Standing::Stands)) };
+        let heartbeat = self.heartbeat()?;
+        let silent = self.ask(index, &heartbeat)?.is_some();
+        self.attendance.awaiting_source = silent;
+        if silent {
+            return Ok(None);
+        }
+        let withdrawn = self.attendance.withdrawn.is_some()
+            && self.attendance.withdrawn == self.state.attempt();
+        Ok(Some(if withdrawn { Standing::Withdrawn } else { Standing::Stands }))
+    }
+
+    /// What the terminal says of itself.
+    pub(crate) fn heartbeat(&mut self) -> Result<Heartbeat, DeviceError> {
+        let slot = self.edges.boot.running()?;
+        let running = self.inventory()?.running(slot);
+        let progress = self.progress();
+        let me = &self.identity;
+        Ok(Heartbeat {
+            device: me.device.clone(),
+            product: me.product.clone(),
+            hardware: me.hardware.first().cloned().unwrap_or_else(|| me.product.clone()),
+            variant: me.variant.clone(),
+            region: me.region.clone(),
+            slot,
+            running,
+            memory_class_mib: me.memory_class_mib,
+            phase: self.state.phase(),
+            attempt: self.state.attempt(),
+            progress,
+        })
+    }
+
+    /// What the gate is told.
+    pub(crate) fn facts(&mut self) -> Result<Facts, DeviceError> {
+        let switches = self.switches()?;
+        let attempt = self.state.attempt();
+        let now = self.edges.clock.now().monotonic;
+        let rest = self.attendance.rest_until.saturating_sub(now).div_ceil(1000);
+        let withdrawn = attempt.is_some() && self.attendance.withdrawn == attempt;
+        Ok(Facts {
+            consent: consent(&switches, attempt),
+            hold: if switches.paused { Hold::Paused } else { Hold::Off },
+            order: if withdrawn { Standing::Withdrawn } else { Standing::Stands },
+            rest: Seconds(u32::try_from(rest).unwrap_or(u32::MAX)),
+        })
+    }
+
+    /// Something failed that may work later.
+    pub(crate) fn rest_after_failure(&mut self) {
+        let chance = self.edges.clock.chance();
+        let rest = self.attendance.backoff.failed(chance);
+        let now = self.edges.clock.now().monotonic;
+        self.attendance.rest_until = now + u64::from(rest.0) * 1000;
+    }
+
+    /// Something worked.
+    pub(crate) fn worked(&mut self) {
+        self.attendance.backoff.worked();
+    }
+
+    /// Why a command came to nothing.
+    pub(crate) fn why_not_yet(&self) -> Reason {
+        if self.attendance.awaiting_source {
+            return Reason::AwaitingSource;
+        }
+        let now = self.edges.clock.now().monotonic;
+        let rest = self.attendance.rest_until.saturating_sub(now).div_ceil(1000);
+        Reason::Resting(Seconds(u32::try_from(rest).unwrap_or(u32::MAX)))
+    }
+
+    /// How long until something is due.
+    pub(crate) fn next_due(&self) -> Seconds {
+        let now = self.edges.clock.now().monotonic;
+        let ask = self.attendance.ask_at.saturating_sub(now);
+        let rest = self.attendance.rest_until.saturating_sub(now);
+        let due = if rest > 0 { ask.min(rest) } else { ask };
+        Seconds(u32::try_from(due.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Why the last question to a source was not answered.
+    pub fn trouble(&self) -> Option<&str> {
+        self.attendance.trouble.as_deref()
+    }
+}
+
+/// The owner's answer to `attempt`.
+fn consent(switches: &Switches, attempt: Option<AttemptId>) -> Consent {
+    if attempt.is_some() && switches.declined == attempt {
+        Consent::Denied
+    } else if switches.automatic_install || (attempt.is_some() && switches.agreed == attempt) {
+        Consent::Given
+    } else {
+        Consent::Awaited
+    }
+}

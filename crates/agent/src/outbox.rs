@@ -1,0 +1,62 @@
+//! Reports that wait to be delivered, and the last ones that were.
+
+use serde::{Deserialize, Serialize};
+use types::{AttemptId, Report};
+
+/// The most reports kept, delivered ones included.
+const REPORTS_MAX: usize = 16;
+
+/// The terminal's last reports. Stored as JSON in the document `outbox`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outbox {
+    entries: Vec<Entry>,
+}
+
+/// One report and whether its source has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    report: Report,
+    delivered: bool,
+}
+
+impl Outbox {
+    /// The document's name in the store.
+    pub const NAME: &'static str = "outbox";
+
+    /// Puts a report in; the same attempt's earlier report is replaced. Where there
+    /// is no room, the oldest delivered report goes, else the oldest.
+    pub fn put(&mut self, report: Report) {
+        self.entries.retain(|entry| entry.report.attempt != report.attempt);
+        if self.entries.len() >= REPORTS_MAX {
+            let delivered = self.entries.iter().position(|entry| entry.delivered);
+            self.entries.remove(delivered.unwrap_or(0));
+        }
+        self.entries.push(Entry { report, delivered: false });
+    }
+
+    /// Reports that nobody has confirmed yet.
+    pub fn pending(&self) -> impl Iterator<Item = &Report> {
+        self.entries.iter().filter(|entry| !entry.delivered).map(|entry| &entry.report)
+    }
+
+    /// The last report.
+    pub fn last(&self) -> Option<&Report> {
+        self.entries.last().map(|entry| &entry.report)
+    }
+
+    /// The source has the report of `attempt`.
+    pub fn delivered(&mut self, attempt: AttemptId) {
+        for entry in self.entries.iter_mut().filter(|e| e.report.attempt == attempt) {
+            entry.delivered = true;
+        }
+    }
+
+    /// Whether `attempt` is over. It is not begun again: its report is sent again.
+    pub fn is_over(&mut self, attempt: AttemptId) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| entry.report.attempt == attempt);
+        entry.is_some_and(|entry| {
+            entry.delivered = false;
+            true
+        })
+    }
+}

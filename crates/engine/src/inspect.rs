@@ -1,0 +1,165 @@
+//! Is this package signed by whom it must be, and does it fit this terminal?
+//!
+//! `open` makes a `Verified<Manifest>`; `fit` holds it against the terminal. Both
+//! are pure: bytes, root and facts are arguments.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use package::{Codec, Component, Manifest};
+use trust::{Root, TrustError, Verified, verify_targets};
+use types::{Effect, Name, Outcome, Running, Sealed, Text, Timestamp};
+
+/// Why a terminal does not take a package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refusal {
+    /// The numbered outcome.
+    pub outcome: Outcome,
+    /// What was wrong with which part, for people.
+    pub detail: Text,
+}
+
+impl Refusal {
+    /// A refusal with this outcome and sentence.
+    pub fn new(outcome: Outcome, detail: impl Into<Text>) -> Self {
+        Self { outcome, detail: detail.into() }
+    }
+}
+
+impl From<TrustError> for Refusal {
+    fn from(error: TrustError) -> Self {
+        Self::new(error.outcome(), error.to_string())
+    }
+}
+
+/// Where a terminal can put a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// How a component comes into force there.
+    pub effect: Effect,
+    /// Bytes that fit.
+    pub capacity: u64,
+}
+
+/// What a package is held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceFacts<'a> {
+    /// What the terminal is.
+    pub product: &'a Name,
+    /// Its hardware strings; a package has to name one of them.
+    pub hardware: &'a [Name],
+    /// Its brand or carrier variant.
+    pub variant: Option<&'a Name>,
+    /// Where it can put what.
+    pub places: BTreeMap<Name, Place>,
+    /// The lowest rollback index per component; 0 where there is none.
+    pub floors: BTreeMap<Name, u64>,
+    /// What it runs.
+    pub running: Running,
+}
+
+/// Verifies a package's documents: `manifest` and `targets` are exact bytes.
+///
+/// # Errors
+/// With the outcome that names what is wrong: key, threshold, expiry or damage.
+pub fn open(
+    manifest: &[u8],
+    targets: &[u8],
+    root: &Root,
+    now: Timestamp,
+) -> Result<Verified<Manifest>, Refusal> {
+    let targets = verify_targets(root, &Sealed::from(targets), now)?;
+    Ok(targets.vouch(Manifest::ENTRY, manifest)?)
+}
+
+/// Holds a verified manifest against a terminal.
+///
+/// # Errors
+/// With the outcome that names the first rule that is broken.
+pub fn fit(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusal> {
+    fit_model(manifest, device)?;
+    if !manifest.hooks.is_empty() {
+        let why = "the package has hooks, which this agent does not run yet";
+        return Err(Refusal::new(Outcome::UnknownFormat, why));
+    }
+    manifest.components.iter().try_for_each(|c| fit_component(manifest, c, device))?;
+    if choose(manifest, &device.running).is_empty() {
+        return Err(Refusal::new(Outcome::AlreadyRunning, Outcome::AlreadyRunning.sentence()));
+    }
+    Ok(())
+}
+
+/// The components that have to be installed: those whose image does not run yet,
+/// and all that live in banks as soon as one of them is to be installed, because the
+/// other bank holds some older release of them.
+pub fn choose<'a>(
+    manifest: &'a Manifest,
+    running: &Running,
+) -> alloc::vec::Vec<(u8, &'a Component)> {
+    let runs = |c: &Component| running.get(&c.name).is_some_and(|r| r.image == c.image.sha256);
+    let banked = |c: &Component| c.effect == Effect::Slot;
+    let bank_changes = manifest.components.iter().any(|c| banked(c) && !runs(c));
+    let chosen = |c: &Component| if banked(c) { bank_changes } else { !runs(c) };
+    (0..).zip(&manifest.components).filter(|(_, component)| chosen(component)).collect()
+}
+
+fn fit_model(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusal> {
+    if manifest.product != *device.product {
+        let why = format!("package is for {}, this is {}", manifest.product, device.product);
+        return Err(Refusal::new(Outcome::WrongProduct, why));
+    }
+    if !manifest.hardware.iter().any(|name| device.hardware.contains(name)) {
+        let why = format!(
+            "package is for {}, this is {}",
+            list(&manifest.hardware),
+            list(device.hardware)
+        );
+        return Err(Refusal::new(Outcome::WrongHardware, why));
+    }
+    let variant_fits = device.variant.is_some_and(|own| manifest.variants.contains(own));
+    if !manifest.variants.is_empty() && !variant_fits {
+        let own = device.variant.map_or("none", Name::as_str);
+        let why = format!("package is for variant {}, this is {own}", list(&manifest.variants));
+        return Err(Refusal::new(Outcome::WrongVariant, why));
+    }
+    Ok(())
+}
+
+fn fit_component(
+    manifest: &Manifest,
+    component: &Component,
+    device: &DeviceFacts<'_>,
+) -> Result<(), Refusal> {
+    let name = &component.name;
+    let floor = device.floors.get(name).copied().unwrap_or(0);
+    if manifest.rollback_index < floor {
+        let why =
+            format!("rollback index {} of `{name}` is below {floor}", manifest.rollback_index);
+        return Err(Refusal::new(Outcome::Downgrade, why));
+    }
+    let Some(place) = device.places.get(name) else {
+        let why = format!("this terminal has no component `{name}`");
+        return Err(Refusal::new(Outcome::UnknownComponent, why));
+    };
+    if place.effect != component.effect {
+        let why = format!("`{name}` comes into force in another way on this terminal");
+        return Err(Refusal::new(Outcome::UnknownComponent, why));
+    }
+    if component.image.size > place.capacity {
+        let why =
+            format!("`{name}` has {} bytes, its place {}", component.image.size, place.capacity);
+        return Err(Refusal::new(Outcome::SlotTooSmall, why));
+    }
+    let known = |p: &package::Payload| p.codec != Codec::Unknown && p.encryption.is_none();
+    if !component.payloads.iter().any(known) {
+        let why = format!("`{name}` has no payload that this agent can decode");
+        return Err(Refusal::new(Outcome::UnknownFormat, why));
+    }
+    Ok(())
+}
+
+fn list(names: &[Name]) -> String {
+    let names: alloc::vec::Vec<&str> = names.iter().map(Name::as_str).collect();
+    names.join(", ")
+}
