@@ -1,1 +1,22 @@
-//! fleet
+//! Who gets what when, as pure functions over facts.
+//!
+//! [`offer`] answers for one device and one plan, the same on every replica and on
+//! the device itself. Behind the feature `operator` are the rules by which a server
+//! makes plans: waves, halting, and what a report or a heartbeat changes.
+//!
+//! Deliberately absent: SQL, HTTP, clocks, and what happens inside a device.
+#![no_std]
+extern crate alloc;
+
+mod audience;
+mod bucket;
+mod plan;
+mod standing;
+
+#[cfg(feature = "operator")]
+pub mod operator;
+
+pub use audience::{Attempt, Audience, DeviceFacts, Mismatch};
+pub use bucket::{BUCKETS, bucket};
+pub use plan::{Gate, Offer, Plan, Track, offer};
+pub use standing::{Class, Event, Shows, Standing};

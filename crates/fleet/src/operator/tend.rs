@@ -1,0 +1,142 @@
+//! What follows from how a rollout goes: halt, open a wave, finish.
+
+use super::{Halt, Opens, Rollout, Size, State, Tally, Wave};
+use crate::{BUCKETS, Gate, Track};
+use alloc::format;
+use types::{Seconds, Text, Timestamp};
+
+/// From so many devices on, a share of the buckets is even enough to choose who is
+/// in a wave. In a smaller audience a share may hold nobody, so whoever asks first
+/// is let in; the number is bounded by the wave all the same.
+pub const EVEN_AUDIENCE: u32 = 10_000;
+
+/// What a rollout is to become, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It stops for good.
+    Halt(Text),
+    /// This wave, counted from 0, opens.
+    Open(usize, Text),
+    /// Everyone of the last wave has ended.
+    Finish(Text),
+}
+
+/// The most devices that the open wave lets out, of an audience of so many.
+pub fn exposure_limit(rollout: &Rollout, audience: u32) -> u32 {
+    rollout.waves.get(rollout.wave).map_or(0, |wave| limit(*wave, audience))
+}
+
+fn limit(wave: Wave, audience: u32) -> u32 {
+    match wave.size {
+        Size::Count(count) => count,
+        Size::Percent(percent) => share_of(audience, percent).max(1),
+    }
+}
+
+fn share_of(whole: u32, percent: u8) -> u32 {
+    let part = u64::from(whole) * u64::from(percent.min(100)) / 100;
+    u32::try_from(part).unwrap_or(u32::MAX)
+}
+
+/// Why the rollout must stop now, if it must.
+pub fn halted(rule: &Halt, tally: Tally, exposure_limit: u32) -> Option<Text> {
+    let failed = tally.failed;
+    if let Some(allowed) = rule.count.filter(|allowed| failed > *allowed) {
+        return Some(Text::from(format!("{failed} terminals failed; {allowed} are allowed")));
+    }
+    let wave = u64::from(exposure_limit.max(1));
+    let passes = |percent: &u8| u64::from(failed) * 100 > u64::from(*percent) * wave;
+    let percent = rule.percent.filter(passes)?;
+    Some(Text::from(format!(
+        "{failed} terminals failed of the {wave} of the open wave; {percent} % are allowed"
+    )))
+}
+
+/// Whether a device in flight that last gave a sign of life at `seen` has failed.
+pub fn overdue(rule: &Halt, seen: Timestamp, now: Timestamp) -> bool {
+    now.seconds_since(seen) > rule.not_back
+}
+
+/// What follows now, in an audience of so many devices. At most one change; asked
+/// again after each.
+pub fn tend(rollout: &Rollout, audience: u32, now: Timestamp) -> Option<Change> {
+    let offers = matches!(rollout.state, State::Running | State::Paused | State::Finished);
+    let limit = exposure_limit(rollout, audience);
+    if let Some(why) = halted(&rollout.halt, rollout.tally, limit).filter(|_| offers) {
+        return Some(Change::Halt(why));
+    }
+    if rollout.state != State::Running {
+        return None;
+    }
+    match rollout.waves.get(rollout.wave + 1) {
+        Some(next) => opening(rollout, next.opens, limit.min(audience), now),
+        None => finish(rollout, limit.min(audience)),
+    }
+}
+
+/// Whether the next wave opens, when the open one holds `wave` devices.
+fn opening(rollout: &Rollout, opens: Opens, wave: u32, now: Timestamp) -> Option<Change> {
+    let why = match opens {
+        Opens::Confirmed(percent) => confirmed(rollout.tally, percent, wave)?,
+        Opens::After(seconds) => elapsed(rollout.opened, seconds, now)?,
+        Opens::ByHand => return None,
+    };
+    Some(Change::Open(rollout.wave + 1, why))
+}
+
+fn confirmed(tally: Tally, percent: u8, wave: u32) -> Option<Text> {
+    let enough = u64::from(tally.confirmed) * 100 >= u64::from(percent) * u64::from(wave);
+    let count = tally.confirmed;
+    (wave > 0 && enough)
+        .then(|| Text::from(format!("{count} of the {wave} of the wave before confirmed")))
+}
+
+fn elapsed(opened: Timestamp, seconds: Seconds, now: Timestamp) -> Option<Text> {
+    let passed = now.seconds_since(opened) >= seconds;
+    passed.then(|| Text::from(format!("{} s passed since the wave before", seconds.0)))
+}
+
+fn finish(rollout: &Rollout, wave: u32) -> Option<Change> {
+    let Tally { exposed, in_flight, confirmed, .. } = rollout.tally;
+    (wave > 0 && exposed >= wave && in_flight == 0)
+        .then(|| Change::Finish(Text::from(format!("{confirmed} of {exposed} confirmed"))))
+}
+
+/// The rollout as a track of a plan, for an audience of so many devices; nothing
+/// for a draft.
+pub fn track(rollout: &Rollout, audience: u32) -> Option<Track> {
+    let limit = exposure_limit(rollout, audience);
+    Some(Track {
+        rollout: rollout.id.clone(),
+        release: rollout.release.clone(),
+        images: rollout.images.clone(),
+        audience: rollout.audience.clone(),
+        gate: gate(rollout)?,
+        wave: u32::try_from(rollout.wave + 1).unwrap_or(u32::MAX),
+        share: share(rollout, audience),
+        wave_room: limit.saturating_sub(rollout.tally.exposed),
+        flight_room: rollout.in_flight.saturating_sub(rollout.tally.in_flight),
+    })
+}
+
+fn gate(rollout: &Rollout) -> Option<Gate> {
+    match rollout.state {
+        State::Draft => None,
+        State::Running | State::Finished => Some(Gate::Open),
+        State::Paused => Some(Gate::Paused(rollout.why.clone())),
+        State::Halted => Some(Gate::Halted(rollout.why.clone())),
+    }
+}
+
+/// Which buckets are in the open wave.
+fn share(rollout: &Rollout, audience: u32) -> u16 {
+    match rollout.waves.get(rollout.wave).map(|wave| wave.size) {
+        Some(Size::Percent(percent)) if audience >= EVEN_AUDIENCE => {
+            u16::from(percent.min(100)).saturating_mul(BUCKETS / 100)
+        }
+        _ => BUCKETS,
+    }
+}
+
+#[cfg(test)]
+mod tests;

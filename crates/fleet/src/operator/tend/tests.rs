@@ -1,0 +1,264 @@
+//! Waves and halting as tables; then whole fleets with chance in them.
+
+use super::*;
+use crate::{Attempt, Audience, DeviceFacts, Event, Offer, Plan, Shows, Standing, offer};
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+use proptest::prelude::*;
+use types::{AttemptId, ComponentState, Digest, Name, Outcome, Release, Running};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn wave(size: Size, opens: Opens) -> Wave {
+    Wave { size, opens }
+}
+
+fn rollout(waves: Vec<Wave>) -> Rollout {
+    let manifest = Digest::of(b"2");
+    let version = name("2");
+    Rollout {
+        id: name("spring"),
+        release: Release { product: name("router"), version, rollback_index: 2, manifest },
+        images: [(name("rootfs"), Digest::of(b"new"))].into(),
+        audience: Audience::everyone(name("router")),
+        waves,
+        halt: Halt { percent: Some(5), count: None, not_back: Seconds(60) },
+        in_flight: 1000,
+        state: State::Running,
+        why: Text::default(),
+        wave: 0,
+        opened: Timestamp(0),
+        tally: Tally::default(),
+    }
+}
+
+fn quarters() -> Vec<Wave> {
+    [25, 50, 100].map(|p| wave(Size::Percent(p), Opens::Confirmed(90))).into()
+}
+
+fn tally(in_flight: u32, confirmed: u32, failed: u32) -> Tally {
+    Tally { exposed: in_flight + confirmed + failed, in_flight, confirmed, failed, neutral: 0 }
+}
+
+/// What follows for `rollout`, in words: `halt`, `open N`, `finish` or nothing.
+fn check(rollout: &Rollout, audience: u32, seconds: i64, expected: &str) {
+    let said = match tend(rollout, audience, Timestamp(seconds * 1000)) {
+        None => alloc::string::String::new(),
+        Some(Change::Halt(why)) => format!("halt: {why}"),
+        Some(Change::Open(wave, _)) => format!("open {wave}"),
+        Some(Change::Finish(_)) => "finish".into(),
+    };
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_wave_opens_when_the_one_before_confirmed() {
+    let at = |wave, tally| Rollout { wave, tally, ..rollout(quarters()) };
+    check(&at(0, tally(0, 0, 0)), 40, 0, "");
+    check(&at(0, tally(2, 8, 0)), 40, 0, "");
+    check(&at(0, tally(1, 9, 0)), 40, 0, "open 1");
+    check(&at(1, tally(0, 18, 1)), 40, 0, "open 2");
+    check(&at(2, tally(1, 39, 0)), 40, 0, "");
+    check(&at(2, tally(0, 39, 1)), 40, 0, "finish");
+    check(&at(0, tally(0, 0, 0)), 0, 0, "");
+}
+
+#[test]
+fn a_wave_opens_by_time_or_by_hand() {
+    let two = |opens| rollout(vec![wave(Size::Count(1), opens), wave(Size::Percent(100), opens)]);
+    check(&two(Opens::After(Seconds(10))), 40, 9, "");
+    check(&two(Opens::After(Seconds(10))), 40, 10, "open 1");
+    let confirmed = Rollout { tally: tally(0, 1, 0), ..two(Opens::ByHand) };
+    check(&confirmed, 40, 1_000_000, "");
+}
+
+#[test]
+fn a_paused_rollout_opens_nothing_and_still_halts() {
+    let paused = |tally| Rollout { state: State::Paused, tally, ..rollout(quarters()) };
+    check(&paused(tally(0, 10, 0)), 40, 0, "");
+    check(
+        &paused(tally(0, 9, 1)),
+        40,
+        0,
+        "halt: 1 terminals failed of the 10 of the open wave; 5 % are allowed",
+    );
+}
+
+#[test]
+fn failures_halt_when_they_pass_the_allowance() {
+    let check_rule = |percent, count, failed, wave, halts: bool| {
+        let rule = Halt { percent, count, not_back: Seconds(1) };
+        assert_eq!(halted(&rule, tally(0, 0, failed), wave).is_some(), halts, "{rule:?} {failed}");
+    };
+    check_rule(Some(5), None, 5, 100, false);
+    check_rule(Some(5), None, 6, 100, true);
+    check_rule(Some(0), None, 0, 100, false);
+    check_rule(Some(0), None, 1, 100, true);
+    check_rule(Some(100), None, 100, 100, false);
+    check_rule(None, Some(2), 2, 3, false);
+    check_rule(None, Some(2), 3, 3, true);
+    check_rule(Some(50), Some(0), 1, 100, true);
+    check_rule(Some(5), None, 1, 0, true);
+}
+
+#[test]
+fn a_finished_rollout_can_still_halt_and_an_ended_one_stays() {
+    let done = |state, tally| Rollout { state, tally, wave: 2, ..rollout(quarters()) };
+    check(&done(State::Finished, tally(0, 40, 0)), 40, 0, "");
+    check(
+        &done(State::Finished, tally(0, 37, 3)),
+        40,
+        0,
+        "halt: 3 terminals failed of the 40 of the open wave; 5 % are allowed",
+    );
+    check(&done(State::Halted, tally(0, 0, 40)), 40, 0, "");
+    check(&done(State::Draft, tally(0, 0, 40)), 40, 0, "");
+}
+
+#[test]
+fn silence_counts_from_the_last_sign_of_life() {
+    let rule = Halt { percent: None, count: Some(0), not_back: Seconds(60) };
+    assert!(!overdue(&rule, Timestamp(0), Timestamp(60_999)));
+    assert!(overdue(&rule, Timestamp(0), Timestamp(61_000)));
+    assert!(!overdue(&rule, Timestamp(90_000), Timestamp(0)), "a clock that went back");
+}
+
+#[test]
+fn a_large_audience_is_divided_by_buckets() {
+    let of = |audience| track(&rollout(quarters()), audience).unwrap();
+    assert_eq!((of(40).share, of(40).wave_room), (BUCKETS, 10));
+    assert_eq!((of(20_000).share, of(20_000).wave_room), (2_500, 5_000));
+    assert_eq!(of(2).wave_room, 1, "a wave has at least one terminal");
+}
+
+/// A terminal of a pretended fleet: its attempt, and what it runs.
+#[derive(Clone)]
+struct Member {
+    id: Name,
+    running: Running,
+    attempts: Vec<Attempt>,
+}
+
+fn member(n: u32) -> Member {
+    let old = ComponentState { version: name("1"), image: Digest::of(b"old") };
+    let running = [(name("rootfs"), old)].into();
+    Member { id: name(&format!("d{n}")), running, attempts: vec![] }
+}
+
+fn facts<'a>(member: &'a Member, product: &'a Name) -> DeviceFacts<'a> {
+    DeviceFacts {
+        id: &member.id,
+        product,
+        hardware: product,
+        variant: None,
+        region: None,
+        running: &member.running,
+        release: None,
+        attempts: &member.attempts,
+    }
+}
+
+/// What chance does to one terminal at one step.
+#[derive(Debug, Clone, Copy)]
+enum Luck {
+    Polls,
+    Succeeds,
+    Fails,
+    Vanishes,
+    FallsBack,
+}
+
+fn event(luck: Luck) -> Vec<Event> {
+    match luck {
+        Luck::Polls => vec![],
+        Luck::Succeeds => vec![Event::Report(Outcome::Ok), Event::Heartbeat(Shows::New)],
+        Luck::Fails => vec![Event::Report(Outcome::BootFailed)],
+        Luck::Vanishes => vec![Event::Silent],
+        Luck::FallsBack => vec![Event::Heartbeat(Shows::Old)],
+    }
+}
+
+/// One step of a server that keeps one rollout.
+fn step(rollout: &mut Rollout, fleet: &mut [Member], at: usize, luck: Luck) {
+    let (size, product) = (u32::try_from(fleet.len()).unwrap(), name("router"));
+    let good_until = Timestamp(i64::MAX);
+    let tracks = track(rollout, size).into_iter().collect();
+    let plan = Plan { generation: 0, good_until, tracks };
+    let member = &mut fleet[at];
+    if let Offer::Install(_) = offer(&plan, &facts(member, &product), Timestamp(0)) {
+        let id = AttemptId::new("spring", &member.id, 0);
+        let (rollout_id, manifest) = (rollout.id.clone(), rollout.release.manifest);
+        let standing = Standing::Offered;
+        member.attempts.push(Attempt { rollout: rollout_id, id, manifest, retry: 0, standing });
+        rollout.tally = rollout.tally.admitted();
+    }
+    if let Some(attempt) = member.attempts.first_mut() {
+        for event in event(luck) {
+            let next = attempt.standing.next(event);
+            rollout.tally = rollout.tally.moved(attempt.standing.class(), next.class());
+            attempt.standing = next;
+        }
+    }
+    match tend(rollout, size, Timestamp(0)) {
+        Some(Change::Halt(_)) => rollout.state = State::Halted,
+        Some(Change::Open(wave, _)) => rollout.wave = wave,
+        Some(Change::Finish(_)) => rollout.state = State::Finished,
+        None => {}
+    }
+}
+
+fn any_luck() -> impl Strategy<Value = Luck> {
+    prop_oneof![
+        3 => Just(Luck::Polls),
+        6 => Just(Luck::Succeeds),
+        1 => Just(Luck::Fails),
+        1 => Just(Luck::Vanishes),
+        1 => Just(Luck::FallsBack)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn exposure_never_passes_the_wave_or_the_flight_limit(
+        size in 1u32..60,
+        in_flight in 1u32..10,
+        percent in 0u8..60,
+        steps in proptest::collection::vec((0usize..60, any_luck()), 1..400),
+    ) {
+        let mut rollout = rollout(quarters());
+        rollout.in_flight = in_flight;
+        rollout.halt.percent = Some(percent);
+        let mut fleet: Vec<Member> = (0..size).map(member).collect();
+        for (at, luck) in steps {
+            let (before, state) = (rollout.tally, rollout.state);
+            let at = at % fleet.len();
+            let bound = exposure_limit(&rollout, size);
+            step(&mut rollout, &mut fleet, at, luck);
+            prop_assert!(rollout.tally.exposed <= bound.max(before.exposed));
+            if rollout.tally.exposed > before.exposed {
+                prop_assert!(before.in_flight < in_flight);
+                prop_assert!(matches!(state, State::Running | State::Finished));
+            }
+            let failures = rollout.tally.failed;
+            let allowed = u64::from(percent) * u64::from(exposure_limit(&rollout, size));
+            let passed = u64::from(failures) * 100 > allowed;
+            prop_assert!(!passed || rollout.state == State::Halted);
+            let counted = count(&fleet);
+            prop_assert_eq!(counted, rollout.tally, "the tally is what the attempts say");
+        }
+    }
+}
+
+/// The tally, counted anew.
+fn count(fleet: &[Member]) -> Tally {
+    let mut classes: BTreeMap<u8, u32> = BTreeMap::new();
+    for attempt in fleet.iter().flat_map(|m| &m.attempts) {
+        *classes.entry(attempt.standing.class() as u8).or_default() += 1;
+    }
+    let of = |class: u8| classes.get(&class).copied().unwrap_or(0);
+    let exposed = classes.values().sum();
+    Tally { exposed, in_flight: of(0), confirmed: of(1), failed: of(2), neutral: of(3) }
+}

@@ -1,0 +1,270 @@
+//! A plan, and the answer it gives one device.
+
+use crate::{Attempt, Audience, DeviceFacts, Mismatch, bucket};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+use types::{AttemptId, Digest, Name, Outcome, Release, Text, Timestamp};
+
+/// Everything that is needed to answer any device of a fleet, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Grows with every change.
+    pub generation: u64,
+    /// Past this time the plan may be stale and offers nothing.
+    pub good_until: Timestamp,
+    /// The started rollouts, last started first.
+    pub tracks: Vec<Track>,
+}
+
+/// One started rollout, as far as answers need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// Its id; also the salt of its buckets.
+    pub rollout: Name,
+    /// What it rolls out.
+    pub release: Release,
+    /// The images that a device runs when it runs the release.
+    pub images: BTreeMap<Name, Digest>,
+    /// For whom.
+    pub audience: Audience,
+    /// Whether it offers anything.
+    pub gate: Gate,
+    /// The open wave, counted from 1.
+    pub wave: u32,
+    /// Buckets below this one are in the open wave.
+    pub share: u16,
+    /// How many more devices the open wave lets out.
+    pub wave_room: u32,
+    /// How many more devices may start now without too many updating at once.
+    pub flight_room: u32,
+}
+
+/// Whether a track offers anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// It does.
+    Open,
+    /// To nobody new; who has it goes on.
+    Paused(Text),
+    /// To nobody; who has it gives it up.
+    Halted(Text),
+}
+
+/// The answer for one device, with the rule that decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer<'p> {
+    /// Install, as a new attempt.
+    Install(&'p Track),
+    /// Go on with the attempt it has.
+    Continue(&'p Track, AttemptId),
+    /// Give up the attempt it has.
+    Withdrawn(&'p Track, AttemptId),
+    /// It runs the release already.
+    UpToDate(&'p Track),
+    /// It runs a release that may not go back to this one.
+    RunsNewer(&'p Track),
+    /// It is in a later wave: its bucket.
+    NotYet(&'p Track, u16),
+    /// The open wave has let out as many as it may.
+    WaveFull(&'p Track),
+    /// As many update at once as may.
+    FlightFull(&'p Track),
+    /// The rollout is paused.
+    Paused(&'p Track, &'p Text),
+    /// The rollout is halted.
+    Halted(&'p Track, &'p Text),
+    /// The release failed on it; a new order is needed.
+    FailedBefore(&'p Track, Outcome),
+    /// Its attempt ended otherwise; a new order is needed.
+    Ended(&'p Track, Outcome),
+    /// No rollout is for it; what keeps it out of the newest one.
+    NotFor(&'p Track, Mismatch),
+    /// No rollout was started.
+    Nothing,
+    /// The plan is too old to offer anything.
+    Stale,
+}
+
+/// Decides for one device. The same plan gives the same device the same answer on
+/// any replica, and on the device itself.
+///
+/// An attempt under way binds the device to its rollout; otherwise the rollout that
+/// was started last, and whose audience the device is in, decides alone.
+pub fn offer<'p>(plan: &'p Plan, device: &DeviceFacts<'_>, now: Timestamp) -> Offer<'p> {
+    if now > plan.good_until {
+        return Offer::Stale;
+    }
+    let bound = plan.tracks.iter().find_map(|track| under_way(track, device));
+    let decided = || plan.tracks.iter().find_map(|track| decide(track, device));
+    bound.or_else(decided).unwrap_or_else(|| nearest(plan, device))
+}
+
+/// What becomes of the attempt that `device` has open in this rollout.
+fn under_way<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>> {
+    let attempt = device.attempt_in(&track.rollout)?;
+    if !attempt.standing.is_open() || track.runs_on(device) {
+        return None;
+    }
+    Some(match &track.gate {
+        Gate::Halted(_) => Offer::Withdrawn(track, attempt.id),
+        Gate::Open | Gate::Paused(_) => Offer::Continue(track, attempt.id),
+    })
+}
+
+/// What this rollout says to `device`; nothing if the device is not in its audience.
+fn decide<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>> {
+    let attempt = device.attempt_in(&track.rollout);
+    if attempt.is_none() && track.audience.mismatch(device).is_some() {
+        return None;
+    }
+    let ended = || attempt.and_then(|attempt| ended(track, attempt));
+    Some(settled(track, device).or_else(ended).unwrap_or_else(|| admit(track, device)))
+}
+
+/// The device needs nothing of this rollout.
+fn settled<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>> {
+    if track.runs_on(device) {
+        return Some(Offer::UpToDate(track));
+    }
+    let newer = |release: &Release| release.rollback_index > track.release.rollback_index;
+    device.release.is_some_and(newer).then_some(Offer::RunsNewer(track))
+}
+
+/// The device had its try.
+fn ended<'p>(track: &'p Track, attempt: &Attempt) -> Option<Offer<'p>> {
+    let outcome = attempt.standing.outcome()?;
+    Some(match attempt.standing.class() {
+        crate::Class::Failed => Offer::FailedBefore(track, outcome),
+        _ => Offer::Ended(track, outcome),
+    })
+}
+
+/// Whether the device may start now.
+fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Offer<'p> {
+    match &track.gate {
+        Gate::Paused(why) => return Offer::Paused(track, why),
+        Gate::Halted(why) => return Offer::Halted(track, why),
+        Gate::Open => {}
+    }
+    let bucket = bucket(track.rollout.as_str().as_bytes(), device.id);
+    if bucket >= track.share {
+        return Offer::NotYet(track, bucket);
+    }
+    match (track.wave_room, track.flight_room) {
+        (0, _) => Offer::WaveFull(track),
+        (_, 0) => Offer::FlightFull(track),
+        _ => Offer::Install(track),
+    }
+}
+
+/// Why no rollout decided.
+fn nearest<'p>(plan: &'p Plan, device: &DeviceFacts<'_>) -> Offer<'p> {
+    let near = |track: &'p Track| Some(Offer::NotFor(track, track.audience.mismatch(device)?));
+    plan.tracks.iter().find_map(near).unwrap_or(Offer::Nothing)
+}
+
+impl Track {
+    /// Whether the device runs every image of the release.
+    pub fn runs_on(&self, device: &DeviceFacts<'_>) -> bool {
+        runs(&self.images, device.running)
+    }
+}
+
+/// Whether `running` holds every one of `images`.
+pub(crate) fn runs(images: &BTreeMap<Name, Digest>, running: &types::Running) -> bool {
+    let present = |(name, image): (&Name, &Digest)| {
+        running.get(name).is_some_and(|state| state.image == *image)
+    };
+    !images.is_empty() && images.iter().all(present)
+}
+
+impl<'p> Offer<'p> {
+    /// The rule's name, stable for scripts.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            Self::Install(_) => "install",
+            Self::Continue(..) => "continue",
+            Self::Withdrawn(..) => "withdrawn",
+            Self::UpToDate(_) => "up-to-date",
+            Self::RunsNewer(_) => "runs-newer",
+            Self::NotYet(..) => "not-yet",
+            Self::WaveFull(_) => "wave-full",
+            Self::FlightFull(_) => "flight-full",
+            Self::Paused(..) => "paused",
+            Self::Halted(..) => "halted",
+            Self::FailedBefore(..) => "failed-before",
+            Self::Ended(..) => "ended",
+            Self::NotFor(..) => "not-for",
+            Self::Nothing => "nothing",
+            Self::Stale => "stale",
+        }
+    }
+
+    /// The rollout that decided, if one did.
+    pub fn track(&self) -> Option<&'p Track> {
+        match self {
+            Self::Install(track)
+            | Self::Continue(track, _)
+            | Self::Withdrawn(track, _)
+            | Self::UpToDate(track)
+            | Self::RunsNewer(track)
+            | Self::NotYet(track, _)
+            | Self::WaveFull(track)
+            | Self::FlightFull(track)
+            | Self::Paused(track, _)
+            | Self::Halted(track, _)
+            | Self::FailedBefore(track, _)
+            | Self::Ended(track, _)
+            | Self::NotFor(track, _) => Some(track),
+            Self::Nothing | Self::Stale => None,
+        }
+    }
+}
+
+impl fmt::Display for Offer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Install(t) => write!(f, "wave {} of {t} is open for it", t.wave),
+            Self::Continue(t, id) => write!(f, "it is under way in {t}, attempt {id}"),
+            Self::Withdrawn(t, id) => write!(f, "{t} was halted; attempt {id} is withdrawn"),
+            Self::UpToDate(t) => write!(f, "it runs what {t} brings"),
+            Self::RunsNewer(t) => write!(f, "it runs a newer release than {t} brings"),
+            Self::NotYet(t, bucket) => write!(
+                f,
+                "wave {} of {t} is open up to {:.2} % of the audience; it comes at {:.2} %",
+                t.wave,
+                percent(t.share),
+                percent(bucket.saturating_add(1)),
+            ),
+            Self::WaveFull(t) => {
+                write!(f, "wave {} of {t} has as many terminals as it may", t.wave)
+            }
+            Self::FlightFull(t) => write!(f, "as many terminals update in {t} as may at once"),
+            Self::Paused(t, why) => write!(f, "{t} is paused: {why}"),
+            Self::Halted(t, why) => write!(f, "{t} is halted: {why}"),
+            Self::FailedBefore(t, outcome) => {
+                write!(f, "{t} failed on it and needs a new order: {outcome}")
+            }
+            Self::Ended(t, outcome) => write!(f, "{t} ended on it: {outcome}"),
+            Self::NotFor(t, what) => write!(f, "{t} is not for its {what}"),
+            Self::Nothing => f.write_str("no rollout was started"),
+            Self::Stale => f.write_str("the server does not know at present; ask again"),
+        }
+    }
+}
+
+fn percent(share: u16) -> f64 {
+    f64::from(share) / 100.0
+}
+
+impl fmt::Display for Track {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rollout {} of {} {}", self.rollout, self.release.product, self.release.version)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! How an operator's messages are written, and what is refused.
+
+use super::*;
+use crate::json::{decode, sentence};
+use alloc::string::ToString;
+use serde_json::{Value, json};
+
+fn check(wire: &Value, said: Option<&str>) {
+    let result = decode::<RolloutOrder>(wire.to_string().as_bytes());
+    match said {
+        None => assert!(result.is_ok(), "{wire}: {result:?}"),
+        Some(said) => {
+            let error = sentence(&result.unwrap_err());
+            assert!(error.contains(said), "{wire}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_rollout_is_written_as_the_documentation_says() {
+    let order = |waves: Value| json!({"name": "spring", "release": "2.0", "waves": waves});
+    check(&json!({"name": "spring", "release": "2.0"}), None);
+    check(&order(json!([{"count": 3}, {"percent": 50}, {"percent": 100}])), None);
+    check(&order(json!([{"count": 3, "opens": "by_hand"}])), None);
+    check(&order(json!([{"percent": 5, "opens": {"after_seconds": 60}}])), None);
+    check(&order(json!([{"percent": 5, "opens": {"when_confirmed_percent": 100}}])), None);
+    check(&order(json!([{"percent": 0}])), Some("exactly one"));
+    check(&order(json!([{"percent": 5, "count": 5}])), Some("exactly one"));
+    check(&order(json!([{"percent": 5, "opens": {"when_confirmed_percent": 0}}])), Some("opens"));
+    check(&json!({"name": "x", "release": "2", "halt": {}}), Some("no halting rule"));
+    check(&json!({"name": "x", "release": "2", "in_flight": 0}), Some("no terminal"));
+    check(&json!({"release": "2"}), Some("no rollout"));
+}
+
+#[test]
+fn what_is_left_out_has_a_safe_meaning() {
+    let wire = json!({"name": "x", "release": "2", "halt": {"failures_count": 0}}).to_string();
+    let order: RolloutOrder = decode(wire.as_bytes()).unwrap();
+    assert_eq!(order.halt.not_back_seconds, Seconds(3600));
+    assert_eq!((order.halt.failures_percent, order.in_flight), (None, 1000));
+    assert_eq!(RolloutOrder { halt: HaltRule::default(), ..order }.halt.failures_percent, Some(5));
+}
