@@ -1,12 +1,29 @@
 //! `update.zip` and its manifest: one strict reader, one writer.
 //!
-//! Deliberately absent: keys and signatures (crate `trust`), files and sockets
-//! (bytes come in and go out through small traits).
+//! The archive has one byte form only (`record`): the reader works out what the
+//! writer would have written and refuses everything else. Deliberately absent: keys and
+//! signatures (crate `trust`), files and sockets (bytes come in and go out
+//! through arguments).
 #![no_std]
 extern crate alloc;
 
+mod archive;
+mod error;
+mod index;
 mod manifest;
+mod open;
+mod record;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod writer;
 
+pub use archive::{Archive, Source};
+pub use error::{ArchiveError, OutOfRange, ReadError};
+pub use index::Entry;
 pub use manifest::{
     Class, Codec, Component, ComponentKind, Hook, Link, Manifest, ManifestError, Payload, Phase,
 };
+pub use open::{Package, chunks_entry, payload_entry};
+pub use stream::{Event, Stream};
+pub use writer::{WriteError, Writer, crc32};

@@ -1,5 +1,7 @@
 //! The manifest: what a release consists of, signed by its maker.
 
+use crate::index::is_entry_name;
+use crate::open::chunks_entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -202,6 +204,14 @@ impl Manifest {
         component.version.as_ref().unwrap_or(&self.version)
     }
 
+    /// The entries that a package of this release has after its documents, with
+    /// their sizes, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        let lists = self.components.iter().map(|c| (chunks_entry(&c.name), c.image.list_size()));
+        let payloads = self.components.iter().flat_map(|c| &c.payloads);
+        lists.chain(payloads.map(|payload| (payload.entry.clone(), payload.size)))
+    }
+
     /// Bytes of all full payloads together.
     pub fn download_size(&self) -> u64 {
         let first = |c: &Component| c.payloads.first().map_or(0, |p| p.size);
@@ -217,11 +227,15 @@ impl Manifest {
         ensure(self.format == FORMAT, || format!("manifest has format {}, not 1", self.format))?;
         ensure(!self.hardware.is_empty(), || "manifest names no hardware".into())?;
         ensure(lists.iter().all(|n| *n <= LIST_MAX), || "manifest has a list of over 256".into())?;
-        ensure(self.notes.values().all(|n| n.len() <= TEXT_MAX), || "a note is over 16 KiB".into())?;
+        ensure(self.notes.values().all(|n| n.len() <= TEXT_MAX), || {
+            "a note is over 16 KiB".into()
+        })?;
         ensure(!self.components.is_empty(), || "manifest has no component".into())?;
         ensure(self.components.len() <= COMPONENTS_MAX, || "more than 32 components".into())?;
         let names: BTreeSet<_> = self.components.iter().map(|c| &c.name).collect();
         ensure(names.len() == self.components.len(), || "a component is named twice".into())?;
+        let entries: BTreeSet<_> = self.entries().map(|(name, _)| name).collect();
+        ensure(entries.len() == self.entries().count(), || "an entry is named twice".into())?;
         self.hooks.iter().try_for_each(check_hook)?;
         self.components.iter().try_for_each(check_component)
     }
@@ -244,8 +258,19 @@ fn check_component(component: &Component) -> Result<(), ManifestError> {
     }
     let count = component.payloads.len();
     ensure((1..=PAYLOADS_MAX).contains(&count), || format!("`{name}` has not 1 to 8 payloads"))?;
+    component.payloads.iter().try_for_each(|payload| check_payload(name, payload))?;
     ensure(component.effect != Effect::Direct || component.works_with_both, || {
         format!("`{name}` has no second copy, so it must work with old and new releases")
+    })
+}
+
+fn check_payload(component: &Name, payload: &Payload) -> Result<(), ManifestError> {
+    let Payload { entry, size, .. } = payload;
+    let named = entry.starts_with("payload/") && is_entry_name(entry);
+    ensure(named, || format!("`{component}` has a payload whose entry is not in `payload/`"))?;
+    // Twice the largest image bounds every sum of sizes.
+    ensure((1..=2 * Image::SIZE_MAX).contains(size), || {
+        format!("`{entry}` has a size that no payload has")
     })
 }
 

@@ -1,0 +1,103 @@
+//! A package: an archive that has what its manifest speaks of, and nothing else.
+
+use crate::archive::{Archive, Source};
+use crate::error::{ArchiveError, ReadError};
+use crate::index::Entry;
+use crate::manifest::Manifest;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use types::{Document, Name};
+
+/// The entry that holds the signatures: TUF targets metadata, read by `trust`.
+pub(crate) const TARGETS: &str = "targets.json";
+/// The entry kept free for a transparency log's proof. Readers of format 1 pass
+/// over it: they neither need nor believe it.
+pub(crate) const PROOF: &str = "proof.tlog";
+/// The most bytes of the signatures.
+const TARGETS_LIMIT: u64 = 64 << 10;
+/// The most bytes of a proof.
+const PROOF_LIMIT: u64 = 64 << 10;
+
+/// The entry of the chunk digests of `component`.
+pub fn chunks_entry(component: &Name) -> String {
+    format!("chunks/{component}")
+}
+
+/// The entry of the full payload of `component`.
+pub fn payload_entry(component: &Name) -> String {
+    format!("payload/{component}.zst")
+}
+
+/// An open package: its documents in memory, its payloads still outside.
+#[derive(Debug)]
+pub struct Package {
+    archive: Archive,
+    manifest: Vec<u8>,
+    targets: Option<Vec<u8>>,
+}
+
+impl Package {
+    /// Opens the archive and reads its documents. Nothing in them is believed yet:
+    /// `trust` says whose they are, [`check_layout`](Self::check_layout) whether the
+    /// rest is theirs.
+    ///
+    /// # Errors
+    /// The source fails, or it is no archive of the one form, or has no manifest.
+    pub fn open<S: Source + ?Sized>(source: &S) -> Result<Self, ReadError<S::Error>> {
+        let archive = Archive::open(source)?;
+        let manifest = archive.read(source, Manifest::ENTRY, Manifest::LIMIT.into())?;
+        let read_targets = |_| archive.read(source, TARGETS, TARGETS_LIMIT);
+        let targets = archive.entry(TARGETS).map(read_targets).transpose()?;
+        if archive.entry(PROOF).is_some() {
+            archive.read(source, PROOF, PROOF_LIMIT)?;
+        }
+        Ok(Self { archive, manifest, targets })
+    }
+
+    /// The manifest's exact bytes.
+    pub fn manifest(&self) -> &[u8] {
+        &self.manifest
+    }
+
+    /// The signatures' exact bytes; none in a package that is not signed yet.
+    pub fn targets(&self) -> Option<&[u8]> {
+        self.targets.as_deref()
+    }
+
+    /// The archive under it.
+    pub fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
+    /// Checks that the entries after the documents are exactly those of the
+    /// manifest, with its sizes, in its order: first all lists of chunks, then all payloads.
+    ///
+    /// # Errors
+    /// The first entry that is missing, too much, or of another size.
+    pub fn check_layout(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        let is_document = |e: &&Entry| [Manifest::ENTRY, TARGETS, PROOF].contains(&e.name.as_str());
+        let mut entries = self.archive.entries().iter().skip_while(is_document);
+        for (name, want) in manifest.entries() {
+            let Some(entry) = entries.next() else { return Err(ArchiveError::Missing { name }) };
+            if entry.name != name {
+                return Err(self.misplaced(name, entry));
+            }
+            if entry.size != want {
+                return Err(ArchiveError::Size { name, got: entry.size, want });
+            }
+        }
+        match entries.next() {
+            None => Ok(()),
+            Some(entry) => Err(ArchiveError::Unexpected { name: entry.name.clone() }),
+        }
+    }
+
+    /// `wanted` should stand where `entry` does.
+    fn misplaced(&self, wanted: String, entry: &Entry) -> ArchiveError {
+        match self.archive.entry(&wanted) {
+            None => ArchiveError::Missing { name: wanted },
+            Some(_) => ArchiveError::Order { name: entry.name.clone() },
+        }
+    }
+}
