@@ -45,10 +45,14 @@ impl Device {
     /// Asks the sources when that is due, and delivers what waits.
     pub(crate) fn attend(&mut self) -> Result<(), DeviceError> {
         let now = self.edges.clock.now().monotonic;
-        if now < self.attendance.ask_at || !self.switches()?.automatic_check {
+        if now < self.attendance.ask_at {
             return Ok(());
         }
-        self.ask_all()
+        if self.switches()?.automatic_check {
+            return self.ask_all();
+        }
+        self.attendance.ask_at = now + u64::from(self.attendance.poll.every.0) * 1000;
+        Ok(())
     }
 
     /// Asks every source now, whatever the switches say.
@@ -217,6 +221,11 @@ impl Device {
         let rest = self.attendance.backoff.failed(chance);
         let now = self.edges.clock.now().monotonic;
         self.attendance.rest_until = now + u64::from(rest.0) * 1000;
+    }
+
+    /// Something is worth telling: the sources are asked at the next step.
+    pub(crate) fn ask_soon(&mut self) {
+        self.attendance.ask_at = 0;
     }
 
     /// Something worked.

@@ -188,7 +188,9 @@ impl Device {
         let facts = self.facts()?;
         match gate(&self.state, &facts) {
             Gate::Wait(reason) => Ok(Turn::Waiting(reason)),
-            Gate::Refuse(outcome) => self.advance(Event::Refused(outcome, outcome.sentence().into())),
+            Gate::Refuse(outcome) => {
+                self.advance(Event::Refused(outcome, outcome.sentence().into()))
+            }
             Gate::Go => match self.perform()? {
                 Some(event) => self.advance(event),
                 None if self.state == State::Idle => Ok(Turn::Idle),
@@ -263,7 +265,7 @@ impl Device {
         name: &'static str,
         document: &T,
     ) -> Result<(), DeviceError> {
-        let bytes = serde_json::to_vec(document).map_err(io::Error::from);
+        let bytes = serde_json::to_vec(document).map_err(io::Error::other);
         let written = bytes.and_then(|bytes| self.edges.store.replace(name, &bytes));
         written.map_err(|e| DeviceError::Document(name, "write", e))
     }

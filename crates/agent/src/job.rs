@@ -3,46 +3,44 @@
 
 use package::{Component, Manifest};
 use trust::ChunkList;
-use types::{Digest, Document, Effect};
+use types::{Digest, Document};
 
 /// First bytes of a job file; the last one is its version.
 const MAGIC: &[u8] = b"refit job 1\n";
 
 /// One component that is to be installed.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub(crate) struct Part {
     /// What the manifest says of it.
-    pub component: Component,
+    pub(crate) component: Component,
     /// Its chunks' signed digests.
-    pub chunks: ChunkList,
+    pub(crate) chunks: ChunkList,
 }
 
 /// What is installed, in order.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub(crate) struct Job {
     /// What the maker signed.
-    pub manifest: Manifest,
+    pub(crate) manifest: Manifest,
     /// SHA-256 of the manifest: the release's identity.
-    pub release: Digest,
+    pub(crate) release: Digest,
     /// The components that are to be installed.
-    pub parts: Vec<Part>,
+    pub(crate) parts: Vec<Part>,
 }
 
 impl Job {
-    /// Bytes of all images together.
-    pub fn image_bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.component.image.size).sum()
-    }
+    /// The document's name in the store.
+    pub(crate) const NAME: &'static str = "job";
 
-    /// Whether a part needs a boot to come into force.
-    pub fn needs_boot(&self) -> bool {
-        self.parts.iter().any(|part| part.component.effect == Effect::Slot)
+    /// Bytes of all images together.
+    pub(crate) fn image_bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.component.image.size).sum()
     }
 }
 
 /// The exact bytes of a job file. `lists` are the chunk lists of the components
 /// `chosen`, by their index in the manifest.
-pub fn encode(manifest: &[u8], chosen: &[(u8, &ChunkList)]) -> Vec<u8> {
+pub(crate) fn encode(manifest: &[u8], chosen: &[(u8, &ChunkList)]) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     put(&mut out, manifest);
     for (index, list) in chosen {

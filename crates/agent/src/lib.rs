@@ -3,4 +3,21 @@
 //!
 //! Deliberately absent without the feature `cli`: network, files, command line.
 
+mod attend;
+mod device;
 pub mod edges;
+mod install;
+mod inventory;
+mod job;
+mod outbox;
+mod perform;
+mod read_back;
+mod record;
+mod switches;
+mod work;
+
+pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
+pub use inventory::Inventory;
+pub use outbox::Outbox;
+pub use perform::ROOT;
+pub use switches::Switches;

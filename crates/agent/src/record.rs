@@ -74,7 +74,7 @@ enum StateV1 {
 ///
 /// # Errors
 /// It does not encode, which the bounds of its parts exclude.
-pub fn encode(state: &State) -> Result<Vec<u8>, RecordError> {
+pub(crate) fn encode(state: &State) -> Result<Vec<u8>, RecordError> {
     postcard::to_extend(&write(state), vec![VERSION]).map_err(|_| RecordError::Damaged)
 }
 
@@ -82,7 +82,7 @@ pub fn encode(state: &State) -> Result<Vec<u8>, RecordError> {
 ///
 /// # Errors
 /// Another version, or bytes that are no record.
-pub fn decode(record: &[u8]) -> Result<State, RecordError> {
+pub(crate) fn decode(record: &[u8]) -> Result<State, RecordError> {
     match record.split_first() {
         Some((&VERSION, rest)) => {
             let state = postcard::from_bytes(rest).map_err(|_| RecordError::Damaged)?;

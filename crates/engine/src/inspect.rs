@@ -6,6 +6,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use package::{Codec, Component, Manifest};
 use trust::{Root, TrustError, Verified, verify_targets};
 use types::{Effect, Name, Outcome, Running, Sealed, Text, Timestamp};
@@ -44,13 +45,13 @@ pub struct Place {
 
 /// What a package is held against.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceFacts<'a> {
+pub struct DeviceFacts {
     /// What the terminal is.
-    pub product: &'a Name,
+    pub product: Name,
     /// Its hardware strings; a package has to name one of them.
-    pub hardware: &'a [Name],
+    pub hardware: Vec<Name>,
     /// Its brand or carrier variant.
-    pub variant: Option<&'a Name>,
+    pub variant: Option<Name>,
     /// Where it can put what.
     pub places: BTreeMap<Name, Place>,
     /// The lowest rollback index per component; 0 where there is none.
@@ -77,7 +78,7 @@ pub fn open(
 ///
 /// # Errors
 /// With the outcome that names the first rule that is broken.
-pub fn fit(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusal> {
+pub fn fit(manifest: &Manifest, device: &DeviceFacts) -> Result<(), Refusal> {
     fit_model(manifest, device)?;
     if !manifest.hooks.is_empty() {
         let why = "the package has hooks, which this agent does not run yet";
@@ -93,10 +94,7 @@ pub fn fit(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusal>
 /// The components that have to be installed: those whose image does not run yet,
 /// and all that live in banks as soon as one of them is to be installed, because the
 /// other bank holds some older release of them.
-pub fn choose<'a>(
-    manifest: &'a Manifest,
-    running: &Running,
-) -> alloc::vec::Vec<(u8, &'a Component)> {
+pub fn choose<'a>(manifest: &'a Manifest, running: &Running) -> Vec<(u8, &'a Component)> {
     let runs = |c: &Component| running.get(&c.name).is_some_and(|r| r.image == c.image.sha256);
     let banked = |c: &Component| c.effect == Effect::Slot;
     let bank_changes = manifest.components.iter().any(|c| banked(c) && !runs(c));
@@ -104,8 +102,8 @@ pub fn choose<'a>(
     (0..).zip(&manifest.components).filter(|(_, component)| chosen(component)).collect()
 }
 
-fn fit_model(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusal> {
-    if manifest.product != *device.product {
+fn fit_model(manifest: &Manifest, device: &DeviceFacts) -> Result<(), Refusal> {
+    if manifest.product != device.product {
         let why = format!("package is for {}, this is {}", manifest.product, device.product);
         return Err(Refusal::new(Outcome::WrongProduct, why));
     }
@@ -113,13 +111,13 @@ fn fit_model(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusa
         let why = format!(
             "package is for {}, this is {}",
             list(&manifest.hardware),
-            list(device.hardware)
+            list(&device.hardware)
         );
         return Err(Refusal::new(Outcome::WrongHardware, why));
     }
-    let variant_fits = device.variant.is_some_and(|own| manifest.variants.contains(own));
+    let variant_fits = device.variant.as_ref().is_some_and(|own| manifest.variants.contains(own));
     if !manifest.variants.is_empty() && !variant_fits {
-        let own = device.variant.map_or("none", Name::as_str);
+        let own = device.variant.as_ref().map_or("none", Name::as_str);
         let why = format!("package is for variant {}, this is {own}", list(&manifest.variants));
         return Err(Refusal::new(Outcome::WrongVariant, why));
     }
@@ -129,7 +127,7 @@ fn fit_model(manifest: &Manifest, device: &DeviceFacts<'_>) -> Result<(), Refusa
 fn fit_component(
     manifest: &Manifest,
     component: &Component,
-    device: &DeviceFacts<'_>,
+    device: &DeviceFacts,
 ) -> Result<(), Refusal> {
     let name = &component.name;
     let floor = device.floors.get(name).copied().unwrap_or(0);
@@ -160,6 +158,6 @@ fn fit_component(
 }
 
 fn list(names: &[Name]) -> String {
-    let names: alloc::vec::Vec<&str> = names.iter().map(Name::as_str).collect();
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     names.join(", ")
 }

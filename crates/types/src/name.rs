@@ -25,6 +25,11 @@ pub struct Name(String);
 pub struct NameError(String);
 
 impl Name {
+    /// The name for what is not known.
+    pub fn unknown() -> Self {
+        Self("unknown".into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

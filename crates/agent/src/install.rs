@@ -1,0 +1,239 @@
+//! The pump: feed → proven → flash, chunk by chunk, up to the next checkpoint.
+
+use crate::device::{Device, DeviceError};
+use crate::edges::{FeedError, PayloadSpec, Retry};
+use crate::job::{Job, Part};
+use crate::perform::chain;
+use crate::work::OpenFeed;
+use engine::{Another, Cursor, Event, Locator, Task};
+use package::{Codec, Payload};
+use std::io;
+use std::rc::Rc;
+use types::{Outcome, Spent, Text};
+
+/// Chunks after which a checkpoint is due however well the payload is packed: an
+/// image of zeros must not run for ever between two looks at the owner's switches.
+const CHUNKS_PER_CHECKPOINT: u32 = 16;
+
+/// Why the pump stopped before its checkpoint.
+enum Stop {
+    /// The feed has nothing more for now.
+    Feed(FeedError),
+    /// The chunk is not what was signed.
+    Unproven(Text),
+    /// The medium refused.
+    Flash(io::Error),
+}
+
+/// What the pump works on.
+struct Pumping {
+    job: Rc<Job>,
+    open: OpenFeed,
+    cursor: Cursor,
+    /// Payload bytes at the last checkpoint.
+    from: u64,
+    chunks: u32,
+}
+
+impl Device {
+    /// Writes from `cursor` on until the next checkpoint.
+    pub(crate) fn install(
+        &mut self,
+        task: &Task,
+        locator: &Locator,
+        cursor: Cursor,
+    ) -> Result<Event, DeviceError> {
+        let Some(job) = self.job(task) else {
+            return self.failed(Outcome::JobLost, Outcome::JobLost.sentence());
+        };
+        if let Err(error) = self.prepare(task, &job, cursor) {
+            return self.flash_failed(&error);
+        }
+        let open = match self.feed(locator) {
+            Ok(open) => open,
+            Err(error) => return self.stopped(Stop::Feed(error), &job, cursor, Spent::default()),
+        };
+        let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0 };
+        let stop = self.pump(task, &mut pumping).err();
+        self.checkpoint(task, cursor, pumping, stop)
+    }
+
+    /// Before the first byte: the bootloader must not start a half-written bank.
+    fn prepare(&mut self, task: &Task, job: &Job, cursor: Cursor) -> io::Result<()> {
+        let Some(part) = job.parts.get(usize::from(cursor.component)) else { return Ok(()) };
+        if cursor.chunk > 0 {
+            return Ok(());
+        }
+        if let Some(target) = task.target {
+            self.edges.boot.set_unbootable(target).map_err(io::Error::other)?;
+            let forgotten = self.change_inventory(|inventory| inventory.forget(target));
+            forgotten.map_err(io::Error::other)?;
+        }
+        match self.edges.banks.get_mut(&part.component.name) {
+            Some(bank) => bank.medium(task.target).prepare(),
+            None => Err(io::Error::other("this terminal has no such component")),
+        }
+    }
+
+    /// Writes chunks until a checkpoint is due or the component is complete.
+    fn pump(&mut self, task: &Task, pumping: &mut Pumping) -> Result<(), Stop> {
+        let job = Rc::clone(&pumping.job);
+        let Some(part) = job.parts.get(usize::from(pumping.cursor.component)) else {
+            return Ok(());
+        };
+        self.position(part, pumping)?;
+        while pumping.cursor.chunk < part.component.image.chunk_count() {
+            if self.checkpoint_due(pumping) {
+                return Ok(());
+            }
+            self.write_chunk(task, part, pumping)?;
+        }
+        match pumping.open.feed.chunk(&mut self.work.buffer) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(Stop::Unproven("the payload goes on after the image".into())),
+            Err(error) => Err(Stop::Feed(error)),
+        }
+    }
+
+    fn checkpoint_due(&self, pumping: &Pumping) -> bool {
+        let input = pumping.cursor.input.saturating_sub(pumping.from);
+        let some = pumping.chunks > 0;
+        some && (input >= self.options.checkpoint || pumping.chunks >= CHUNKS_PER_CHECKPOINT)
+    }
+
+    /// Makes the feed's next chunk the one that the cursor names.
+    fn position(&mut self, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
+        let chunk_size = part.component.image.chunk_size;
+        self.work.buffer.resize(usize::try_from(chunk_size).unwrap_or(0), 0);
+        if pumping.open.at == Some(pumping.cursor) {
+            return Ok(());
+        }
+        let payload =
+            payload_of(part, pumping.cursor).ok_or_else(|| Stop::Unproven(none_left()))?;
+        let spec = PayloadSpec {
+            entry: payload.entry.clone(),
+            codec: payload.codec,
+            size: payload.size,
+            image_size: part.component.image.size,
+            chunk_size,
+        };
+        pumping.open.at = None;
+        pumping.open.feed.seek(&spec, pumping.cursor).map_err(Stop::Feed)
+    }
+
+    /// Fetch, prove, write: in this order and no other.
+    fn write_chunk(&mut self, task: &Task, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
+        let Pumping { open, cursor, chunks, .. } = pumping;
+        let got = open.feed.chunk(&mut self.work.buffer).map_err(Stop::Feed)?;
+        let bytes = self.work.buffer.get(..got).unwrap_or_default();
+        let proven = part.chunks.prove(cursor.chunk, bytes);
+        let proven = proven.map_err(|e| Stop::Unproven(chain("the payload is not sound", &e)))?;
+        let bank = self.edges.banks.get_mut(&part.component.name);
+        let bank = bank.ok_or_else(|| Stop::Flash(io::ErrorKind::NotFound.into()))?;
+        bank.medium(task.target).write(&proven).map_err(Stop::Flash)?;
+        let reset = open.feed.reset();
+        cursor.chunk += 1;
+        (cursor.out, cursor.input) = (reset.out, reset.input);
+        open.at = Some(*cursor);
+        *chunks += 1;
+        Ok(())
+    }
+
+    /// Makes what was written durable and says how far it is; a stop that came after
+    /// some progress is met again by the next call, from the new cursor.
+    fn checkpoint(
+        &mut self,
+        task: &Task,
+        before: Cursor,
+        pumping: Pumping,
+        stop: Option<Stop>,
+    ) -> Result<Event, DeviceError> {
+        let Pumping { job, mut open, cursor, .. } = pumping;
+        let spent = open.spent(self.edges.clock.now().monotonic);
+        if let Some(Stop::Flash(error)) = &stop {
+            return self.flash_failed(error);
+        }
+        if let Err(error) = self.flush(task, &job, cursor) {
+            return self.flash_failed(&error);
+        }
+        match stop {
+            Some(_) if cursor.chunk > before.chunk => {
+                self.worked();
+                Ok(Event::Reached(cursor, spent))
+            }
+            Some(stop) => self.stopped(stop, &job, cursor, spent),
+            None => Ok(self.reached(&job, open, cursor, spent)),
+        }
+    }
+
+    fn flush(&mut self, task: &Task, job: &Job, cursor: Cursor) -> io::Result<()> {
+        let part = job.parts.get(usize::from(cursor.component));
+        let bank = part.and_then(|part| self.edges.banks.get_mut(&part.component.name));
+        bank.map_or(Ok(()), |bank| bank.medium(task.target).flush())
+    }
+
+    fn reached(&mut self, job: &Job, mut open: OpenFeed, cursor: Cursor, spent: Spent) -> Event {
+        self.worked();
+        let index = usize::from(cursor.component);
+        let whole = job
+            .parts
+            .get(index)
+            .is_none_or(|part| cursor.chunk >= part.component.image.chunk_count());
+        if !whole {
+            self.work.feed = Some(open);
+            return Event::Reached(cursor, spent);
+        }
+        if index + 1 >= job.parts.len() {
+            return Event::Filled(spent);
+        }
+        open.at = None;
+        self.work.feed = Some(open);
+        Event::Reached(Cursor::start_of(cursor.component + 1), spent)
+    }
+
+    /// The pump made no progress: later, with another payload, or never.
+    fn stopped(
+        &mut self,
+        stop: Stop,
+        job: &Job,
+        cursor: Cursor,
+        spent: Spent,
+    ) -> Result<Event, DeviceError> {
+        let (outcome, detail, retry) = match stop {
+            Stop::Feed(error) => (error.outcome, error.detail, error.retry),
+            Stop::Unproven(why) => (Outcome::CorruptPayload, why, Retry::OtherPayload),
+            Stop::Flash(error) => return self.flash_failed(&error),
+        };
+        match retry {
+            Retry::Later => {
+                self.rest_after_failure();
+                Ok(Event::Stalled(outcome, detail, spent))
+            }
+            Retry::OtherPayload => {
+                let part = job.parts.get(usize::from(cursor.component));
+                let next = part.and_then(|part| payload_of(part, cursor.next_payload()));
+                let another = next.map_or(Another::None, |_| Another::Payload);
+                Ok(Event::PayloadFailed { cursor, another, outcome, detail, spent })
+            }
+            Retry::Never => self.failed(outcome, detail),
+        }
+    }
+
+    fn flash_failed(&mut self, error: &io::Error) -> Result<Event, DeviceError> {
+        let outcome = match error.kind() {
+            io::ErrorKind::StorageFull => Outcome::StorageFull,
+            _ => Outcome::WriteFailed,
+        };
+        self.failed(outcome, chain(outcome.sentence(), error))
+    }
+}
+
+/// The payload that the cursor names, among those that this agent can decode.
+fn payload_of(part: &Part, cursor: Cursor) -> Option<&Payload> {
+    let known = |p: &&Payload| p.codec != Codec::Unknown && p.encryption.is_none();
+    part.component.payloads.iter().filter(known).nth(usize::from(cursor.payload))
+}
+
+fn none_left() -> Text {
+    "no payload is left that this agent can decode".into()
+}

@@ -1,0 +1,77 @@
+//! `Activate` and `Restart`: tell the bootloader, and start the new slot.
+
+use super::chain;
+use crate::device::{Bank, Device, DeviceError};
+use crate::edges::SlotFacts;
+use engine::{BootId, Event, Standing, TRIES, Task};
+use types::{Outcome, Slot};
+
+impl Device {
+    /// One boot-control write, after the source was asked once more.
+    pub(super) fn activate(
+        &mut self,
+        task: &Task,
+        since: BootId,
+    ) -> Result<Option<Event>, DeviceError> {
+        if let Some(over) = self.trial_is_over(task, since)? {
+            return Ok(Some(over));
+        }
+        match self.ask_standing(&task.source)? {
+            None => {
+                self.rest_after_failure();
+                return Ok(None);
+            }
+            Some(Standing::Withdrawn) => {
+                let why = Outcome::Cancelled;
+                return self.failed(why, why.sentence()).map(Some);
+            }
+            Some(Standing::Stands) => {}
+        }
+        match task.target {
+            None => Ok(Some(Event::Switched)),
+            Some(target) => self.arm(target).map(Some),
+        }
+    }
+
+    /// A cut right after the bootloader was told: the new slot runs already, or its
+    /// tries are used up in a boot other than the one in which this was decided.
+    fn trial_is_over(&self, task: &Task, since: BootId) -> Result<Option<Event>, DeviceError> {
+        let Some(target) = task.target else { return Ok(None) };
+        let start = self.start_facts()?;
+        let used_up = self.edges.boot.slot(target)? == SlotFacts::Trial { left: 0 };
+        let over = start.slot == target || (used_up && start.boot != since);
+        Ok(over.then_some(Event::Booted(start)))
+    }
+
+    fn arm(&mut self, target: Slot) -> Result<Event, DeviceError> {
+        // The old slot runs, so what was switched in an earlier try goes back first.
+        if let Err(error) = self.switch_all_back() {
+            return self.failed(Outcome::SwitchFailed, chain("cannot switch back", &error));
+        }
+        if let Err(error) = self.edges.boot.set_trial(target, TRIES) {
+            return self.failed(Outcome::BootControlFailed, chain("cannot arm the slot", &error));
+        }
+        self.worked();
+        Ok(Event::Armed(self.boot_id()?))
+    }
+
+    /// Undoes every switch that was not kept.
+    pub(super) fn switch_all_back(&mut self) -> std::io::Result<()> {
+        self.edges.banks.values_mut().try_for_each(|bank| match bank {
+            Bank::Live(live) => live.switch_back(),
+            Bank::Slots(..) | Bank::Direct(_) => Ok(()),
+        })
+    }
+
+    /// Restarts, unless that boot is over already.
+    pub(super) fn restart(&mut self, _: &Task, boot: BootId) -> Result<Event, DeviceError> {
+        let start = self.start_facts()?;
+        if start.boot != boot {
+            return Ok(Event::Booted(start));
+        }
+        match self.edges.power.restart() {
+            Ok(never) => match never {},
+            Err(error) => self.failed(Outcome::Internal, chain("cannot restart", &error)),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! `File`: the report goes into the outbox, the job file goes.
+
+use crate::device::{Device, DeviceError};
+use crate::edges::Delivered;
+use crate::job::Job;
+use crate::outbox::Outbox;
+use engine::Event;
+use types::Report;
+
+impl Device {
+    /// Puts the report into the outbox. Where the store cannot take it, it goes
+    /// straight to its source, and the update ends only when that has it.
+    pub(super) fn file(&mut self, report: &Report) -> Result<Option<Event>, DeviceError> {
+        let mut outbox = self.outbox()?;
+        outbox.put(report.clone());
+        if self.write(Outbox::NAME, &outbox).is_err() && self.deliver(report) == Delivered::Later {
+            self.rest_after_failure();
+            return Ok(None);
+        }
+        let removed = self.edges.store.remove(Job::NAME);
+        removed.map_err(|e| DeviceError::Document(Job::NAME, "remove", e))?;
+        self.work.forget();
+        self.ask_soon();
+        Ok(Some(Event::Filed))
+    }
+}

@@ -1,0 +1,197 @@
+//! `Inspect`: fetch the documents, verify, fit, plan, and write the job file.
+
+use super::chain;
+use crate::device::{Device, DeviceError};
+use crate::edges::{Feed, FeedError, Retry, SlotFacts};
+use crate::job::{self, Job};
+use engine::inspect::{DeviceFacts, Place, Refusal, choose, fit, open};
+use engine::{Again, Event, Locator, Order, Task};
+use package::Manifest;
+use std::collections::BTreeMap;
+use std::io;
+use trust::{ChunkList, Root, Verified};
+use types::{Digest, Document, Effect, Name, Outcome, Sealed, Slot, Spent};
+
+/// The pinned root's name in the store.
+pub const ROOT: &str = "root.json";
+
+/// The signatures' name in a package.
+const TARGETS: &str = "targets.json";
+
+/// The most bytes of a package's signatures.
+const TARGETS_LIMIT: u64 = 1 << 20;
+
+/// Why an inspection ends early.
+enum Stop {
+    /// The terminal decides against it.
+    Refused(Refusal),
+    /// It may work later.
+    Later(FeedError),
+    /// The device itself is in the way.
+    Device(DeviceError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<DeviceError> for Stop {
+    fn from(error: DeviceError) -> Self {
+        Self::Device(error)
+    }
+}
+
+impl From<FeedError> for Stop {
+    fn from(error: FeedError) -> Self {
+        match error.retry {
+            Retry::Later => Self::Later(error),
+            _ => Self::Refused(Refusal { outcome: error.outcome, detail: error.detail }),
+        }
+    }
+}
+
+impl Device {
+    /// Inspects an order's package.
+    pub(super) fn inspect(&mut self, order: &Order) -> Result<Event, DeviceError> {
+        match self.accept(order) {
+            Ok(task) => {
+                self.worked();
+                Ok(Event::Accepted(task))
+            }
+            Err(Stop::Refused(refusal)) => Ok(Event::Refused(refusal.outcome, refusal.detail)),
+            Err(Stop::Later(error)) => {
+                self.rest_after_failure();
+                Ok(Event::Stalled(error.outcome, error.detail, Spent::default()))
+            }
+            Err(Stop::Device(error)) => Err(error),
+        }
+    }
+
+    /// Says whether the package at `locator` would be taken, and changes nothing.
+    ///
+    /// # Errors
+    /// Why it would not be taken.
+    pub fn would_accept(&mut self, locator: &Locator) -> Result<Manifest, Refusal> {
+        let mut feed = self.edges.feeds.open(locator.as_str()).map_err(refused)?;
+        let (manifest, _) = self.documents(feed.as_mut()).map_err(|stop| match stop {
+            Stop::Refused(refusal) => refusal,
+            Stop::Later(error) => refused(error),
+            Stop::Device(error) => Refusal::new(Outcome::Internal, chain("cannot inspect", &error)),
+        })?;
+        Ok(Manifest::clone(&manifest))
+    }
+
+    fn accept(&mut self, order: &Order) -> Result<Task, Stop> {
+        let running = self.confirmed_slot()?;
+        let mut feed = self.edges.feeds.open(order.locator.as_str())?;
+        let (manifest, exact) = self.documents(feed.as_mut())?;
+        let inventory = self.inventory()?;
+        if inventory.failed(manifest.digest()) && order.again == Again::No {
+            let why = Outcome::FailedBefore;
+            return Err(Refusal::new(why, why.sentence()).into());
+        }
+        let chosen = choose(&manifest, &inventory.running(running));
+        let mut lists = Vec::new();
+        for (index, component) in &chosen {
+            let name = format!("chunks/{}", component.name);
+            let list = feed.document(&name, component.image.list_size())?;
+            let list = ChunkList::check(&component.image, list).map_err(Refusal::from)?;
+            lists.push((*index, list));
+        }
+        let borrowed: Vec<_> = lists.iter().map(|(index, list)| (*index, list)).collect();
+        let job = self.write_job(&job::encode(&exact, &borrowed))?;
+        let banked = chosen.iter().any(|(_, c)| c.effect == Effect::Slot);
+        Ok(Task {
+            attempt: order.attempt,
+            source: order.source.clone(),
+            job,
+            version: manifest.version.clone(),
+            target: banked.then(|| running.other()),
+            spent: Spent::default(),
+        })
+    }
+
+    /// The running slot, which must be confirmed: it is what an update falls back to.
+    fn confirmed_slot(&self) -> Result<Slot, Stop> {
+        let running = self.edges.boot.running().map_err(DeviceError::from)?;
+        match self.edges.boot.slot(running).map_err(DeviceError::from)? {
+            SlotFacts::Good => Ok(running),
+            _ => Err(Refusal::new(Outcome::NotConfirmed, Outcome::NotConfirmed.sentence()).into()),
+        }
+    }
+
+    /// The package's manifest, verified and held against this terminal.
+    fn documents(&mut self, feed: &mut dyn Feed) -> Result<(Verified<Manifest>, Vec<u8>), Stop> {
+        let root = self.root()?;
+        let exact = feed.document(Manifest::ENTRY, u64::from(Manifest::LIMIT))?;
+        let targets = feed.document(TARGETS, TARGETS_LIMIT)?;
+        let manifest = open(&exact, &targets, &root, self.edges.clock.now().wall)?;
+        let slot = self.edges.boot.running().map_err(DeviceError::from)?;
+        let running = self.inventory()?.running(slot);
+        let facts = DeviceFacts {
+            product: self.identity.product.clone(),
+            hardware: self.identity.hardware.clone(),
+            variant: self.identity.variant.clone(),
+            places: self.places()?,
+            floors: self.floors(&manifest)?,
+            running,
+        };
+        fit(&manifest, &facts)?;
+        Ok((manifest, exact))
+    }
+
+    fn root(&self) -> Result<Root, Stop> {
+        let stored = self.edges.store.read(ROOT);
+        let bytes =
+            stored.map_err(|e| DeviceError::Document(ROOT, "read", e))?.ok_or_else(|| {
+                Refusal::new(
+                    Outcome::UntrustedKey,
+                    "no root of trust is installed on this terminal",
+                )
+            })?;
+        Ok(Root::open(&Sealed::from(bytes.as_slice())).map_err(Refusal::from)?)
+    }
+
+    fn places(&mut self) -> Result<BTreeMap<Name, Place>, Stop> {
+        let mut places = BTreeMap::new();
+        for (name, bank) in &mut self.edges.banks {
+            let effect = bank.effect();
+            // Both banks of a slot have to hold the image; the smaller one decides.
+            let sizes = Slot::BOTH.map(|slot| bank.medium(Some(slot)).geometry().map(|g| g.size));
+            let [a, b] = sizes;
+            let capacity = a.and_then(|a| b.map(|b| a.min(b))).map_err(|e| {
+                Refusal::new(Outcome::WriteFailed, chain(&format!("cannot open `{name}`"), &e))
+            })?;
+            places.insert(name.clone(), Place { effect, capacity });
+        }
+        Ok(places)
+    }
+
+    fn floors(&self, manifest: &Manifest) -> Result<BTreeMap<Name, u64>, Stop> {
+        let floor = |name: &Name| {
+            let floor = self.edges.floors.floor(name.as_str());
+            floor.map(|floor| (name.clone(), floor)).map_err(|e| {
+                let what = chain("cannot read the rollback floors", &e);
+                Stop::from(Refusal::new(Outcome::TrustStoreFailed, what))
+            })
+        };
+        manifest.components.iter().map(|component| floor(&component.name)).collect()
+    }
+
+    fn write_job(&mut self, exact: &[u8]) -> Result<Digest, Stop> {
+        self.edges.store.replace(Job::NAME, exact).map_err(|error| {
+            let outcome = match error.kind() {
+                io::ErrorKind::StorageFull => Outcome::StorageFull,
+                _ => Outcome::WriteFailed,
+            };
+            Refusal::new(outcome, chain("cannot write the job file", &error))
+        })?;
+        Ok(Digest::of(exact))
+    }
+}
+
+fn refused(error: FeedError) -> Refusal {
+    Refusal { outcome: error.outcome, detail: error.detail }
+}
