@@ -6,6 +6,7 @@
 extern crate alloc;
 
 mod cursor;
+pub mod examine;
 pub mod inspect;
 mod next;
 mod order;

@@ -26,4 +26,4 @@ pub use manifest::{
 };
 pub use open::{Package, chunks_entry, payload_entry};
 pub use stream::{Event, Stream};
-pub use writer::{WriteError, Writer, crc32};
+pub use writer::{Crc32, WriteError, Writer, crc32};

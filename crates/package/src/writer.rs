@@ -10,6 +10,22 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     crc32fast::hash(bytes)
 }
 
+/// The CRC-32 of bytes that come in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct Crc32(Hasher);
+
+impl Crc32 {
+    /// Takes the next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The CRC-32 of all pieces.
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
+    }
+}
+
 /// Writes an archive forward only, through a function that takes the bytes.
 ///
 /// A header comes before its bytes, so whoever writes says size and CRC-32 first
