@@ -4,9 +4,8 @@
 //! less at once and the same in the end: it checks each chunk as it comes.
 
 use crate::inspect::Refusal;
-use alloc::borrow::ToOwned;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::error::Error;
@@ -14,7 +13,7 @@ use delta::FrameDecoder;
 use package::{
     ArchiveError, Codec, Component, Entry, Manifest, Package, Payload, ReadError, Source,
 };
-use trust::{ChunkList, Root, Targets, Verified, verify_targets};
+use trust::{ChunkList, Root, Targets, TrustError, Verified, verify_targets};
 use types::{Document, Hasher, Image, Outcome, Release, Sealed, Timestamp};
 
 /// Bytes that are read at once.
@@ -64,7 +63,8 @@ pub fn examine<S: Source + ?Sized>(
     let targets = root.map(|root| signatures(&package, root, now)).transpose()?;
     let manifest = match &targets {
         Some(targets) => vouched(targets, &package)?,
-        None => Manifest::decode(package.manifest()).map_err(unreadable)?,
+        None => Manifest::decode(package.manifest())
+            .map_err(|why| Refusal::from(TrustError::Unreadable { kind: Manifest::KIND, why }))?,
     };
     package.check_layout(&manifest).map_err(|error| archive(&error))?;
     for component in &manifest.components {
@@ -209,10 +209,6 @@ impl<'a> Rebuild<'a> {
 
 fn refusal(outcome: Outcome) -> Refusal {
     Refusal::new(outcome, outcome.sentence())
-}
-
-fn unreadable(why: String) -> Refusal {
-    Refusal::new(Outcome::Malformed, "manifest cannot be read: ".to_owned() + &why)
 }
 
 fn archive(error: &ArchiveError) -> Refusal {
