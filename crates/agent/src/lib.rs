@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent without the feature `cli`: network, files, command line.
 
+pub mod aligned;
 mod attend;
 mod device;
 pub mod edges;
@@ -11,6 +12,8 @@ mod inventory;
 mod job;
 mod outbox;
 mod perform;
+#[cfg(feature = "cli")]
+pub mod platform;
 mod read_back;
 mod record;
 mod switches;

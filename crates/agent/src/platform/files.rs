@@ -103,3 +103,36 @@ fn full_if_quota(e: io::Error) -> io::Error {
     }
     e
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_medium_is_called_full() {
+        let e = write_new(Path::new("/dev/full"), b"x").unwrap_err();
+        assert_eq!(full_if_quota(e).kind(), io::ErrorKind::StorageFull);
+        let quota = full_if_quota(io::ErrorKind::QuotaExceeded.into());
+        assert_eq!(quota.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_stays_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"x").is_err());
+        assert!(path.is_dir());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_more_is_read_than_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        replace(&path, b"12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap().as_deref(), Some(b"12345".as_slice()));
+        assert_eq!(read(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(read(&dir.path().join("b"), 4).unwrap(), None);
+    }
+}

@@ -99,7 +99,8 @@ impl LiveDirectory {
 
 impl Flash for LiveDirectory {
     fn geometry(&self) -> io::Result<Geometry> {
-        Medium::new(&self.directory.join(self.staged_name()?), self.size, Extent::Written).geometry()
+        Medium::new(&self.directory.join(self.staged_name()?), self.size, Extent::Written)
+            .geometry()
     }
 
     /// A switch that was neither kept nor undone is undone first: its image is void.

@@ -7,7 +7,7 @@
 //! medium. A file's last bytes, less than a block, always go the second way.
 
 use super::files;
-use crate::aligned::{ALIGNMENT, Aligned, is_aligned};
+use crate::aligned::{Aligned, is_aligned};
 use crate::edges::Geometry;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
 use std::fs::{File, OpenOptions};
@@ -215,7 +215,7 @@ impl Open {
 
     fn read_direct(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
         let block = usize::try_from(self.kind.block()).map_err(io::Error::other)?;
-        if at % block as u64 == 0 && into.len().is_multiple_of(block) && is_aligned(into) {
+        if at.is_multiple_of(block as u64) && into.len().is_multiple_of(block) && is_aligned(into) {
             return self.direct()?.read_exact_at(into, at);
         }
         let mut done = 0;

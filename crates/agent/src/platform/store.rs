@@ -76,15 +76,4 @@ mod tests {
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&path.join("credential")), 0o600);
     }
-
-    #[test]
-    fn a_full_disk_is_called_full_and_keeps_the_old_document() {
-        let mut store = Directory::open(Path::new("/dev")).unwrap();
-        // Writing to it always says that the storage is full.
-        let e = std::fs::write("/dev/full", b"x").unwrap_err();
-        assert_eq!(e.kind(), io::ErrorKind::StorageFull);
-        assert!(store.read("full/x").is_err());
-        store.0 = PathBuf::from("/there/is/no/such/place");
-        assert!(store.replace("document", b"x").is_err());
-    }
 }

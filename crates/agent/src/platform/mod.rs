@@ -1,0 +1,23 @@
+//! The real edges: Linux, its files and devices, boots and signals.
+//!
+//! Deliberately absent: decisions, and anything that comes from a network. `unsafe`
+//! lives here only.
+
+pub mod boot_file;
+pub mod clock;
+pub mod confine;
+mod files;
+pub mod flash;
+pub mod floors;
+pub mod health;
+pub mod journal;
+pub mod live;
+pub mod lock;
+mod medium;
+mod pair;
+pub mod power;
+pub mod shared;
+pub mod stop;
+pub mod store;
+#[cfg(test)]
+mod tests;
