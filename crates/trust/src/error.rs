@@ -50,7 +50,7 @@ pub enum TrustError {
         kind: &'static str,
     },
     /// Some different keys of the role signed, but not enough.
-    #[error("{got} different trusted keys signed {kind}, {want} are required")]
+    #[error("only {got} of the {want} required different keys signed {kind}")]
     TooFewSignatures {
         /// What the document should be.
         kind: &'static str,

@@ -4,6 +4,7 @@ extern crate std;
 
 use super::*;
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use core::convert::Infallible;
 use delta::FrameEncoder;
 use package::{Class, ComponentKind, Writer, chunks_entry, crc32, payload_entry};
@@ -216,7 +217,7 @@ fn signatures_decide() {
         Outcome::UntrustedKey,
         "no trusted key signed targets",
     );
-    let too_few = "1 different trusted keys signed targets, 2 are required";
+    let too_few = "only 1 of the 2 required different keys signed targets";
     check(&unsigned.clone().signed(&[key(1)]), Outcome::TooFewSignatures, too_few);
     check(&unsigned.signed(&[key(1), key(1)]), Outcome::TooFewSignatures, too_few);
 }
