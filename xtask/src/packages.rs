@@ -1,0 +1,106 @@
+//! The Debian packages that the stages need, installed where that is possible.
+
+use crate::run;
+use anyhow::{Context, Result, bail, ensure};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a package installation may take.
+const BUDGET: Duration = Duration::from_secs(600);
+
+/// A program that the stages need and the Debian package that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Found in `PATH` or the `sbin` directories.
+    pub program: &'static str,
+    /// The package.
+    pub package: &'static str,
+}
+
+/// What building needs.
+pub(crate) const BUILD: [Need; 1] = [Need { program: "cc", package: "build-essential" }];
+/// What the demo and the tests with real images need besides.
+pub(crate) const IMAGES: [Need; 3] = [
+    Need { program: "mkfs.ext4", package: "e2fsprogs" },
+    Need { program: "e2fsck", package: "e2fsprogs" },
+    Need { program: "unzip", package: "unzip" },
+];
+/// What the bench against other updaters needs besides.
+pub(crate) const PEERS: [Need; 7] = [
+    Need { program: "swupdate", package: "swupdate" },
+    Need { program: "rauc", package: "rauc" },
+    Need { program: "dbus-daemon", package: "dbus" },
+    Need { program: "dbus-send", package: "dbus" },
+    Need { program: "mksquashfs", package: "squashfs-tools" },
+    Need { program: "cpio", package: "cpio" },
+    Need { program: "openssl", package: "openssl" },
+];
+
+/// Sees to it that every needed program is there: installs what is missing when run
+/// by root on Debian.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the text says what to do.
+pub(crate) fn ensure_installed(needs: &[Need]) -> Result<()> {
+    let missing = missing(needs, is_there);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if !rustix::process::geteuid().is_root() || !is_there("apt-get") {
+        bail!("missing programs; install them with: sudo apt-get install {names}");
+    }
+    println!("installing with apt-get: {names}");
+    apt(&["update"])?;
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(missing);
+    apt(&install)?;
+    ensure!(needs.iter().all(|need| is_there(need.program)), "apt-get did not install: {names}");
+    Ok(())
+}
+
+/// The packages of the programs that are not `there`, each once.
+fn missing(needs: &[Need], there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let mut missing: Vec<_> =
+        needs.iter().filter(|need| !there(need.program)).map(|need| need.package).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let places = path.split(':').chain(["/usr/sbin", "/sbin"]);
+    places.map(Path::new).any(|place| place.join(program).is_file())
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let log = std::env::temp_dir().join(format!("refit-apt-{}.log", std::process::id()));
+    let mut command = Command::new("apt-get");
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    let ended = run::run(&mut command, BUDGET, &log, run::Show::Tried).context("apt-get");
+    // Nothing depends on the log: what apt-get said is in `ended`.
+    let _ = std::fs::remove_file(&log);
+    let ended = ended?;
+    ensure!(ended.well, "apt-get {} failed:\n{}", arguments.join(" "), ended.output);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_once() {
+        assert_eq!(missing(&IMAGES, |program| program == "unzip"), ["e2fsprogs"]);
+        assert_eq!(missing(&IMAGES, |_| false), ["e2fsprogs", "unzip"]);
+        assert!(missing(&IMAGES, |_| true).is_empty());
+    }
+
+    #[test]
+    fn programs_are_looked_for_where_they_are() {
+        assert!(is_there("sh"));
+        assert!(!is_there("no-such-program-anywhere"));
+    }
+}

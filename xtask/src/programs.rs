@@ -1,0 +1,61 @@
+//! Builds the project's programs and hands over to `lab`, which runs them.
+
+use crate::packages::{self, BUILD, IMAGES, PEERS};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// `cargo demo`: the real server and real terminals.
+///
+/// # Errors
+/// Something needed cannot be installed or built, or `lab` cannot be started.
+pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    packages::ensure_installed(&BUILD)?;
+    packages::ensure_installed(&IMAGES)?;
+    println!("building the server, the agent and the tools");
+    cargo(root, &["build", "--quiet", "--workspace", "--bins"])?;
+    hand_over(&directory()?.join("lab"), "demo", arguments)
+}
+
+/// `cargo xtask bench`: always on optimised programs.
+///
+/// # Errors
+/// As [`demo`].
+pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    packages::ensure_installed(&BUILD)?;
+    packages::ensure_installed(&IMAGES)?;
+    packages::ensure_installed(&PEERS)?;
+    println!("building the agent and the bench, optimised");
+    // The agent by itself, with the features that it has on a device.
+    cargo(root, &["build", "--quiet", "--release", "--package", "lab", "--package", "tool"])?;
+    cargo(root, &["build", "--quiet", "--release", "--package", "agent"])?;
+    hand_over(&release_directory()?.join("lab"), "bench", arguments)
+}
+
+/// Where Cargo puts the programs of the development profile: where this one is.
+///
+/// # Errors
+/// The system does not say where this program is.
+pub(crate) fn directory() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find out where xtask is")?;
+    Ok(own.parent().unwrap_or(Path::new(".")).to_path_buf())
+}
+
+fn release_directory() -> Result<PathBuf> {
+    Ok(directory()?.parent().unwrap_or(Path::new("..")).join("release"))
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(env!("CARGO"));
+    let status = command.args(arguments).arg("--locked").current_dir(root).status();
+    ensure!(status.context("cannot start cargo")?.success(), "the programs do not build");
+    Ok(())
+}
+
+/// Runs `lab` on this terminal; an interrupt reaches it too, and it cleans up.
+fn hand_over(lab: &Path, verb: &str, arguments: &[String]) -> Result<ExitCode> {
+    let status = Command::new(lab).arg(verb).args(arguments).status();
+    let status = status.with_context(|| format!("cannot start {}", lab.display()))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}

@@ -1,0 +1,271 @@
+//! What `cargo xtask test` runs, in order, each stage with its budget.
+//!
+//! All stages that compile select the same packages with the same features and the
+//! same profile, so that nothing is built twice.
+
+use crate::count::{Count, count};
+use crate::house;
+use crate::programs;
+use crate::run::{Ended, Show, run};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// One stage.
+pub(crate) struct Stage {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it shows.
+    pub what: &'static str,
+    /// After how many seconds it is ended and counts as failed.
+    pub budget: u64,
+    /// Whether it runs when no stage is named.
+    pub length: Length,
+    /// Runs it.
+    pub run: fn(&Bench) -> Result<Count>,
+}
+
+/// Whether a stage belongs to every change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// Always.
+    Usual,
+    /// With `--all` or `--long`.
+    Long,
+}
+
+/// Where a stage runs.
+pub(crate) struct Bench {
+    /// Directory of the workspace.
+    pub root: PathBuf,
+    /// Where the logs go.
+    pub logs: PathBuf,
+    /// The stage's name.
+    pub stage: &'static str,
+    /// The stage's budget.
+    pub budget: Duration,
+}
+
+/// All stages, in the order in which they run.
+pub(crate) const STAGES: [Stage; 12] = [
+    stage("fmt", "the sources are formatted", 60, fmt),
+    stage("house", "floors, bans, licences, shape", 120, house),
+    stage("clippy", "no warning anywhere", 300, clippy),
+    stage("build", "everything builds", 420, build),
+    stage("unit", "unit and integration tests", 240, unit),
+    stage("doc", "examples in the documentation", 120, doc),
+    stage("sim", "every power cut in the fake world", 300, sim),
+    stage("end-to-end", "real programs, good and bad input", 240, end_to_end),
+    stage("cuts", "recorded writes replayed with power cuts", 180, cuts),
+    stage("demo", "the main job, with four terminals", 180, demo),
+    long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
+    long("bench", "install against other updaters", 1800, bench),
+];
+
+const fn stage(
+    name: &'static str,
+    what: &'static str,
+    budget: u64,
+    run: fn(&Bench) -> Result<Count>,
+) -> Stage {
+    Stage { name, what, budget, length: Length::Usual, run }
+}
+
+const fn long(
+    name: &'static str,
+    what: &'static str,
+    budget: u64,
+    run: fn(&Bench) -> Result<Count>,
+) -> Stage {
+    Stage { length: Length::Long, ..stage(name, what, budget, run) }
+}
+
+/// Prints the table of stages.
+pub(crate) fn print() {
+    for stage in &STAGES {
+        let length = if stage.length == Length::Long { " (long)" } else { "" };
+        println!("{:<12} {:>5} s  {}{length}", stage.name, stage.budget, stage.what);
+    }
+}
+
+fn fmt(bench: &Bench) -> Result<Count> {
+    bench.one(&mut bench.cargo(&["fmt", "--all", "--check"]), Show::All)
+}
+
+fn house(bench: &Bench) -> Result<Count> {
+    house::check(&bench.root, &house::CHECKS)
+}
+
+fn clippy(bench: &Bench) -> Result<Count> {
+    let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
+    bench.one(bench.cargo(&clippy).args(["--", "--deny", "warnings"]), Show::All)
+}
+
+fn build(bench: &Bench) -> Result<Count> {
+    let build = ["build", "--quiet", "--workspace", "--all-targets", "--locked"];
+    bench.one(&mut bench.cargo(&build), Show::All)
+}
+
+fn unit(bench: &Bench) -> Result<Count> {
+    bench.tests(&|package| package != "sim" && package != "lab")
+}
+
+fn doc(bench: &Bench) -> Result<Count> {
+    bench.counted(&mut bench.cargo(&["test", "--quiet", "--workspace", "--doc", "--locked"]))
+}
+
+fn sim(bench: &Bench) -> Result<Count> {
+    bench.tests(&|package| package == "sim")
+}
+
+fn end_to_end(bench: &Bench) -> Result<Count> {
+    bench.tests(&|package| package == "lab")
+}
+
+fn cuts(bench: &Bench) -> Result<Count> {
+    bench.one(bench.lab()?.arg("cuts"), Show::Tried)
+}
+
+fn demo(bench: &Bench) -> Result<Count> {
+    bench.one(bench.lab()?.args(["demo", "--terminals", "4"]), Show::All)
+}
+
+fn demo_full(bench: &Bench) -> Result<Count> {
+    bench.one(bench.lab()?.arg("demo"), Show::All)
+}
+
+fn bench(bench: &Bench) -> Result<Count> {
+    bench.one(bench.cargo(&["xtask", "bench", "install"]).arg("--"), Show::All)
+}
+
+impl Bench {
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(arguments).current_dir(&self.root).env("CARGO_TERM_COLOR", "never");
+        command
+    }
+
+    fn lab(&self) -> Result<Command> {
+        let lab = programs::directory()?.join("lab");
+        ensure!(lab.is_file(), "`lab` is not built: run the stage `build` first");
+        let mut command = Command::new(lab);
+        command.current_dir(&self.root);
+        Ok(command)
+    }
+
+    fn run(&self, command: &mut Command, show: Show) -> Result<Ended> {
+        let log = self.log();
+        let ended = run(command, self.budget, &log, show)?;
+        if !ended.well && show == Show::Tried {
+            print!("{}", ended.output);
+        }
+        Ok(ended)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.logs.join(format!("{}.log", self.stage))
+    }
+
+    /// A command that is one test by itself.
+    fn one(&self, command: &mut Command, show: Show) -> Result<Count> {
+        let well = u64::from(self.run(command, show)?.well);
+        Ok(Count { passed: well, failed: 1 - well })
+    }
+
+    /// A command that says how many tests passed and failed.
+    fn counted(&self, command: &mut Command) -> Result<Count> {
+        let ended = self.run(command, Show::Tried)?;
+        let count = count(&ended.output);
+        // One that fails without a count did not come as far as its tests.
+        let unsaid = u64::from(!ended.well && count.failed == 0);
+        Ok(count.plus(Count { passed: 0, failed: unsaid }))
+    }
+
+    /// The tests of the packages that are `wanted`.
+    fn tests(&self, wanted: &dyn Fn(&str) -> bool) -> Result<Count> {
+        let packages = packages(&self.root)?;
+        let wanted: Vec<&str> =
+            packages.iter().map(String::as_str).filter(|package| wanted(package)).collect();
+        let count = if has_nextest() { self.nextest(&wanted) } else { self.plain(&wanted) }?;
+        ensure!(count != Count::default(), "there was no test to run");
+        Ok(count)
+    }
+
+    fn nextest(&self, packages: &[&str]) -> Result<Count> {
+        let names: Vec<String> = packages.iter().map(|p| format!("package(={p})")).collect();
+        let mut command = self.cargo(&["nextest", "run", "--workspace", "--locked"]);
+        command.args(["--no-fail-fast", "--color", "never", "--success-output", "final"]);
+        self.counted(command.args(["-E", &names.join(" | ")]))
+    }
+
+    /// Without nextest: the test programs one after the other.
+    fn plain(&self, packages: &[&str]) -> Result<Count> {
+        let mut total = Count::default();
+        for (directory, program) in self.test_programs()? {
+            let package = directory.file_name().and_then(|name| name.to_str());
+            if package.is_some_and(|package| packages.contains(&package)) {
+                let mut command = Command::new(program);
+                command.arg("--show-output").current_dir(directory);
+                total = total.plus(self.counted(&mut command)?);
+            }
+        }
+        Ok(total)
+    }
+
+    /// Every test program with the directory of its package.
+    fn test_programs(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let list = ["test", "--no-run", "--workspace", "--locked", "--message-format", "json"];
+        let output = self.cargo(&list).output().context("cannot start cargo")?;
+        ensure!(output.status.success(), "the tests do not build");
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().filter_map(test_program).collect())
+    }
+}
+
+fn test_program(line: &str) -> Option<(PathBuf, PathBuf)> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let program = message.get("executable")?.as_str()?;
+    let is_test = message.get("profile")?.get("test")?.as_bool()?;
+    let manifest = Path::new(message.get("manifest_path")?.as_str()?);
+    is_test.then(|| Some((manifest.parent()?.into(), program.into())))?
+}
+
+/// The packages of the workspace: each has the name of its folder.
+fn packages(root: &Path) -> Result<Vec<String>> {
+    let mut names = vec!["xtask".to_owned()];
+    for entry in std::fs::read_dir(root.join("crates")).context("cannot list crates/")? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn has_nextest() -> bool {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_programs_are_told_from_other_messages() {
+        let message = r#"{"reason": "compiler-artifact", "executable": "/t/x-1",
+            "profile": {"test": true}, "manifest_path": "/w/crates/x/Cargo.toml"}"#;
+        let want = (PathBuf::from("/w/crates/x"), PathBuf::from("/t/x-1"));
+        assert_eq!(test_program(message), Some(want));
+        assert_eq!(test_program(&message.replace("true", "false")), None);
+        assert_eq!(test_program("{\"reason\": \"build-finished\"}"), None);
+        assert_eq!(test_program("warning"), None);
+    }
+
+    #[test]
+    fn stages_have_names_of_their_own() {
+        let mut names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STAGES.len());
+    }
+}

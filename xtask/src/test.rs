@@ -1,0 +1,140 @@
+//! `cargo xtask test`: sets the machine up, runs the stages, ends with a table and
+//! the count of tests.
+
+use crate::count::Count;
+use crate::packages::{self, BUILD, IMAGES};
+use crate::programs;
+use crate::run::now;
+use crate::stages::{Bench, Length, STAGES, Stage};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// What all usual stages together may take, in seconds, on two cores from a cold clone.
+const TOTAL_BUDGET: u64 = 600;
+
+/// How a stage ended.
+struct Done {
+    name: &'static str,
+    budget: u64,
+    took: Duration,
+    count: Count,
+    fault: Option<String>,
+}
+
+/// Runs the stages that `arguments` name, or the usual ones.
+///
+/// # Errors
+/// An unknown stage, or a machine on which no stage can run.
+pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    let stages = chosen(arguments)?;
+    packages::ensure_installed(&BUILD)?;
+    packages::ensure_installed(&IMAGES)?;
+    let logs = programs::directory()?.join("stages");
+    std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+    let done: Vec<Done> = stages.into_iter().map(|stage| attempt(root, &logs, stage)).collect();
+    Ok(conclude(&done, arguments.is_empty()))
+}
+
+fn chosen(arguments: &[String]) -> Result<Vec<&'static Stage>> {
+    let all = STAGES.iter();
+    match arguments {
+        [] => Ok(all.filter(|stage| stage.length == Length::Usual).collect()),
+        [flag] if flag == "--all" => Ok(all.collect()),
+        [flag] if flag == "--long" => {
+            Ok(all.filter(|stage| stage.length == Length::Long).collect())
+        }
+        names => names.iter().map(|name| named(name)).collect(),
+    }
+}
+
+fn named(name: &str) -> Result<&'static Stage> {
+    let found = STAGES.iter().find(|stage| stage.name == name);
+    let names: Vec<&str> = STAGES.iter().map(|stage| stage.name).collect();
+    found.with_context(|| format!("there is no stage `{name}`; there are: {}", names.join(", ")))
+}
+
+fn attempt(root: &Path, logs: &Path, stage: &'static Stage) -> Done {
+    println!("== {}: {}", stage.name, stage.what);
+    let began = now();
+    let budget = Duration::from_secs(stage.budget);
+    let bench = Bench { root: root.into(), logs: logs.into(), stage: stage.name, budget };
+    let result = (stage.run)(&bench).and_then(|count| {
+        let took = now() - began;
+        if took > budget {
+            bail!("took {} s, over its budget of {} s", took.as_secs(), stage.budget);
+        }
+        Ok(count)
+    });
+    let took = now() - began;
+    let (count, fault) = match result {
+        Ok(count) => (count, None),
+        Err(error) => (Count { passed: 0, failed: 1 }, Some(format!("{error:#}"))),
+    };
+    let done = Done { name: stage.name, budget: stage.budget, took, count, fault };
+    println!("== {}", done.line());
+    done
+}
+
+impl Done {
+    fn well(&self) -> bool {
+        self.count.failed == 0
+    }
+
+    fn line(&self) -> String {
+        let Self { name, budget, took, count, fault } = self;
+        let verdict = if self.well() { "ok" } else { "FAILED" };
+        let why = fault.as_ref().map(|fault| format!("  {fault}")).unwrap_or_default();
+        let took = took.as_secs_f64();
+        let Count { passed, failed } = count;
+        format!(
+            "{name:<12} {verdict:<6} {took:>6.1} of {budget:>4} s {passed:>5} passed {failed:>3} failed{why}"
+        )
+    }
+}
+
+/// Prints the table, and as the last line the count of tests.
+fn conclude(done: &[Done], usual: bool) -> ExitCode {
+    println!();
+    done.iter().for_each(|done| println!("{}", done.line()));
+    let took: f64 = done.iter().map(|done| done.took.as_secs_f64()).sum();
+    let of = if usual { format!(" of {TOTAL_BUDGET} s") } else { " s".into() };
+    println!("{:<12} {took:>13.1}{of}", "together");
+    let count = done.iter().fold(Count::default(), |sum, done| sum.plus(done.count));
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if count.failed == 0 && count.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &[&str], want: Option<&[&str]>) {
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let names = chosen(&arguments).ok().map(|all| all.iter().map(|s| s.name).collect());
+        assert_eq!(names, want.map(<[&str]>::to_vec), "{arguments:?}");
+    }
+
+    #[test]
+    fn stages_are_chosen_by_name_or_length() {
+        check(&["cuts", "fmt"], Some(&["cuts", "fmt"]));
+        check(&["nonsense"], None);
+        check(&["--long"], Some(&["demo-full", "bench"]));
+        assert_eq!(chosen(&[]).unwrap().len() + 2, STAGES.len());
+        assert_eq!(chosen(&["--all".into()]).unwrap().len(), STAGES.len());
+    }
+
+    #[test]
+    fn a_stage_that_cannot_run_counts_as_failed() {
+        fn broken(_: &Bench) -> Result<Count> {
+            bail!("no such thing")
+        }
+        let stage = Stage { run: broken, length: Length::Usual, name: "x", what: "y", budget: 9 };
+        let here = Path::new(".");
+        let done = attempt(here, here, Box::leak(Box::new(stage)));
+        assert!(!done.well() && done.line().contains("no such thing"), "{}", done.line());
+        assert_eq!(conclude(&[done], false), ExitCode::FAILURE);
+        assert_eq!(conclude(&[], false), ExitCode::FAILURE);
+    }
+}
