@@ -110,15 +110,17 @@ impl Device {
     /// An order for an attempt that is over is not begun again: whoever gave it did
     /// not hear of the report, which is sent again.
     fn take_order(&mut self, order: Order) -> Result<(), DeviceError> {
-        if self.state != State::Idle {
-            return Ok(());
-        }
-        let mut outbox = self.outbox()?;
-        if outbox.is_over(order.attempt) {
-            return self.write(Outbox::NAME, &outbox);
+        let State::Idle { over } = self.state else { return Ok(()) };
+        if over == Some(order.attempt) {
+            return self.send_again(order.attempt);
         }
         self.attendance.heard = Some(order);
         Ok(())
+    }
+
+    fn send_again(&mut self, attempt: AttemptId) -> Result<(), DeviceError> {
+        let mut outbox = self.outbox()?;
+        if outbox.send_again(attempt) { self.write(Outbox::NAME, &outbox) } else { Ok(()) }
     }
 
     /// Gives an order from this terminal itself, as `install FILE` does.
@@ -126,7 +128,7 @@ impl Device {
     /// # Errors
     /// Another update is in progress.
     pub fn order(&mut self, order: Order) -> Result<(), Order> {
-        if self.state != State::Idle || self.attendance.heard.is_some() {
+        if !self.is_idle() || self.attendance.heard.is_some() {
             return Err(order);
         }
         self.attendance.heard = Some(order);

@@ -144,6 +144,17 @@ pub enum DeviceError {
     BootId(#[source] io::Error),
 }
 
+impl DeviceError {
+    /// As an error of the medium that caused it.
+    pub(crate) fn into_io(self) -> io::Error {
+        let kind = match &self {
+            Self::Journal(_, cause) | Self::Document(_, _, cause) => cause.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, self)
+    }
+}
+
 /// One terminal and its update in progress.
 pub struct Device {
     pub(crate) edges: Edges,
@@ -166,7 +177,7 @@ impl Device {
     ) -> Result<Self, DeviceError> {
         let loaded = edges.journal.load().map_err(|e| DeviceError::Journal("read", e))?;
         let state = match loaded {
-            Loaded::Nothing => State::Idle,
+            Loaded::Nothing => State::default(),
             Loaded::Record(record) => record::decode(&record)?,
             Loaded::Damaged => crate::perform::without_journal(&mut edges)?,
         };
@@ -177,6 +188,11 @@ impl Device {
     /// Where the update stands.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Whether no update is in progress.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Idle { .. })
     }
 
     /// Does the next thing: gate, perform, next, save.
@@ -193,7 +209,7 @@ impl Device {
             }
             Gate::Go => match self.perform()? {
                 Some(event) => self.advance(event),
-                None if self.state == State::Idle => Ok(Turn::Idle),
+                None if self.is_idle() => Ok(Turn::Idle),
                 None => Ok(Turn::Waiting(self.why_not_yet())),
             },
         }

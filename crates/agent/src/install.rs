@@ -67,7 +67,7 @@ impl Device {
         if let Some(target) = task.target {
             self.edges.boot.set_unbootable(target).map_err(io::Error::other)?;
             let forgotten = self.change_inventory(|inventory| inventory.forget(target));
-            forgotten.map_err(io::Error::other)?;
+            forgotten.map_err(DeviceError::into_io)?;
         }
         match self.edges.banks.get_mut(&part.component.name) {
             Some(bank) => bank.medium(task.target).prepare(),

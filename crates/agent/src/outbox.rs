@@ -51,8 +51,8 @@ impl Outbox {
         }
     }
 
-    /// Whether `attempt` is over. It is not begun again: its report is sent again.
-    pub fn is_over(&mut self, attempt: AttemptId) -> bool {
+    /// Delivers the report of `attempt` once more; says whether there is one.
+    pub fn send_again(&mut self, attempt: AttemptId) -> bool {
         let entry = self.entries.iter_mut().find(|entry| entry.report.attempt == attempt);
         entry.is_some_and(|entry| {
             entry.delivered = false;

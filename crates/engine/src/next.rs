@@ -1,6 +1,6 @@
 //! `State::command`, `State::next`, `State::phase`: pure and total.
 
-use crate::state::{Another, STALLS_MAX};
+use crate::state::{Another, RETURNS_MAX, STALLS_MAX};
 use crate::{
     BootId, Command, Cursor, Event, Locator, Order, Phase, READ_BACKS_MAX, Start, State, TRIES,
     Task,
@@ -12,7 +12,7 @@ impl State {
     /// What the agent does in this state.
     pub fn command(&self) -> Command<'_> {
         match self {
-            Self::Idle => Command::Listen,
+            Self::Idle { .. } => Command::Listen,
             Self::Ordered { order, .. } => Command::Inspect(order),
             Self::Installing { task, locator, cursor, .. } => {
                 Command::Install(task, locator, *cursor)
@@ -30,7 +30,7 @@ impl State {
     /// What people call it.
     pub fn phase(&self) -> Phase {
         match self {
-            Self::Idle => Phase::Idle,
+            Self::Idle { .. } => Phase::Idle,
             Self::Ordered { .. } => Phase::Inspecting,
             Self::Installing { .. } => Phase::Downloading,
             Self::Verifying { .. } => Phase::Verifying,
@@ -45,7 +45,7 @@ impl State {
     /// The accepted order in progress, if any.
     pub fn task(&self) -> Option<&Task> {
         match self {
-            Self::Idle | Self::Ordered { .. } | Self::Reporting { .. } => None,
+            Self::Idle { .. } | Self::Ordered { .. } | Self::Reporting { .. } => None,
             Self::Installing { task, .. }
             | Self::Verifying { task, .. }
             | Self::Activating { task, .. }
@@ -70,7 +70,9 @@ impl State {
     #[must_use]
     pub fn next(self, event: Event) -> Self {
         match (self, event) {
-            (Self::Idle, Event::Ordered(order)) => Self::Ordered { order, stalls: 0 },
+            (Self::Idle { over }, Event::Ordered(order)) if over != Some(order.attempt) => {
+                Self::Ordered { order, stalls: 0 }
+            }
             (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
             (state @ Self::Installing { .. }, event) => installing(state, event),
             (state @ Self::Verifying { .. }, event) => verifying(state, event),
@@ -91,7 +93,7 @@ impl State {
                 committing(task, failed_boots, event)
             }
             (state @ Self::RollingBack { .. }, event) => rolling_back(state, event),
-            (Self::Reporting { .. }, Event::Filed) => Self::Idle,
+            (Self::Reporting { report }, Event::Filed) => Self::Idle { over: Some(report.attempt) },
             (state, _) => state,
         }
     }
@@ -226,21 +228,28 @@ fn committing(task: Task, failed_boots: u8, event: Event) -> State {
 }
 
 fn rolling_back(state: State, event: Event) -> State {
-    let State::RollingBack { task, why, detail, failed_boots, boot } = state else {
+    let State::RollingBack { task, why, detail, failed_boots, returns, boot } = state else {
         return state;
     };
     match event {
         Event::Reverted => report(task, failed_boots, why, detail),
-        Event::Stuck(stuck) => {
-            let detail = alloc::format!("{stuck}; {}", why.sentence());
-            report(task, failed_boots, Outcome::RollbackFailed, detail.into())
+        Event::Returned(boot) if returns < RETURNS_MAX => {
+            let returns = returns + 1;
+            State::RollingBack { task, why, detail, failed_boots, returns, boot }
         }
-        _ => State::RollingBack { task, why, detail, failed_boots, boot },
+        Event::Returned(_) => stuck(task, failed_boots, why, "the bootloader starts it again"),
+        Event::Stuck(stuck_at) => stuck(task, failed_boots, why, stuck_at.as_str()),
+        _ => State::RollingBack { task, why, detail, failed_boots, returns, boot },
     }
 }
 
+fn stuck(task: Task, failed_boots: u8, why: Outcome, stuck_at: &str) -> State {
+    let detail = alloc::format!("{stuck_at}; {}", why.sentence());
+    report(task, failed_boots, Outcome::RollbackFailed, detail.into())
+}
+
 fn roll_back(task: Task, failed_boots: u8, why: Outcome, detail: Text, boot: BootId) -> State {
-    State::RollingBack { task, why, detail, failed_boots, boot }
+    State::RollingBack { task, why, detail, failed_boots, returns: 0, boot }
 }
 
 fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {

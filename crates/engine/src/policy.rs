@@ -94,7 +94,7 @@ impl fmt::Display for Reason {
 /// release or the other.
 pub fn gate(state: &State, facts: &Facts) -> Gate {
     match state {
-        State::Idle | State::Reporting { .. } => Gate::Go,
+        State::Idle { .. } | State::Reporting { .. } => Gate::Go,
         State::Ordered { .. } => before_activation(facts, facts.consent),
         State::Installing { .. } | State::Verifying { .. } => {
             before_activation(facts, Consent::Given)

@@ -2,13 +2,23 @@
 //! an update; every command is safe to perform twice.
 
 use crate::{Cursor, Locator, Order, Task};
-use types::{Outcome, Report, Slot, Spent, Text, Tries};
+use types::{AttemptId, Outcome, Report, Slot, Spent, Text, Tries};
+
+impl Default for State {
+    /// A device that was never updated.
+    fn default() -> Self {
+        Self::Idle { over: None }
+    }
+}
 
 /// How often the bootloader tries a new slot at most.
 pub const TRIES: u8 = 3;
 
 /// How often a slot that does not hold what was written to it is written again.
 pub const READ_BACKS_MAX: u8 = 2;
+
+/// How often the device may come up in a slot that it is leaving.
+pub(crate) const RETURNS_MAX: u8 = 3;
 
 /// How often an install may stop without progress before it is given up.
 pub const STALLS_MAX: u8 = 20;
@@ -23,7 +33,10 @@ pub struct BootId(pub [u8; 16]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Nothing to do.
-    Idle,
+    Idle {
+        /// The attempt that ended last: it is never begun again.
+        over: Option<AttemptId>,
+    },
     /// An order was taken; nothing is known about its package.
     Ordered {
         /// What was ordered.
@@ -95,7 +108,9 @@ pub enum State {
         detail: Text,
         /// How often the new slot failed to boot.
         failed_boots: u8,
-        /// The boot in which the decision fell.
+        /// How often the device came up in the new slot again.
+        returns: u8,
+        /// The boot in which it is to be left.
         boot: BootId,
     },
     /// The attempt is over; its report goes into the outbox.
@@ -176,6 +191,8 @@ pub enum Event {
     Committed(Outcome, Text),
     /// The old release runs.
     Reverted,
+    /// The device came up in the new slot again, in this boot.
+    Returned(BootId),
     /// The device cannot return to the old release.
     Stuck(Text),
     /// The update cannot go on.

@@ -25,11 +25,9 @@ impl Device {
             return Ok(Event::Stuck("the other slot is not known to be good".into()));
         }
         if start.slot == target && start.boot != decided {
-            return Ok(Event::Stuck("the bootloader starts the refused slot again".into()));
+            return Ok(Event::Returned(start.boot));
         }
-        if self.edges.boot.slot(target)? != SlotFacts::Unbootable
-            && let Err(error) = self.edges.boot.set_unbootable(target)
-        {
+        if let Err(error) = self.edges.boot.set_unbootable(target) {
             return Ok(Event::Stuck(chain("cannot disarm the slot", &error)));
         }
         if start.slot != target {
@@ -86,5 +84,5 @@ pub(crate) fn without_journal(edges: &mut Edges) -> Result<State, DeviceError> {
     };
     let boot = edges.power.boot_id().map_err(DeviceError::BootId)?;
     let detail = Text::from(why.sentence());
-    Ok(State::RollingBack { task, why, detail, failed_boots: 0, boot })
+    Ok(State::RollingBack { task, why, detail, failed_boots: 0, returns: 0, boot })
 }

@@ -335,3 +335,39 @@ fn a_proof_is_passed_over_but_not_its_damage() {
     assert!(verdict(&zip).unwrap_err().detail.as_str().contains("checksum"));
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
 }
+
+/// A package in memory that grows with its payload, not with its image: 4 GiB and
+/// some of equal chunks are as many equal frames.
+#[test]
+fn an_image_beyond_4_gib_is_examined_to_its_end() {
+    let (chunk, last) = (vec![7; 1 << 20], vec![7; 10]);
+    let count = 4097;
+    let mut encoder = FrameEncoder::new(1).unwrap();
+    let frame = encoder.encode(&chunk).unwrap();
+    let mut payload = frame.repeat(count);
+    payload.extend(encoder.encode(&last).unwrap());
+    let mut list = Digest::of(&chunk).0.repeat(count);
+    list.extend(Digest::of(&last).0);
+    let mut whole = Hasher::default();
+    (0..count).for_each(|_| whole.update(&chunk));
+    whole.update(&last);
+    let image = Image {
+        size: ((count as u64) << 20) + 10,
+        sha256: whole.finish(),
+        chunk_size: 1 << 20,
+        chunks: Digest::of(&list),
+    };
+    let mut parts = release("1.0", 1, |manifest| {
+        manifest.components[0].image = image;
+        manifest.components[0].payloads[0].size = payload.len() as u64;
+        manifest.components[0].payloads[0].sha256 = Digest::of(&payload);
+    });
+    parts.rest[0].1 = list;
+    parts.rest[2].1 = payload;
+    let parts = parts.signed(&[key(1), key(2)]);
+    assert_eq!(verdict(&parts.zip()), Ok(()));
+    // The very last chunk counts as much as the first.
+    let mut cut = parts.clone();
+    cut.rest[0].1.truncate(count * 32);
+    assert!(verdict(&cut.zip()).is_err());
+}

@@ -1,0 +1,101 @@
+//! Components without banks: staged, then switched or applied.
+
+use super::FakeFlash;
+use crate::release::component_name;
+use crate::world::{Beside, Shared, World, effect};
+use agent::edges::{Direct, Flash, Geometry, Live};
+use std::io;
+use trust::Proven;
+use types::{Digest, Effect, Name};
+
+/// One component beside the banks, as the agent sees it.
+pub struct BesideEdge {
+    world: Shared,
+    name: Name,
+    staging: FakeFlash,
+}
+
+impl BesideEdge {
+    /// The component `name` of `world`.
+    pub fn new(world: Shared, name: Name) -> Self {
+        let staging = FakeFlash::beside(std::rc::Rc::clone(&world), name.clone());
+        Self { world, name, staging }
+    }
+
+    fn change(&self, torn: bool, change: impl FnOnce(&mut Beside, Digest)) -> io::Result<()> {
+        let tear = |world: &mut World| {
+            if let Some(beside) = world.beside.get_mut(&self.name).filter(|_| torn) {
+                beside.current = None;
+            }
+        };
+        effect(&self.world, tear, |world| {
+            let staged = staged(world, &self.name);
+            match world.beside.get_mut(&self.name) {
+                Some(beside) => change(beside, staged),
+                None => return Err(io::ErrorKind::NotFound.into()),
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Digest of what is staged, as long as the new image is.
+fn staged(world: &World, name: &Name) -> Digest {
+    let len = world.release.images.get(name).map_or(0, Vec::len);
+    let staging = world.beside.get(name).and_then(|b| b.staging.durable().get(..len));
+    Digest::of(staging.unwrap_or_default())
+}
+
+impl Flash for BesideEdge {
+    fn geometry(&self) -> io::Result<Geometry> {
+        self.staging.geometry()
+    }
+    fn prepare(&mut self) -> io::Result<()> {
+        self.staging.prepare()
+    }
+    fn write(&mut self, chunk: &Proven<'_>) -> io::Result<()> {
+        self.staging.write(chunk)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.staging.flush()
+    }
+    fn read_back(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        self.staging.read_back(at, into)
+    }
+}
+
+impl Live for BesideEdge {
+    fn switch(&mut self) -> io::Result<()> {
+        self.change(false, |beside, staged| {
+            if beside.previous.is_none() {
+                beside.previous = Some(beside.current);
+            }
+            beside.current = Some(staged);
+        })
+    }
+
+    fn switch_back(&mut self) -> io::Result<()> {
+        self.change(false, |beside, _| {
+            if let Some(previous) = beside.previous.take() {
+                beside.current = previous;
+            }
+        })
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        self.change(false, |beside, _| beside.previous = None)
+    }
+}
+
+impl Direct for BesideEdge {
+    fn apply(&mut self) -> io::Result<()> {
+        self.change(true, |beside, staged| beside.current = Some(staged))
+    }
+}
+
+/// Whether the world's component with this effect runs its new image.
+pub fn runs_new(world: &World, of: Effect) -> Option<bool> {
+    let name = component_name(of);
+    let new = Digest::of(world.release.images.get(&name)?);
+    Some(world.beside.get(&name)?.current == Some(new))
+}

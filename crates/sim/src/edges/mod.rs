@@ -1,0 +1,56 @@
+//! The fakes at the agent's edges. Each passes the conformance suite of its edge.
+
+mod beside;
+mod boot;
+mod feed;
+mod flash;
+mod server;
+mod storage;
+mod system;
+
+pub use beside::{BesideEdge, runs_new};
+pub use boot::FakeBoot;
+pub use feed::FakeFeeds;
+pub use flash::FakeFlash;
+pub use server::FakeServer;
+pub use storage::{FakeFloors, FakeJournal, FakeStore};
+pub use system::{FakeClock, FakeHealth, FakePower};
+
+use crate::release::component_name;
+use crate::world::Shared;
+use agent::{Bank, Edges};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use types::{Effect, Name, Slot};
+
+/// All edges of a device in `world`.
+pub fn all(world: &Shared) -> Edges {
+    Edges {
+        banks: banks(world),
+        boot: Box::new(FakeBoot(Rc::clone(world))),
+        journal: Box::new(FakeJournal(Rc::clone(world))),
+        floors: Box::new(FakeFloors(Rc::clone(world))),
+        store: Box::new(FakeStore(Rc::clone(world))),
+        sources: vec![Box::new(FakeServer::new(Rc::clone(world)))],
+        feeds: Box::new(FakeFeeds(Rc::clone(world))),
+        power: Box::new(FakePower(Rc::clone(world))),
+        clock: Box::new(FakeClock(Rc::clone(world))),
+        health: Box::new(FakeHealth(Rc::clone(world))),
+    }
+}
+
+fn banks(world: &Shared) -> BTreeMap<Name, Bank> {
+    let layout = world.borrow().scenario.layout;
+    let bank = |effect: &Effect| {
+        let name = component_name(*effect);
+        let slot = |slot| Box::new(FakeFlash::slot(Rc::clone(world), slot));
+        let beside = BesideEdge::new(Rc::clone(world), name.clone());
+        let bank = match effect {
+            Effect::Slot => Bank::Slots(slot(Slot::A), slot(Slot::B)),
+            Effect::Live => Bank::Live(Box::new(beside)),
+            Effect::Direct => Bank::Direct(Box::new(beside)),
+        };
+        (name, bank)
+    };
+    layout.effects().iter().map(bank).collect()
+}

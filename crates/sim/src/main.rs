@@ -1,0 +1,90 @@
+//! `sim`: sweeps the fake world, or replays one case.
+
+use sim::scenario::Scenario;
+use sim::sweep::{self, Case, Tally};
+use sim::world::{Crash, Injection};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+sim: runs the agent's own loop in a fake world, through kills and power cuts
+
+  sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (50000)
+  sim quick                     every third point and 3000 pairs; ends at the first broken rule
+  sim replay SCENARIO SEED [POINTkill|POINTcut ...]
+                                one case again, as a broken rule printed it
+";
+
+/// The least number of points that an update of 64 chunks has.
+const POINTS_MIN: u32 = 300;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ran = match words.as_slice() {
+        ["sweep", counts @ ..] => sweep_all(counts),
+        ["quick"] => quick(),
+        ["replay", scenario, seed, injections @ ..] => replay(scenario, seed, injections),
+        _ => Err(USAGE.into()),
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn sweep_all(counts: &[&str]) -> Result<(), String> {
+    let count = |n: usize, default| counts.get(n).map_or(Ok(default), |text| text.parse());
+    let (pairs, triples) = (count(0, 200_000), count(1, 50_000));
+    let (Ok(pairs), Ok(triples)) = (pairs, triples) else { return Err(USAGE.into()) };
+    let scenarios = Scenario::all();
+    let points: Vec<u32> = scenarios.iter().map(|s| sweep::points(*s)).collect();
+    let (least, most) = (points.iter().min(), points.iter().max());
+    println!("{} scenarios of {least:?} to {most:?} points", scenarios.len());
+    let good = points.first().copied().unwrap_or(0);
+    if good < POINTS_MIN {
+        return Err(format!("an update of 64 chunks has {good} points, fewer than {POINTS_MIN}"));
+    }
+    judge("single crashes, every point", &sweep::sweep(&sweep::every_point(&scenarios)))?;
+    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2)))?;
+    judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3)))
+}
+
+fn quick() -> Result<(), String> {
+    let scenarios = Scenario::all();
+    let points: Vec<Case> = sweep::every_point(&scenarios).into_iter().step_by(3).collect();
+    judge("single crashes, every third point", &sweep::sweep(&points))?;
+    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, 3_000, 2)))?;
+    judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(3_000, 3)))
+}
+
+fn judge(what: &str, tally: &Tally) -> Result<(), String> {
+    println!("{} {what}: {} broken", tally.runs, tally.failed);
+    if tally.failed == 0 {
+        return Ok(());
+    }
+    let shown: Vec<String> = tally.failures.iter().map(ToString::to_string).collect();
+    Err(shown.join("\n"))
+}
+
+fn replay(scenario: &str, seed: &str, injections: &[&str]) -> Result<(), String> {
+    let case = Case {
+        scenario: scenario.parse()?,
+        seed: seed.parse().map_err(|_| USAGE)?,
+        injections: injections.iter().map(|text| injection(text)).collect::<Result<_, _>>()?,
+    };
+    let (points, broken) = sweep::one(&case);
+    println!("{points} points");
+    broken.map_or(Ok(()), |broken| Err(format!("{broken:?}")))
+}
+
+fn injection(text: &str) -> Result<Injection, String> {
+    let (at, crash) = match (text.strip_suffix("kill"), text.strip_suffix("cut")) {
+        (Some(at), _) => (at, Crash::Kill),
+        (_, Some(at)) => (at, Crash::Cut),
+        _ => return Err(USAGE.into()),
+    };
+    Ok(Injection { at: at.parse().map_err(|_| USAGE)?, crash })
+}

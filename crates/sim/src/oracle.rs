@@ -1,0 +1,200 @@
+//! The invariants, checked inside effects, after each crash, and at the end.
+
+use crate::edges::runs_new;
+use crate::release::{OLD_INDEX, component_name};
+use crate::scenario::{Fault, Image, Loader};
+use crate::world::{Holds, World, attempt};
+use agent::edges::SlotFacts;
+use types::{Effect, Outcome, Slot};
+
+/// A rule that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The slot that runs was written to.
+    WroteRunningSlot,
+    /// A slot was written to that the bootloader might start.
+    WroteBootableSlot,
+    /// The bootloader was told before everything was written and flushed.
+    ArmedIncomplete,
+    /// The bootloader was told before everything was read back.
+    ArmedUnread,
+    /// The bootloader was told to try more often than three times.
+    TooManyTries(u8),
+    /// A slot was marked good although the last health check did not pass.
+    MarkedGoodUnproven,
+    /// A slot that is good and runs was disarmed, or the last good one.
+    RevertedGood,
+    /// No slot holds a complete release that the bootloader would start.
+    Bricked,
+    /// A release below the rollback floor was started.
+    BootedBelowFloor,
+    /// The floor was raised before the release was confirmed.
+    FloorTooEarly,
+    /// The device booted more often than cuts and tries explain.
+    TooManyBoots(u32),
+    /// More bytes were fetched than payload and crashes explain.
+    TooManyBytes(u64),
+    /// No report arrived.
+    NoReport,
+    /// One attempt was reported with different outcomes.
+    TwoOutcomes,
+    /// The outcome is none that this release can have here.
+    WrongOutcome(Outcome),
+    /// The report does not fit what runs.
+    ReportLies(Outcome),
+    /// A component beside the banks does not fit what runs.
+    BesideWrong,
+    /// A release that failed here is not remembered, or a good one is.
+    FailureMemory,
+    /// A switch without a boot was neither kept nor undone.
+    SwitchOpen,
+    /// The update did not come to an end.
+    Endless,
+    /// The agent's loop gave up.
+    Stopped(String),
+}
+
+/// Judges `set_unbootable`.
+pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
+    let only = world.facts(slot.other()) != SlotFacts::Good;
+    let good = world.facts(slot) == SlotFacts::Good;
+    (only || (good && world.boot.running == slot)).then_some(Broken::RevertedGood)
+}
+
+/// Judges `set_trial`.
+pub fn may_arm(world: &World, slot: Slot, tries: u8) -> Option<Broken> {
+    let bank = world.banks.get(&slot)?;
+    let new = world.release.images.get(&component_name(Effect::Slot))?;
+    if tries > engine::TRIES {
+        return Some(Broken::TooManyTries(tries));
+    }
+    if !bank.is_flushed() || !bank.durable().starts_with(new) {
+        return Some(Broken::ArmedIncomplete);
+    }
+    (!bank.is_read_back(new.len())).then_some(Broken::ArmedUnread)
+}
+
+/// Judges `mark_running_good`.
+pub fn may_mark_good(world: &World) -> Option<Broken> {
+    (world.healthy != Some(true)).then_some(Broken::MarkedGoodUnproven)
+}
+
+/// Judges the world after a crash, before anything runs again.
+pub fn after_crash(world: &World) -> Option<Broken> {
+    let sound = |slot: &Slot| world.facts(*slot) == SlotFacts::Good && world.holds(*slot).is_some();
+    if !Slot::BOTH.iter().any(sound) {
+        return Some(Broken::Bricked);
+    }
+    let floor = world.floors.get("rootfs").copied().unwrap_or(0);
+    let confirmed = Slot::BOTH.iter().any(|slot| {
+        world.facts(*slot) == SlotFacts::Good && world.holds(*slot) == Some(Holds::New)
+    });
+    if floor > OLD_INDEX && !confirmed {
+        return Some(Broken::FloorTooEarly);
+    }
+    world.broken.first().cloned()
+}
+
+/// Judges a boot into `slot`.
+pub fn after_boot(world: &World, slot: Slot) -> Option<Broken> {
+    let index = match world.holds(slot) {
+        Some(Holds::New) => OLD_INDEX + 1,
+        Some(Holds::Old) => OLD_INDEX,
+        None => return Some(Broken::Bricked),
+    };
+    let floor = world.floors.get("rootfs").copied().unwrap_or(0);
+    (index < floor).then_some(Broken::BootedBelowFloor)
+}
+
+/// Judges the world when the update has ended.
+pub fn at_the_end(world: &World) -> Option<Broken> {
+    after_crash(world).or_else(|| costs(world)).or_else(|| report(world))
+}
+
+/// Boots ≤ 2 + cuts + tries, and at most one checkpoint's bytes again per crash.
+fn costs(world: &World) -> Option<Broken> {
+    let tries = match world.loader() {
+        Loader::Counted => 3,
+        // Each single try is a boot into the new slot and one back.
+        Loader::Single => 2 * 3 - 1,
+    };
+    if world.boots > 2 + world.cuts + tries {
+        return Some(Broken::TooManyBoots(world.boots));
+    }
+    let payload: u64 = world.release.payloads.values().map(|p| p.len() as u64).sum();
+    let crashes = u64::from(world.cuts + world.kills);
+    // A lying flash is written again, at most twice.
+    let rounds = if world.scenario.fault == Fault::LyingFlash { 3 } else { 1 };
+    let most = rounds * payload + crashes * 2 * u64::from(crate::release::CHUNK);
+    (world.served > most).then_some(Broken::TooManyBytes(world.served))
+}
+
+fn report(world: &World) -> Option<Broken> {
+    let Some(outcomes) = world.counted.get(&attempt()) else { return Some(Broken::NoReport) };
+    let (1, Some(&outcome)) = (outcomes.len(), outcomes.first()) else {
+        return Some(Broken::TwoOutcomes);
+    };
+    if !is_expected(world, outcome) {
+        return Some(Broken::WrongOutcome(outcome));
+    }
+    is_true(world, outcome).or_else(|| beside_fits(world, outcome))
+}
+
+fn is_expected(world: &World, outcome: Outcome) -> bool {
+    // Three cuts inside the trial use up its tries: the documented limit.
+    let used_up = world.cuts >= 3 && outcome == Outcome::BootFailed;
+    let fault = match world.scenario.fault {
+        Fault::None => false,
+        Fault::LyingFlash => outcome == Outcome::ReadBackMismatch,
+        Fault::FullStore => outcome == Outcome::StorageFull,
+    };
+    world.scenario.image.outcomes().contains(&outcome) || used_up || fault
+}
+
+/// What runs is what was reported, and the bootloader trusts it.
+fn is_true(world: &World, outcome: Outcome) -> Option<Broken> {
+    let expected = if outcome == Outcome::Ok { Holds::New } else { Holds::Old };
+    let running = world.boot.running;
+    let fits = world.holds(running) == Some(expected) && world.facts(running) == SlotFacts::Good;
+    let armed = matches!(world.facts(running.other()), SlotFacts::Trial { .. });
+    if !fits || (armed && outcome != Outcome::BootFailed) {
+        return Some(Broken::ReportLies(outcome));
+    }
+    let floor = world.floors.get("rootfs").copied().unwrap_or(0);
+    let wanted = if outcome == Outcome::Ok { OLD_INDEX + 1 } else { OLD_INDEX };
+    if floor != wanted {
+        return Some(Broken::ReportLies(outcome));
+    }
+    failure_is_remembered(world, outcome)
+}
+
+fn failure_is_remembered(world: &World, outcome: Outcome) -> Option<Broken> {
+    let inventory = world.store.get(agent::Inventory::NAME);
+    let inventory: agent::Inventory =
+        inventory.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+    let manifest = world.release.documents.get("manifest.json")?;
+    let remembered = inventory.failed(types::Digest::of(manifest));
+    let should = matches!(outcome, Outcome::BootFailed | Outcome::Unhealthy);
+    (remembered != should && world.scenario.fault != Fault::FullStore)
+        .then_some(Broken::FailureMemory)
+}
+
+fn beside_fits(world: &World, outcome: Outcome) -> Option<Broken> {
+    let ok = outcome == Outcome::Ok;
+    if world.beside.values().any(|beside| beside.previous.is_some()) {
+        return Some(Broken::SwitchOpen);
+    }
+    let wrong = [Effect::Live, Effect::Direct]
+        .into_iter()
+        .any(|effect| runs_new(world, effect).is_some_and(|new| new != ok));
+    wrong.then_some(Broken::BesideWrong)
+}
+
+/// Whether the image of a bank starts up to where the agent runs.
+pub fn boots(world: &World, slot: Slot) -> bool {
+    match world.holds(slot) {
+        None => false,
+        Some(Holds::Old) => true,
+        Some(Holds::New) => !matches!(world.scenario.image, Image::NonBooting | Image::Hanging),
+    }
+}

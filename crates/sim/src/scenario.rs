@@ -1,0 +1,147 @@
+//! What is tried: which image, which bootloader, which components, which faults.
+
+use std::fmt;
+use std::str::FromStr;
+use types::{Effect, Outcome, Tries};
+
+/// How the new release is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Image {
+    /// It boots and is healthy.
+    Good,
+    /// Its payload is not what was signed.
+    Corrupt,
+    /// It does not boot.
+    NonBooting,
+    /// It hangs before the agent starts, until the watchdog bites.
+    Hanging,
+    /// It boots and is not healthy.
+    Unhealthy,
+    /// It boots, and its health changes its mind.
+    Moody,
+}
+
+/// What a release consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// One component in banks.
+    Slot,
+    /// One in banks and one that switches without a boot.
+    SlotLive,
+    /// One in banks and one without a second copy.
+    SlotDirect,
+}
+
+/// How the bootloader tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Loader {
+    /// Three tries, counted down by itself.
+    Counted,
+    /// One try; the agent arms it again.
+    Single,
+}
+
+/// What else is wrong with the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// The flash says that it flushed and forgets a sector, now and then.
+    LyingFlash,
+    /// The store is full, now and then.
+    FullStore,
+}
+
+/// One kind of run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Scenario {
+    /// How the new release is.
+    pub image: Image,
+    /// How the bootloader tries.
+    pub loader: Loader,
+    /// What the release consists of.
+    pub layout: Layout,
+    /// What else is wrong.
+    pub fault: Fault,
+}
+
+impl Image {
+    /// The five that every point and pair is tried on.
+    pub const FIVE: [Self; 5] =
+        [Self::Good, Self::Corrupt, Self::NonBooting, Self::Hanging, Self::Unhealthy];
+
+    /// How an update to this image ends when fewer than three cuts come between.
+    pub fn outcomes(self) -> &'static [Outcome] {
+        match self {
+            Self::Good => &[Outcome::Ok],
+            Self::Corrupt => &[Outcome::CorruptPayload],
+            Self::NonBooting | Self::Hanging => &[Outcome::BootFailed],
+            Self::Unhealthy => &[Outcome::Unhealthy],
+            Self::Moody => &[Outcome::Ok, Outcome::Unhealthy],
+        }
+    }
+}
+
+impl Layout {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Slot, Self::SlotLive, Self::SlotDirect];
+
+    /// Effects of the components, in the order of the manifest.
+    pub fn effects(self) -> &'static [Effect] {
+        match self {
+            Self::Slot => &[Effect::Slot],
+            Self::SlotLive => &[Effect::Slot, Effect::Live],
+            Self::SlotDirect => &[Effect::Slot, Effect::Direct],
+        }
+    }
+}
+
+impl Loader {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Counted, Self::Single];
+
+    /// As the agent is told.
+    pub fn tries(self) -> Tries {
+        match self {
+            Self::Counted => Tries::Counted(engine::TRIES),
+            Self::Single => Tries::Single,
+        }
+    }
+}
+
+impl Scenario {
+    /// The scenarios of the exhaustive sweeps: five images, both bootloaders, three
+    /// layouts, no further fault.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for image in Image::FIVE {
+            for loader in Loader::BOTH {
+                for layout in Layout::ALL {
+                    all.push(Self { image, loader, layout, fault: Fault::None });
+                }
+            }
+        }
+        all
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { image, loader, layout, fault } = self;
+        write!(f, "{image:?}/{loader:?}/{layout:?}/{fault:?}")
+    }
+}
+
+impl FromStr for Scenario {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let faults = [Fault::None, Fault::LyingFlash, Fault::FullStore];
+        let moody = Loader::BOTH.into_iter().flat_map(|loader| {
+            let layout = |layout| Self { image: Image::Moody, loader, layout, fault: Fault::None };
+            Layout::ALL.map(layout)
+        });
+        let known = Self::all().into_iter().chain(moody);
+        let mut known = known.flat_map(|s| faults.map(|fault| Self { fault, ..s }));
+        known.find(|s| s.to_string() == text).ok_or_else(|| format!("no scenario `{text}`"))
+    }
+}

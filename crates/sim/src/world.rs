@@ -1,0 +1,231 @@
+//! Everything that survives the agent: media, bootloader, store, server, time. And
+//! the injector that ends the agent or the power at a given point.
+
+use crate::chance::Chance;
+use crate::medium::Medium;
+use crate::oracle::Broken;
+use crate::release::{CHUNK, CHUNKS, OLD_INDEX, Release, component_name};
+use crate::scenario::{Loader, Scenario};
+use agent::edges::SlotFacts;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use types::{AttemptId, Digest, Effect, Name, Outcome, Slot};
+
+/// How the agent is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Crash {
+    /// The agent's process ends; the device runs on.
+    Kill,
+    /// The power fails.
+    Cut,
+    /// The agent restarts the device.
+    Restart,
+}
+
+/// One crash at one point. Points are counted over the whole run: three for each
+/// effect, before, inside and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Injection {
+    /// Which point, from 0.
+    pub at: u32,
+    /// What happens there.
+    pub crash: Crash,
+}
+
+/// The part of a component that lives beside the banks.
+pub struct Beside {
+    /// Where the new one is staged.
+    pub staging: Medium,
+    /// Digest of what runs; `None` while it is torn.
+    pub current: Option<Digest>,
+    /// What ran before a switch that was not kept.
+    pub previous: Option<Option<Digest>>,
+}
+
+/// The bootloader's memory.
+pub struct Boot {
+    /// What it holds of A and B.
+    pub slots: BTreeMap<Slot, SlotFacts>,
+    /// The slot that runs.
+    pub running: Slot,
+}
+
+/// The whole world.
+pub struct World {
+    /// What is tried.
+    pub scenario: Scenario,
+    /// The release that is ordered.
+    pub release: Rc<Release>,
+    /// The banks.
+    pub banks: BTreeMap<Slot, Medium>,
+    /// Components without banks.
+    pub beside: BTreeMap<Name, Beside>,
+    /// The bootloader.
+    pub boot: Boot,
+    /// Journal copies: generation and record; `None` is torn.
+    pub journal: [Option<(u64, Vec<u8>)>; 2],
+    /// Documents.
+    pub store: BTreeMap<String, Vec<u8>>,
+    /// Rollback floors.
+    pub floors: BTreeMap<String, u64>,
+    /// Reports that the server counted, by attempt.
+    pub counted: BTreeMap<AttemptId, BTreeSet<Outcome>>,
+    /// Reports that arrived, repeated ones included.
+    pub arrived: u32,
+    /// What the last health check said.
+    pub healthy: Option<bool>,
+    /// Payload bytes served.
+    pub served: u64,
+    /// Milliseconds since the beginning.
+    pub clock: u64,
+    /// Boots so far.
+    pub boots: u32,
+    /// Cuts and kills so far.
+    pub cuts: u32,
+    /// Agent processes ended so far without a cut.
+    pub kills: u32,
+    /// Chance for tears and lost replies.
+    pub chance: Chance,
+    /// Rules that were broken inside an effect.
+    pub broken: Vec<Broken>,
+    /// Points passed.
+    pub points: u32,
+    injections: Vec<Injection>,
+}
+
+/// The world as the edges hold it.
+pub type Shared = Rc<RefCell<World>>;
+
+/// The attempt that the server orders.
+pub fn attempt() -> AttemptId {
+    AttemptId([0xa5; 16])
+}
+
+impl World {
+    /// A device that runs the old release in slot A, and a server that offers the new one.
+    pub fn new(
+        scenario: Scenario,
+        release: Rc<Release>,
+        seed: u64,
+        injections: &[Injection],
+    ) -> Self {
+        let len = (CHUNK * CHUNKS) as usize;
+        let old = |effect| release.old.get(&component_name(effect)).map_or(&[][..], Vec::as_slice);
+        let banks =
+            [(Slot::A, Medium::new(len, old(Effect::Slot))), (Slot::B, Medium::new(len, b"stale"))];
+        let beside = scenario.layout.effects().iter().filter(|e| **e != Effect::Slot);
+        let mut injections = injections.to_vec();
+        injections.sort_by(|a, b| b.cmp(a));
+        Self {
+            scenario,
+            banks: banks.into(),
+            beside: beside.map(|e| (component_name(*e), new_beside(old(*e)))).collect(),
+            boot: Boot {
+                slots: [(Slot::A, SlotFacts::Good), (Slot::B, SlotFacts::Unbootable)].into(),
+                running: Slot::A,
+            },
+            journal: [None, None],
+            store: [(agent::ROOT.into(), release.root.clone())].into(),
+            floors: [("rootfs".into(), OLD_INDEX)].into(),
+            counted: BTreeMap::new(),
+            arrived: 0,
+            healthy: None,
+            served: 0,
+            clock: 0,
+            boots: 0,
+            cuts: 0,
+            kills: 0,
+            chance: Chance::new(seed),
+            broken: Vec::new(),
+            points: 0,
+            injections,
+            release,
+        }
+    }
+
+    /// Passes a point; what is to happen there.
+    fn pass(&mut self) -> Option<Crash> {
+        let at = self.points;
+        self.points += 1;
+        match self.injections.last() {
+            Some(next) if next.at == at => self.injections.pop().map(|next| next.crash),
+            _ => None,
+        }
+    }
+
+    /// What the bootloader holds of `slot`.
+    pub fn facts(&self, slot: Slot) -> SlotFacts {
+        self.boot.slots.get(&slot).copied().unwrap_or(SlotFacts::Unbootable)
+    }
+
+    /// The power is gone: what was not flushed is lost or torn.
+    pub fn lose_power(&mut self) {
+        let chance = &mut self.chance;
+        self.banks.values_mut().for_each(|bank| bank.lose_power(chance));
+        self.beside.values_mut().for_each(|beside| beside.staging.lose_power(chance));
+    }
+
+    /// Which release the bank holds completely, by its durable bytes.
+    pub fn holds(&self, slot: Slot) -> Option<Holds> {
+        let durable = self.banks.get(&slot)?.durable();
+        let name = component_name(Effect::Slot);
+        let new = self.release.images.get(&name)?;
+        if durable.starts_with(new) {
+            return Some(Holds::New);
+        }
+        durable.starts_with(self.release.old.get(&name)?).then_some(Holds::Old)
+    }
+
+    /// How the bootloader tries.
+    pub fn loader(&self) -> Loader {
+        self.scenario.loader
+    }
+}
+
+/// A complete release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// The old one.
+    Old,
+    /// The new one.
+    New,
+}
+
+fn new_beside(old: &[u8]) -> Beside {
+    let staging = Medium::new(old.len() + CHUNK as usize, b"");
+    Beside { staging, current: Some(Digest::of(old)), previous: None }
+}
+
+/// Carries out an effect with a point before, inside and after it. `whole` is the
+/// effect; `torn` is what is left of it when it is ended inside.
+pub fn effect<R>(
+    world: &Shared,
+    torn: impl FnOnce(&mut World),
+    whole: impl FnOnce(&mut World) -> R,
+) -> R {
+    let mut inside = world.borrow_mut();
+    if let Some(crash) = inside.pass() {
+        drop(inside);
+        end(crash);
+    }
+    if let Some(crash) = inside.pass() {
+        torn(&mut inside);
+        drop(inside);
+        end(crash);
+    }
+    let result = whole(&mut inside);
+    if let Some(crash) = inside.pass() {
+        drop(inside);
+        end(crash);
+    }
+    result
+}
+
+/// Ends the agent here, without a panic message.
+pub fn end(crash: Crash) -> ! {
+    std::panic::resume_unwind(Box::new(crash))
+}
+
+/// An effect that is not there when it is ended inside.
+pub fn nothing(_: &mut World) {}
