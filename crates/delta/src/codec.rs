@@ -97,3 +97,25 @@ impl FrameEncoder {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// What a terminal pays for decoding, however the frame was made.
+    #[test]
+    fn decoding_takes_less_than_half_a_mib_beside_the_chunk() {
+        let chunk: Vec<u8> = (0..1u32 << 20).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
+        for level in [1, 12, 22] {
+            let frame = FrameEncoder::new(level).unwrap().encode(&chunk).unwrap();
+            let (mut decoder, mut out) = (Decoder::new().unwrap(), vec![0; chunk.len()]);
+            let mut filled = 0;
+            for piece in frame.chunks(1000) {
+                filled = decoder.step(piece, &mut out, filled).unwrap().filled;
+                assert!(decoder.0.sizeof() < 512 << 10, "{} bytes", decoder.0.sizeof());
+            }
+            assert_eq!(out, chunk);
+        }
+    }
+}

@@ -6,7 +6,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use core::fmt;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use types::{Digest, Document, Effect, Image, Name, Release, Timestamp, Version};
 
 /// The manifest's format version that this crate writes and reads.
@@ -17,6 +19,9 @@ const COMPONENTS_MAX: usize = 32;
 const PAYLOADS_MAX: usize = 8;
 /// The most hardware strings, variants, languages and hooks, each.
 const LIST_MAX: usize = 256;
+/// Bytes of a list of chunk digests that a small terminal can hold. Only an image
+/// of the largest chunks may have a longer one: that is an image over 32 GiB.
+const LIST_SIZE_WISHED: u64 = 1 << 20;
 /// The longest text of one language, in bytes.
 const TEXT_MAX: usize = 16 << 10;
 
@@ -42,7 +47,7 @@ pub struct Manifest {
     /// What is installed, in the order in which it is written.
     pub components: Vec<Component>,
     /// Release notes for people, by language tag (RFC 5646).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     pub notes: BTreeMap<String, String>,
     /// Commands of the image to run around the update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -241,6 +246,30 @@ impl Manifest {
     }
 }
 
+/// Reads a map in which no key may stand twice: two readers that keep different
+/// ones would show two texts under one signature.
+fn each_once<'de, D: Deserializer<'de>>(reader: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct EachOnce;
+    impl<'de> Visitor<'de> for EachOnce {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("texts by language")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut notes = BTreeMap::new();
+            while let Some((language, text)) = map.next_entry::<String, String>()? {
+                if let Some(_earlier) = notes.insert(language, text) {
+                    return Err(A::Error::custom("a language has two texts"));
+                }
+            }
+            Ok(notes)
+        }
+    }
+    reader.deserialize_map(EachOnce)
+}
+
 fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), ManifestError> {
     if holds { Ok(()) } else { Err(ManifestError(why())) }
 }
@@ -256,6 +285,10 @@ fn check_component(component: &Component) -> Result<(), ManifestError> {
     if let Some(fault) = component.image.fault() {
         return Err(ManifestError(format!("component `{name}`: {fault}")));
     }
+    let short = component.image.list_size() <= LIST_SIZE_WISHED;
+    ensure(short || component.image.chunk_size == Image::CHUNK_MAX, || {
+        format!("`{name}` has over 1 MiB of chunk digests; larger chunks make them fewer")
+    })?;
     let count = component.payloads.len();
     ensure((1..=PAYLOADS_MAX).contains(&count), || format!("`{name}` has not 1 to 8 payloads"))?;
     component.payloads.iter().try_for_each(|payload| check_payload(name, payload))?;
@@ -284,3 +317,6 @@ impl Document for Manifest {
         Ok(manifest)
     }
 }
+
+#[cfg(test)]
+mod tests;
