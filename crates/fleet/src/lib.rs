@@ -18,5 +18,5 @@ pub mod operator;
 
 pub use audience::{Attempt, Audience, DeviceFacts, Mismatch};
 pub use bucket::{BUCKETS, bucket};
-pub use plan::{Gate, Offer, Plan, Track, offer};
+pub use plan::{Gate, Offer, Plan, Track, offer, runs};
 pub use standing::{Class, Event, Shows, Standing};

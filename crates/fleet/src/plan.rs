@@ -174,7 +174,7 @@ impl Track {
 }
 
 /// Whether `running` holds every one of `images`.
-pub(crate) fn runs(images: &BTreeMap<Name, Digest>, running: &types::Running) -> bool {
+pub fn runs(images: &BTreeMap<Name, Digest>, running: &types::Running) -> bool {
     let present = |(name, image): (&Name, &Digest)| {
         running.get(name).is_some_and(|state| state.image == *image)
     };

@@ -98,7 +98,7 @@ impl Standing {
     }
 
     /// The device has not said that it is done: it may go on, or give it up.
-    pub(crate) fn is_open(self) -> bool {
+    pub fn is_open(self) -> bool {
         matches!(self, Self::Offered | Self::Lost)
     }
 

@@ -10,8 +10,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use types::{
-    AttemptId, DeviceId, Digest, Name, Outcome, Release, Running, Seconds, Slot, Spent, Text,
-    Timestamp, Version,
+    AttemptId, DeviceId, Digest, Name, Outcome, Release, Report, Running, Seconds, Slot, Spent,
+    Text, Timestamp, Version,
 };
 
 /// The most tokens made by one request.
@@ -45,6 +45,10 @@ pub struct ReleaseList {
 pub struct TokenOrder {
     /// How many, each for one terminal.
     pub count: u32,
+    /// The only terminal it is for; it may be one that is known already. Without it
+    /// each token is for any one terminal that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
     /// How long they are good for; a week where absent.
     #[serde(default = "week")]
     pub valid_seconds: Seconds,
@@ -226,6 +230,22 @@ pub struct RolloutView {
     pub in_flight_limit: u32,
     /// What became of its terminals.
     pub tally: TallyView,
+    /// What happened to it, first things first; left out of lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<EventView>,
+}
+
+/// One thing that happened to a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// When.
+    pub at: Timestamp,
+    /// By whom: an operator's name, or `refit-server` for a rule.
+    pub who: Text,
+    /// What.
+    pub what: Text,
+    /// Why.
+    pub why: Text,
 }
 
 /// Counts of terminals.
@@ -350,6 +370,13 @@ pub struct AttemptView {
     pub progress: Option<Progress>,
 }
 
+/// What a terminal reported, last received first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportList {
+    /// The reports, at most a thousand.
+    pub reports: Vec<Report>,
+}
+
 /// Which rule decides about a terminal now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
@@ -396,6 +423,7 @@ messages! {
     DeviceView, "terminal", 64 << 10;
     DeviceList, "list of terminals", 64 << 20;
     DeviceDetail, "terminal", 4 << 20;
+    ReportList, "list of reports", 4 << 20;
     Explanation, "explanation", 64 << 10;
     Health, "health", 4 << 10;
 }
@@ -405,7 +433,11 @@ impl Message for TokenOrder {
     const LIMIT: usize = 4 << 10;
     fn fault(&self) -> Option<&'static str> {
         let sound = (1..=TOKENS_LIMIT).contains(&self.count) && self.valid_seconds.0 > 0;
-        (!sound).then_some("asks for none or more than 10000, or for tokens good for no time")
+        let crowd = self.device.is_some() && self.count > 1;
+        crowd
+            .then_some("asks for several tokens for one terminal")
+            .or((!sound)
+                .then_some("asks for none or more than 10000, or for tokens good for no time"))
     }
 }
 

@@ -1,0 +1,88 @@
+//! The published releases, in memory.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use types::{Digest, Name, Release, Running, Timestamp};
+
+/// A published release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// Which.
+    pub(crate) release: Release,
+    /// SHA-256 of the whole package; its name among the blobs.
+    pub(crate) package: Digest,
+    /// Bytes of the whole package.
+    pub(crate) size: u64,
+    /// Where its entries lie.
+    pub(crate) entries: Vec<Span>,
+    /// The images that a terminal runs when it runs the release.
+    pub(crate) images: BTreeMap<Name, Digest>,
+    /// When it was published.
+    pub(crate) at: Timestamp,
+}
+
+/// Where an entry lies in its package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where its bytes start.
+    pub(crate) at: u64,
+    /// How many bytes it has.
+    pub(crate) size: u64,
+}
+
+impl Published {
+    /// Where `entry` lies.
+    pub(crate) fn span(&self, entry: &str) -> Option<&Span> {
+        self.entries.iter().find(|span| span.name == entry)
+    }
+}
+
+/// All published releases, last published first.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue(RwLock<Arc<[Arc<Published>]>>);
+
+impl Catalogue {
+    /// Exchanges all of them.
+    pub(crate) fn replace(&self, all: Vec<Published>) {
+        let all = all.into_iter().map(Arc::new).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+    }
+
+    /// Adds one.
+    pub(crate) fn add(&self, published: Published) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let first = std::iter::once(Arc::new(published));
+        *all = first.chain(all.iter().cloned()).collect();
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Arc<[Arc<Published>]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The release whose manifest has this digest.
+    pub(crate) fn find(&self, manifest: Digest) -> Option<Arc<Published>> {
+        self.all().iter().find(|published| published.release.manifest == manifest).cloned()
+    }
+
+    /// The releases that `word` names: the digest of a manifest, or a version, of
+    /// `product` where one is given.
+    pub(crate) fn named(&self, word: &str, product: Option<&Name>) -> Vec<Arc<Published>> {
+        let names = |p: &&Arc<Published>| {
+            let release = &p.release;
+            let of_product = product.is_none_or(|product| *product == release.product);
+            of_product && (release.version.as_str() == word || release.manifest.to_string() == word)
+        };
+        self.all().iter().filter(names).cloned().collect()
+    }
+
+    /// The release of `product` whose images all run, if one's do.
+    pub(crate) fn running(&self, product: &Name, running: &Running) -> Option<Release> {
+        let runs =
+            |p: &&Arc<Published>| p.release.product == *product && fleet::runs(&p.images, running);
+        self.all().iter().find(runs).map(|published| published.release.clone())
+    }
+}

@@ -1,0 +1,82 @@
+//! Lets terminals into the fleet.
+
+use crate::roster::lock;
+use crate::secret::{self, NoRandom};
+use crate::server::Server;
+use crate::store::{StoreError, StoredDevice, TokenUse};
+use protocols::native::Enrol;
+use types::{DeviceId, Digest, Running, Timestamp};
+
+/// Why a terminal is not let in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EnrolError {
+    /// Unknown, used, expired, or for another terminal. Strangers are not told which.
+    #[error("the enrolment token is not good for this terminal")]
+    Token,
+    /// The name is taken.
+    #[error("there is a terminal {0} already")]
+    Taken(DeviceId),
+    /// The store fails.
+    #[error("the terminal could not be stored")]
+    Store(#[from] StoreError),
+    /// No credential could be made.
+    #[error("no credential can be made")]
+    Random(#[from] NoRandom),
+}
+
+impl Server {
+    /// Makes enrolment tokens, for `device` or for any terminal each.
+    pub(crate) async fn make_tokens(
+        &self,
+        count: u32,
+        device: Option<&DeviceId>,
+        now: Timestamp,
+        expires: Timestamp,
+    ) -> Result<Vec<String>, EnrolError> {
+        let tokens: Result<Vec<String>, _> = (0..count).map(|_| secret::token("rfe_")).collect();
+        let (tokens, mut entry) = (tokens?, self.begin(now).await?);
+        for token in &tokens {
+            entry.tx.put_token(secret::digest(token), device, now, expires).await?;
+        }
+        entry.commit().await?;
+        Ok(tokens)
+    }
+
+    /// Lets a terminal in. Returns its credential, which the server keeps a digest of.
+    pub(crate) async fn enrol(&self, asked: &Enrol, now: Timestamp) -> Result<String, EnrolError> {
+        let token = secret::digest(&asked.token);
+        let mut entry = self.begin(now).await?;
+        let known = entry.tx.token(token, now).await?.ok_or(EnrolError::Token)?;
+        self.may_enter(&known, &asked.device)?;
+        entry.tx.use_token(token, &asked.device, now).await?;
+        let credential = secret::token("rfd_")?;
+        let device = fresh(asked, secret::digest(&credential));
+        entry.tx.put_device(&device, now).await?;
+        entry.tx.commit().await?;
+        self.show_device(device);
+        Ok(credential)
+    }
+
+    /// A token is good for one terminal. The same terminal may use it again until its
+    /// first heartbeat: the answer to its first try may have been lost.
+    fn may_enter(&self, token: &TokenUse, device: &DeviceId) -> Result<(), EnrolError> {
+        if token.device.as_ref().is_some_and(|only| only != device) {
+            return Err(EnrolError::Token);
+        }
+        let terminal = self.roster.device(device);
+        let silent = terminal.as_ref().is_some_and(|t| lock(t).stored.slot.is_none());
+        match &token.used_by {
+            Some(user) if user != device || !silent => Err(EnrolError::Token),
+            None if terminal.is_some() && token.device.is_none() => {
+                Err(EnrolError::Taken(device.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A terminal that was not heard yet.
+fn fresh(asked: &Enrol, credential: Digest) -> StoredDevice {
+    let (device, facts) = (asked.device.clone(), asked.facts.clone());
+    StoredDevice { device, credential, facts, slot: None, running: Running::new() }
+}

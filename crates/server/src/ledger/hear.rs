@@ -1,0 +1,62 @@
+//! What a heartbeat changes.
+
+use crate::roster::{Shared, Terminal, lock};
+use crate::server::Server;
+use crate::store::Stored;
+use fleet::{Event, Shows, Standing};
+use protocols::native::{Heartbeat, Progress};
+use types::{AttemptId, Timestamp};
+
+impl Server {
+    /// Takes note of a heartbeat. One without news changes memory only: no SQL.
+    pub(crate) async fn hear(
+        &self,
+        terminal: &Shared,
+        heartbeat: &Heartbeat,
+        now: Timestamp,
+    ) -> Stored<()> {
+        let has_news = {
+            let mut locked = lock(terminal);
+            (locked.seen, locked.phase) = (Some(now), heartbeat.phase);
+            locked.changed_by(heartbeat).is_some() || !self.shown(&locked, heartbeat).is_empty()
+        };
+        if !has_news {
+            return Ok(());
+        }
+        let mut entry = self.begin(now).await?;
+        let (changed, shown) = {
+            let locked = lock(terminal);
+            (locked.changed_by(heartbeat), self.shown(&locked, heartbeat))
+        };
+        if let Some(device) = changed {
+            entry.put_device(terminal, device).await?;
+        }
+        for (attempt, shows) in shown {
+            entry.event(terminal, attempt, Event::Heartbeat(shows)).await?;
+        }
+        entry.commit().await
+    }
+
+    /// The attempts that move by what the heartbeat shows. Only the last one is
+    /// asked: what a newer release replaced was not given up by the terminal.
+    fn shown(&self, terminal: &Terminal, heartbeat: &Heartbeat) -> Vec<(AttemptId, Shows)> {
+        let snapshot = self.snapshot();
+        let last = terminal.tries.iter().rev().take(1).filter_map(|tried| {
+            let course = snapshot.courses.get(&tried.stored.rollout)?;
+            let shows = tried.shows(&course.rollout.images, &heartbeat.running);
+            let standing: Standing = tried.stored.standing;
+            let moves = standing.next(Event::Heartbeat(shows)) != standing;
+            moves.then_some((tried.stored.attempt, shows))
+        });
+        last.collect()
+    }
+
+    /// Takes note of how far an attempt has come: memory only.
+    pub(crate) fn note_progress(&self, terminal: &Shared, progress: Progress, now: Timestamp) {
+        let mut locked = lock(terminal);
+        (locked.seen, locked.phase) = (Some(now), progress.phase);
+        if let Some(tried) = locked.tried_mut(progress.attempt) {
+            tried.progress = Some(progress);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What operators ask.
+
+mod convert;
+pub(crate) mod devices;
+pub(crate) mod health;
+pub(crate) mod releases;
+pub(crate) mod rollouts;
+pub(crate) mod tokens;

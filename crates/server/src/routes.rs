@@ -1,0 +1,95 @@
+//! Every route of the server in one table, which the OpenAPI document must match.
+
+use crate::northbound::{devices, health, releases, rollouts, tokens};
+use crate::problem::Refusal;
+use crate::southbound::{artifact, native};
+use crate::wire::App;
+use axum::Router;
+use axum::routing::{MethodRouter, get, post, put};
+
+/// The OpenAPI document, as it is served and as it stands among the documents.
+pub(crate) const OPENAPI: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
+
+/// A path with what it answers.
+type Route = (&'static str, &'static [&'static str], MethodRouter<App>);
+
+fn table() -> Vec<Route> {
+    vec![
+        ("/health", &["get"], get(health::health)),
+        ("/v1/openapi.json", &["get"], get(health::openapi)),
+        ("/v1/enrol", &["post"], post(native::enrol)),
+        ("/v1/heartbeat", &["post"], post(native::heartbeat)),
+        ("/v1/reports", &["post"], post(native::reports)),
+        ("/v1/progress", &["post"], post(native::progress)),
+        ("/v1/a/{ticket}/{*entry}", &["get"], get(artifact::artifact)),
+        ("/api/v1/root", &["put"], put(releases::put_root)),
+        ("/api/v1/releases", &["get", "post"], get(releases::list).post(releases::publish)),
+        ("/api/v1/enrolment-tokens", &["post"], post(tokens::make)),
+        ("/api/v1/rollouts", &["get", "post"], get(rollouts::list).post(rollouts::make)),
+        ("/api/v1/rollouts/{id}", &["get"], get(rollouts::one)),
+        ("/api/v1/rollouts/{id}/start", &["post"], post(rollouts::start)),
+        ("/api/v1/rollouts/{id}/pause", &["post"], post(rollouts::pause)),
+        ("/api/v1/rollouts/{id}/resume", &["post"], post(rollouts::resume)),
+        ("/api/v1/rollouts/{id}/halt", &["post"], post(rollouts::halt_now)),
+        ("/api/v1/rollouts/{id}/advance", &["post"], post(rollouts::advance)),
+        ("/api/v1/rollouts/{id}/retry", &["post"], post(rollouts::retry)),
+        ("/api/v1/devices", &["get"], get(devices::list)),
+        ("/api/v1/devices/{id}", &["get"], get(devices::one)),
+        ("/api/v1/devices/{id}/explain", &["get"], get(devices::explain)),
+        ("/api/v1/devices/{id}/reports", &["get"], get(devices::reports)),
+    ]
+}
+
+/// The router of all routes.
+pub(crate) fn router(app: App) -> Router {
+    let add = |router: Router<App>, (path, _, methods): Route| {
+        router.route(path, methods.fallback(no_such_method))
+    };
+    table().into_iter().fold(Router::new(), add).fallback(no_such_path).with_state(app)
+}
+
+async fn no_such_path() -> Refusal {
+    Refusal::absent("such path")
+}
+
+async fn no_such_method() -> Refusal {
+    let status = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    Refusal::new(status, "the path has no such method", "compare it with /v1/openapi.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_names_every_route_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let documented: BTreeSet<(String, String)> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().unwrap().keys().filter(|key| *key != "parameters");
+                methods.map(move |method| (path.clone(), method.clone()))
+            })
+            .collect();
+        let path = |path: &str| path.replace("{*entry}", "{entry}");
+        let served: BTreeSet<(String, String)> = table()
+            .iter()
+            .flat_map(|(p, methods, _)| methods.iter().map(|m| (path(p), (*m).to_owned())))
+            .collect();
+        assert_eq!(documented, served);
+    }
+
+    #[test]
+    fn every_reference_of_the_document_is_there() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut rest = OPENAPI;
+        while let Some((_, tail)) = rest.split_once("\"$ref\": \"#") {
+            let (pointer, tail) = tail.split_once('"').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{pointer}");
+            rest = tail;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The running server: store, memory, and the settings of this start.
+
+use crate::blobs::Blobs;
+use crate::catalogue::Catalogue;
+use crate::folder::Folder;
+use crate::quota::Quota;
+use crate::roster::{Roster, Shared, Tried, lock};
+use crate::snapshot::Snapshot;
+use crate::store::{Store, StoredAttempt};
+use crate::ticket::Tickets;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Notify;
+use trust::Root;
+use types::{Digest, Timestamp};
+
+/// What a start of the server is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Address under which terminals and operators reach the server, without a slash
+    /// at its end.
+    pub(crate) public_url: String,
+    /// Seconds between two heartbeats of a terminal.
+    pub(crate) poll_seconds: u32,
+    /// The most bytes of a package.
+    pub(crate) package_limit: u64,
+    /// When the server started.
+    pub(crate) started: Timestamp,
+}
+
+/// Everything that requests and jobs share.
+pub(crate) struct Server {
+    pub(crate) settings: Settings,
+    pub(crate) folder: Folder,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) roster: Roster,
+    pub(crate) tickets: Tickets,
+    /// What strangers may ask.
+    pub(crate) quota: Quota,
+    /// SHA-256 of the operator's token.
+    pub(crate) operator: Digest,
+    /// The maker's keys, once they are known.
+    pub(crate) root: RwLock<Option<Arc<Root>>>,
+    /// Rings when a job may be due earlier than its loop believes.
+    pub(crate) wake: Notify,
+    snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// What a server is put together from.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) folder: Folder,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) tickets: Tickets,
+    pub(crate) quota: Quota,
+    pub(crate) operator: Digest,
+    pub(crate) root: Option<Root>,
+}
+
+impl Server {
+    /// A server that knows nobody yet.
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            settings: parts.settings,
+            folder: parts.folder,
+            store: parts.store,
+            blobs: parts.blobs,
+            catalogue: Catalogue::default(),
+            roster: Roster::default(),
+            tickets: parts.tickets,
+            quota: parts.quota,
+            operator: parts.operator,
+            root: RwLock::new(parts.root.map(Arc::new)),
+            wake: Notify::new(),
+            snapshot: RwLock::new(Arc::new(Snapshot::new(Vec::new(), 0))),
+        }
+    }
+
+    /// The rollouts and the plan, as they are now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Exchanges the rollouts and the plan by a changed copy.
+    pub(crate) fn change_snapshot(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut held = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut held));
+    }
+
+    /// The maker's keys.
+    pub(crate) fn root(&self) -> Option<Arc<Root>> {
+        self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes a stored attempt, new or changed, into memory.
+    pub(crate) fn show_attempt(&self, terminal: &Shared, attempt: &StoredAttempt) {
+        self.roster.index(attempt, terminal);
+        let mut locked = lock(terminal);
+        if let Some(tried) = locked.tried_mut(attempt.attempt) {
+            tried.stored = attempt.clone();
+            return;
+        }
+        let snapshot = self.snapshot();
+        if let Some(course) = snapshot.courses.get(&attempt.rollout) {
+            locked.tries.push(Tried {
+                stored: attempt.clone(),
+                manifest: course.rollout.release.manifest,
+                version: course.rollout.release.version.clone(),
+                served: Arc::new(AtomicU64::new(attempt.served)),
+                progress: None,
+            });
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The rollouts and the plan made of them, in memory, as one value.
+
+use crate::catalogue::Catalogue;
+use crate::roster::{Roster, Shared, lock};
+use crate::store::StoredRollout;
+use fleet::Plan;
+use fleet::operator::{Rollout, State, exposure_limit, track};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use types::{Name, Seconds, Text, Timestamp};
+
+/// How long a plan is good for without being checked against the store: no replica
+/// goes on offering for longer after another one wrote a halt.
+pub(crate) const LEASE: Seconds = Seconds(5);
+/// The most started rollouts that are asked, last started first. Older ones ended
+/// long ago; their terminals are served by the newer ones.
+const TRACKS: usize = 256;
+
+/// A rollout with what only people ask for.
+#[derive(Debug, Clone)]
+pub(crate) struct Course {
+    /// What the rules see.
+    pub(crate) rollout: Rollout,
+    /// For people.
+    pub(crate) name: Text,
+    /// When it was made.
+    pub(crate) made: Timestamp,
+    /// When it was started.
+    pub(crate) started: Option<Timestamp>,
+    /// Who brought it to its state.
+    pub(crate) who: Text,
+    /// Since when it is there.
+    pub(crate) since: Timestamp,
+}
+
+impl Course {
+    /// The course of a stored rollout, if its release is still published.
+    pub(crate) fn of(stored: StoredRollout, catalogue: &Catalogue) -> Option<Self> {
+        let published = catalogue.find(stored.manifest)?;
+        let rollout = Rollout {
+            id: stored.id,
+            release: published.release.clone(),
+            images: published.images.clone(),
+            audience: stored.audience,
+            waves: stored.waves,
+            halt: stored.halt,
+            in_flight: stored.in_flight,
+            state: stored.state,
+            why: stored.why,
+            wave: stored.wave,
+            opened: stored.opened,
+            tally: stored.tally,
+        };
+        let StoredRollout { name, made, started, who, since, .. } = stored;
+        Some(Self { rollout, name, made, started, who, since })
+    }
+}
+
+/// Everything that answers are made of, at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    /// Every rollout, by id.
+    pub(crate) courses: BTreeMap<Name, Course>,
+    /// How many terminals each rollout is for.
+    pub(crate) audiences: BTreeMap<Name, u32>,
+    /// What follows for terminals.
+    pub(crate) plan: Plan,
+}
+
+impl Snapshot {
+    /// A snapshot of these rollouts that offers nothing yet.
+    pub(crate) fn new(courses: Vec<Course>, generation: u64) -> Self {
+        let courses = courses.into_iter().map(|c| (c.rollout.id.clone(), c)).collect();
+        let good_until = Timestamp(i64::MIN);
+        let plan = Plan { generation, good_until, tracks: Vec::new() };
+        Self { courses, audiences: BTreeMap::new(), plan }
+    }
+
+    /// Counts every audience anew and makes the plan anew.
+    pub(crate) fn count(&mut self, roster: &Roster) {
+        let terminals = roster.all();
+        let rollouts = self.courses.values().map(|course| &course.rollout);
+        let counts = rollouts.map(|rollout| (rollout.id.clone(), audience(rollout, &terminals)));
+        self.audiences = counts.collect();
+        self.compile();
+    }
+
+    /// Counts the audience of one rollout, as it is about to be.
+    pub(crate) fn count_one(&mut self, rollout: &Rollout, roster: &Roster) {
+        self.audiences.insert(rollout.id.clone(), audience(rollout, &roster.all()));
+    }
+
+    /// Makes the plan anew from the rollouts.
+    pub(crate) fn compile(&mut self) {
+        let mut started: Vec<&Course> =
+            self.courses.values().filter(|course| course.started.is_some()).collect();
+        started.sort_by_key(|course| Reverse((course.started, course.rollout.id.clone())));
+        let tracks = started.into_iter().take(TRACKS);
+        self.plan.tracks = tracks
+            .filter_map(|course| track(&course.rollout, self.audience(&course.rollout.id)))
+            .collect();
+    }
+
+    /// How many terminals `rollout` is for.
+    pub(crate) fn audience(&self, rollout: &Name) -> u32 {
+        self.audiences.get(rollout).copied().unwrap_or(0)
+    }
+
+    /// The most terminals that `rollout` may let out now.
+    pub(crate) fn limit(&self, rollout: &Rollout) -> u32 {
+        exposure_limit(rollout, self.audience(&rollout.id))
+    }
+
+    /// The plan is known to be fresh at `now`.
+    pub(crate) fn renew(&mut self, now: Timestamp) {
+        self.plan.good_until = now.after(LEASE);
+    }
+}
+
+/// How many of `terminals` the rollout is for.
+fn audience(rollout: &Rollout, terminals: &[Shared]) -> u32 {
+    let belongs = |terminal: &&Shared| lock(terminal).ask(|device| belongs(rollout, device));
+    u32::try_from(terminals.iter().filter(belongs).count()).unwrap_or(u32::MAX)
+}
+
+/// Whether a terminal counts as one of the rollout's audience: it had the offer, or
+/// the rule is about it and it does not run the release by other means.
+fn belongs(rollout: &Rollout, device: &fleet::DeviceFacts<'_>) -> bool {
+    if rollout.state == State::Draft {
+        return false;
+    }
+    let had = device.attempts.iter().any(|attempt| attempt.rollout == rollout.id);
+    let wants = || {
+        rollout.audience.mismatch(device).is_none() && !fleet::runs(&rollout.images, device.running)
+    };
+    had || wants()
+}

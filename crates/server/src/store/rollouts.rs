@@ -1,0 +1,183 @@
+//! Rollouts, how they go, and what happened to them.
+
+use super::rows::{json, parsed, time, to_json, unsigned};
+use super::{Stored, Tx};
+use fleet::Audience;
+use fleet::operator::{Halt, Rollout, State, Tally, Wave};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+use types::{Digest, Name, Text, Timestamp};
+
+/// A rollout as the store keeps it: without what its release's row says.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredRollout {
+    pub(crate) id: Name,
+    pub(crate) name: Text,
+    pub(crate) manifest: Digest,
+    pub(crate) audience: Audience,
+    pub(crate) waves: Vec<Wave>,
+    pub(crate) halt: Halt,
+    pub(crate) in_flight: u32,
+    pub(crate) made: Timestamp,
+    pub(crate) started: Option<Timestamp>,
+    pub(crate) state: State,
+    pub(crate) who: Text,
+    pub(crate) why: Text,
+    pub(crate) since: Timestamp,
+    pub(crate) wave: usize,
+    pub(crate) opened: Timestamp,
+    pub(crate) tally: Tally,
+}
+
+/// One thing that happened to a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Happened {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// By whom.
+    pub(crate) who: Text,
+    /// What.
+    pub(crate) what: String,
+    /// Why.
+    pub(crate) why: Text,
+}
+
+const PUT: &str = "INSERT INTO rollouts (rollout, name, manifest, audience, waves, halt, \
+     in_flight_limit, made, state, who, why, since, wave, opened, exposed, in_flight, confirmed, \
+     failed, neutral) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $8, 0, $8, 0, 0, 0, 0, 0)";
+const MOVE: &str = "UPDATE rollouts SET state = $2, who = $3, why = $4, since = $5, wave = $6, \
+     opened = $7, started = COALESCE(started, $8) WHERE rollout = $1";
+const ADMIT: &str = "UPDATE rollouts SET exposed = exposed + 1, in_flight = in_flight + 1 \
+     WHERE rollout = $1 AND state IN ('running', 'finished') AND exposed < $2 \
+     AND in_flight < in_flight_limit";
+const TALLY: &str = "UPDATE rollouts SET exposed = $2, in_flight = $3, confirmed = $4, \
+     failed = $5, neutral = $6 WHERE rollout = $1";
+const HAPPENED: &str = "INSERT INTO rollout_events (rollout, number, at, who, what, why) \
+     SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM rollout_events WHERE rollout = $1";
+
+impl Tx {
+    /// Adds a rollout, as a draft.
+    pub(crate) async fn put_rollout(&mut self, rollout: &StoredRollout) -> Stored<()> {
+        let statement = sqlx::query(PUT)
+            .bind(rollout.id.as_str())
+            .bind(rollout.name.as_str())
+            .bind(rollout.manifest.to_string())
+            .bind(to_json(&rollout.audience, "audience")?)
+            .bind(to_json(&rollout.waves, "waves")?)
+            .bind(to_json(&rollout.halt, "halting rule")?)
+            .bind(i64::from(rollout.in_flight))
+            .bind(rollout.made.0)
+            .bind(rollout.state.to_string())
+            .bind(rollout.who.as_str())
+            .bind(rollout.why.as_str());
+        self.run(statement).await.map(drop)
+    }
+
+    /// Writes where a rollout stands: state, reason, wave.
+    pub(crate) async fn move_rollout(
+        &mut self,
+        rollout: &Rollout,
+        who: &str,
+        since: Timestamp,
+    ) -> Stored<()> {
+        let started = (rollout.state != State::Draft).then_some(since.0);
+        let wave = i64::try_from(rollout.wave).unwrap_or(i64::MAX);
+        let statement = sqlx::query(MOVE)
+            .bind(rollout.id.as_str())
+            .bind(rollout.state.to_string())
+            .bind(who)
+            .bind(rollout.why.as_str())
+            .bind(since.0)
+            .bind(wave)
+            .bind(rollout.opened.0)
+            .bind(started);
+        self.run(statement).await.map(drop)
+    }
+
+    /// Counts one more terminal, if `limit` and the rollout's own limit leave room.
+    /// Returns whether they did: the row decides, whatever a memory believes.
+    pub(crate) async fn count_admitted(&mut self, rollout: &Name, limit: u32) -> Stored<bool> {
+        let statement = sqlx::query(ADMIT).bind(rollout.as_str()).bind(i64::from(limit));
+        Ok(self.run(statement).await? == 1)
+    }
+
+    /// Writes what became of a rollout's terminals.
+    pub(crate) async fn put_tally(&mut self, rollout: &Name, tally: Tally) -> Stored<()> {
+        let statement = sqlx::query(TALLY)
+            .bind(rollout.as_str())
+            .bind(i64::from(tally.exposed))
+            .bind(i64::from(tally.in_flight))
+            .bind(i64::from(tally.confirmed))
+            .bind(i64::from(tally.failed))
+            .bind(i64::from(tally.neutral));
+        self.run(statement).await.map(drop)
+    }
+
+    /// Every rollout, last made first.
+    pub(crate) async fn rollouts(&mut self) -> Stored<Vec<StoredRollout>> {
+        let text = "SELECT * FROM rollouts ORDER BY made DESC, rollout";
+        self.all(sqlx::query(text)).await?.iter().map(rollout).collect()
+    }
+
+    /// Adds to what happened to a rollout.
+    pub(crate) async fn put_happened(&mut self, rollout: &Name, event: &Happened) -> Stored<()> {
+        let statement = sqlx::query(HAPPENED)
+            .bind(rollout.as_str())
+            .bind(event.at.0)
+            .bind(event.who.as_str())
+            .bind(event.what.as_str())
+            .bind(event.why.as_str());
+        self.run(statement).await.map(drop)
+    }
+
+    /// What happened to a rollout, first things first.
+    pub(crate) async fn happened(&mut self, rollout: &Name) -> Stored<Vec<Happened>> {
+        let text =
+            "SELECT at, who, what, why FROM rollout_events WHERE rollout = $1 ORDER BY number";
+        let rows = self.all(sqlx::query(text).bind(rollout.as_str())).await?;
+        rows.iter().map(event).collect()
+    }
+}
+
+fn event(row: &SqliteRow) -> Stored<Happened> {
+    Ok(Happened {
+        at: time(row, "at")?,
+        who: text(row, "who")?,
+        what: row.try_get("what")?,
+        why: text(row, "why")?,
+    })
+}
+
+fn text(row: &SqliteRow, column: &str) -> Stored<Text> {
+    let text: &str = row.try_get(column)?;
+    Ok(text.into())
+}
+
+fn rollout(row: &SqliteRow) -> Stored<StoredRollout> {
+    let what = "rollout";
+    let started: Option<i64> = row.try_get("started")?;
+    Ok(StoredRollout {
+        id: parsed(row, "rollout", what)?,
+        name: text(row, "name")?,
+        manifest: parsed(row, "manifest", what)?,
+        audience: json(row, "audience", what)?,
+        waves: json(row, "waves", what)?,
+        halt: json(row, "halt", what)?,
+        in_flight: unsigned(row, "in_flight_limit", what)?,
+        made: time(row, "made")?,
+        started: started.map(Timestamp),
+        state: parsed(row, "state", what)?,
+        who: text(row, "who")?,
+        why: text(row, "why")?,
+        since: time(row, "since")?,
+        wave: unsigned(row, "wave", what)?,
+        opened: time(row, "opened")?,
+        tally: Tally {
+            exposed: unsigned(row, "exposed", what)?,
+            in_flight: unsigned(row, "in_flight", what)?,
+            confirmed: unsigned(row, "confirmed", what)?,
+            failed: unsigned(row, "failed", what)?,
+            neutral: unsigned(row, "neutral", what)?,
+        },
+    })
+}
