@@ -7,6 +7,8 @@ pub mod aligned;
 mod attend;
 mod device;
 pub mod edges;
+#[cfg(feature = "cli")]
+pub mod https;
 mod install;
 mod inventory;
 mod job;
@@ -18,6 +20,8 @@ mod read_back;
 mod record;
 mod switches;
 mod work;
+#[cfg(feature = "cli")]
+pub mod worker;
 
 pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
 pub use inventory::Inventory;

@@ -1,0 +1,427 @@
+//! The parent's side: starts a worker, asks it, and believes nothing.
+
+use super::message::{Ask, Fault, Limits, Place, Seek, Setup, TELL_MAX, Tell, receive, send};
+use crate::edges::{Feed, FeedError, Feeds, PayloadSpec, Reset};
+use crate::platform::clock::Stopwatch;
+use crate::platform::confine::Nobody;
+use crate::platform::shared::Shared;
+use crate::platform::stop::Stop;
+use engine::Cursor;
+use package::Codec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use types::{Image, Outcome};
+
+/// Milliseconds that a worker has for its own work, on top of the network's limits.
+const OWN_WORK: u64 = 60_000;
+
+/// How packages are fetched.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The operator's certificates, DER.
+    pub roots: Vec<Vec<u8>>,
+    /// Milliseconds since 1970 that have passed for certain.
+    pub floor: i64,
+    /// Milliseconds to be connected.
+    pub connect_ms: u64,
+    /// Milliseconds between two pieces that arrive.
+    pub read_ms: u64,
+    /// Bytes that may be under way without having been taken.
+    pub window: u32,
+    /// Bytes per second that a server must keep, on the average of `least_over_ms`.
+    pub least_rate: u32,
+    /// Milliseconds of waiting over which the least rate is measured.
+    pub least_over_ms: u64,
+    /// Bytes per second that are fetched at most; 0 for as fast as it goes.
+    pub bandwidth: u32,
+}
+
+impl Network {
+    fn limits(&self) -> Limits {
+        Limits {
+            connect: self.connect_ms,
+            read: self.read_ms,
+            window: self.window,
+            least_rate: self.least_rate,
+            least_over: self.least_over_ms,
+            bandwidth: self.bandwidth,
+        }
+    }
+
+    /// Milliseconds after which a worker that owes `bytes` is given up: it must have
+    /// given up itself before, if it does what it should.
+    fn patience(&self, bytes: u64) -> u64 {
+        let least = u64::from(self.least_rate.max(1));
+        let rate = match u64::from(self.bandwidth / 2) {
+            0 => least,
+            allowed => least.min(allowed),
+        };
+        let network = self.connect_ms + self.read_ms + self.least_over_ms;
+        OWN_WORK + 2 * network + bytes.saturating_mul(1000) / rate
+    }
+}
+
+/// Starts a worker for each feed.
+pub struct Workers {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    network: Network,
+    stop: Stop,
+}
+
+impl Workers {
+    /// Workers are `program` with [`super::SUBCOMMAND`] and, where they can become
+    /// someone else, that one's ids. A feed that waits is interrupted by `stop`.
+    pub fn new(program: PathBuf, nobody: Option<Nobody>, network: Network, stop: Stop) -> Self {
+        let mut arguments = vec![OsString::from(super::SUBCOMMAND)];
+        arguments.extend(nobody.map(|n| format!("{}{}:{}", super::USER, n.uid, n.gid).into()));
+        Self { program, arguments, network, stop }
+    }
+
+    fn start(&self, package: Option<File>) -> io::Result<WorkerFeed> {
+        let shared = Shared::create(usize::try_from(Image::CHUNK_MAX).map_err(io::Error::other)?)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_write_timeout(Some(Duration::from_millis(OWN_WORK)))?;
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .env_clear()
+            .stdin(OwnedFd::from(theirs))
+            .stdout(shared.as_fd().try_clone_to_owned()?)
+            .stderr(package.map_or_else(Stdio::null, Stdio::from))
+            .spawn()?;
+        Ok(WorkerFeed {
+            child,
+            socket: ours,
+            shared,
+            stop: self.stop.try_clone()?,
+            network: self.network.clone(),
+            payload: None,
+            owed: false,
+            fetched: 0,
+        })
+    }
+}
+
+impl Feeds for Workers {
+    fn open(&mut self, locator: &str) -> Result<Box<dyn Feed>, FeedError> {
+        let (place, package) = place(locator)?;
+        let roots = match place {
+            Place::Https(_) => self.network.roots.clone(),
+            Place::Archive => Vec::new(),
+        };
+        let floor = self.network.floor;
+        let setup = Setup { place, roots, floor, limits: self.network.limits() };
+        let mut feed = self.start(package).map_err(|e| {
+            Fault::later(Outcome::Unreachable, format!("cannot start a worker: {e}"))
+        })?;
+        feed.ask(&Ask::Setup(setup))?;
+        feed.ready(0)?;
+        Ok(Box::new(feed))
+    }
+}
+
+/// What a locator names: an https address, or a file that is opened here, because a
+/// worker may not open any.
+fn place(locator: &str) -> Result<(Place, Option<File>), Fault> {
+    if locator.starts_with("https://") {
+        return Ok((Place::Https(locator.into()), None));
+    }
+    if !locator.starts_with('/') {
+        return Err(Fault::never(Outcome::BadRedirect, "a package's address starts with https://"));
+    }
+    // Not blocking: a path that names a pipe must not hang the agent.
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let opened = File::options().read(true).custom_flags(flags).open(locator);
+    let file = opened
+        .map_err(|e| Fault::later(Outcome::Unreachable, format!("cannot open the package: {e}")))?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok((Place::Archive, Some(file)));
+    }
+    Err(Fault::never(Outcome::Malformed, "the package is not a regular file"))
+}
+
+/// A payload in progress, as the parent sees it.
+struct Progress {
+    spec: PayloadSpec,
+    /// The chunk that comes next.
+    chunk: u32,
+    /// The reset point before it.
+    reset: Reset,
+    /// How often the worker may still say that it is alive, instead of a chunk.
+    patience: u32,
+}
+
+/// One worker and what it delivers.
+struct WorkerFeed {
+    child: Child,
+    socket: UnixStream,
+    shared: Shared,
+    stop: Stop,
+    network: Network,
+    payload: Option<Progress>,
+    /// The worker owes an answer to `Next`.
+    owed: bool,
+    fetched: u64,
+}
+
+impl Drop for WorkerFeed {
+    fn drop(&mut self) {
+        // It holds nothing that would have to be finished; failing means it is gone.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Feed for WorkerFeed {
+    fn document(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, FeedError> {
+        check_name(name)?;
+        self.settle()?;
+        self.ask(&Ask::Document { name: name.into(), limit })?;
+        let patience = self.network.patience(limit);
+        match self.tell(patience)? {
+            Tell::Document { len } if len <= limit => self.raw(len, patience),
+            Tell::Failed { fault, .. } => Err(as_document(fault)),
+            _ => Err(nonsense()),
+        }
+    }
+
+    fn seek(&mut self, payload: &PayloadSpec, at: Cursor) -> Result<(), FeedError> {
+        check_name(&payload.entry)?;
+        check_place(payload, at)?;
+        self.settle()?;
+        self.payload = None;
+        self.ask(&Ask::Seek(Seek {
+            entry: payload.entry.clone(),
+            size: payload.size,
+            image_size: payload.image_size,
+            chunk_size: payload.chunk_size,
+            chunk: at.chunk,
+            out: at.out,
+            input: at.input,
+        }))?;
+        self.ready(at.input)?;
+        let reset = Reset { out: at.out, input: at.input };
+        let patience = at.chunk.saturating_add(1);
+        self.payload = Some(Progress { spec: payload.clone(), chunk: at.chunk, reset, patience });
+        self.ask(&Ask::Next)?;
+        self.owed = true;
+        Ok(())
+    }
+
+    fn chunk(&mut self, into: &mut [u8]) -> Result<usize, FeedError> {
+        let Some(progress) = &self.payload else { return Err(nonsense()) };
+        let want = progress.length();
+        if !self.owed {
+            // The last question was answered by a failure, or by the end.
+            return if want == 0 { Ok(0) } else { Err(nonsense()) };
+        }
+        let told = self.owed_answer()?;
+        self.owed = false;
+        match told {
+            Tell::Chunk { len, input, fetched } => self.take(into, len, input, fetched),
+            Tell::End { fetched } if want == 0 => {
+                self.count(fetched);
+                Ok(0)
+            }
+            Tell::Failed { fault, fetched } => {
+                self.count(fetched);
+                Err(fault.into())
+            }
+            _ => Err(nonsense()),
+        }
+    }
+
+    fn reset(&self) -> Reset {
+        self.payload.as_ref().map_or(Reset { out: 0, input: 0 }, |progress| progress.reset)
+    }
+
+    fn fetched(&self) -> u64 {
+        self.fetched
+    }
+}
+
+impl Progress {
+    /// Bytes of the chunk that comes next; 0 after the last one.
+    fn length(&self) -> u32 {
+        let at = u64::from(self.chunk) * u64::from(self.spec.chunk_size);
+        let left = self.spec.image_size.saturating_sub(at);
+        u32::try_from(left).unwrap_or(u32::MAX).min(self.spec.chunk_size)
+    }
+
+    /// The worker says that the chunk that comes next ended at byte `input`.
+    fn advance(&mut self, input: u64) -> Result<(), FeedError> {
+        if input <= self.reset.input || input > self.spec.size {
+            return Err(nonsense());
+        }
+        let at = u64::from(self.chunk) * u64::from(self.spec.chunk_size);
+        self.reset = Reset { out: at + u64::from(self.length()), input };
+        self.chunk = self.chunk.saturating_add(1);
+        Ok(())
+    }
+}
+
+impl WorkerFeed {
+    /// Copies a chunk out of the shared memory, and frees that for the next one.
+    fn take(
+        &mut self,
+        into: &mut [u8],
+        len: u32,
+        input: u64,
+        fetched: u64,
+    ) -> Result<usize, FeedError> {
+        self.count(fetched);
+        let Some(progress) = &mut self.payload else { return Err(nonsense()) };
+        if len == 0 || len != progress.length() {
+            return Err(nonsense());
+        }
+        progress.advance(input)?;
+        let len = usize::try_from(len).map_err(|_| nonsense())?;
+        let into = into.get_mut(..len).ok_or_else(nonsense)?;
+        self.shared.copy(into).map_err(|e| broken(&e))?;
+        self.ask(&Ask::Next)?;
+        self.owed = true;
+        Ok(len)
+    }
+
+    /// The answer to `Next`.
+    fn owed_answer(&mut self) -> Result<Tell, FeedError> {
+        loop {
+            let Some(progress) = &mut self.payload else { return Err(nonsense()) };
+            let patience = self.network.patience(progress.spec.chunk_size.into());
+            match progress.patience.checked_sub(1) {
+                Some(left) => progress.patience = left,
+                None => return Err(nonsense()),
+            }
+            match self.tell(patience)? {
+                Tell::Alive => {}
+                told => {
+                    if let Some(progress) = &mut self.payload {
+                        progress.patience = 1;
+                    }
+                    return Ok(told);
+                }
+            }
+        }
+    }
+
+    /// Takes an answer that nobody wants any more.
+    fn settle(&mut self) -> Result<(), FeedError> {
+        if self.owed {
+            self.owed_answer()?;
+            self.owed = false;
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self, place: u64) -> Result<(), FeedError> {
+        // A server without ranges sends everything before the place, too.
+        match self.tell(self.network.patience(place))? {
+            Tell::Ready => Ok(()),
+            Tell::Failed { fault, .. } => Err(fault.into()),
+            _ => Err(nonsense()),
+        }
+    }
+
+    fn ask(&mut self, ask: &Ask) -> Result<(), FeedError> {
+        send(&mut self.socket, ask).map_err(|e| broken(&e))
+    }
+
+    fn tell(&mut self, patience: u64) -> Result<Tell, FeedError> {
+        let mut from = Patient::new(&self.socket, &self.stop, patience);
+        receive(&mut from, TELL_MAX).map_err(|e| broken(&e))
+    }
+
+    fn raw(&mut self, len: u64, patience: u64) -> Result<Vec<u8>, FeedError> {
+        let mut bytes = vec![0; usize::try_from(len).map_err(|_| nonsense())?];
+        let mut from = Patient::new(&self.socket, &self.stop, patience);
+        from.read_exact(&mut bytes).map_err(|e| broken(&e))?;
+        Ok(bytes)
+    }
+
+    fn count(&mut self, fetched: u64) {
+        self.fetched = self.fetched.max(fetched);
+    }
+}
+
+/// Reads from a worker, but not for ever.
+struct Patient<'a> {
+    socket: &'a UnixStream,
+    stop: &'a Stop,
+    watch: Stopwatch,
+    patience: u64,
+}
+
+impl<'a> Patient<'a> {
+    fn new(socket: &'a UnixStream, stop: &'a Stop, patience: u64) -> Self {
+        Self { socket, stop, watch: Stopwatch::start(), patience }
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.patience.saturating_sub(self.watch.millis());
+        let left = Timespec::try_from(Duration::from_millis(left)).map_err(io::Error::other)?;
+        let mut fds =
+            [PollFd::new(self.socket, PollFlags::IN), PollFd::new(self.stop, PollFlags::IN)];
+        if poll(&mut fds, Some(&left))? == 0 {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it is silent"));
+        }
+        let [_, stop] = &fds;
+        if !stop.revents().is_empty() {
+            return Err(io::Error::other("this agent is stopping"));
+        }
+        (&mut &*self.socket).read(into)
+    }
+}
+
+/// Names of entries end in a URL: nothing in them may lead elsewhere.
+fn check_name(name: &str) -> Result<(), FeedError> {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._+:-/".contains(&c);
+    let part = |part: &str| part.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric);
+    if name.len() <= 256 && name.bytes().all(allowed) && name.split('/').all(part) {
+        return Ok(());
+    }
+    Err(Fault::never(Outcome::Malformed, "an entry has a name that no entry may have").into())
+}
+
+/// The place must be one that this kind of payload can be decoded from.
+fn check_place(payload: &PayloadSpec, at: Cursor) -> Result<(), FeedError> {
+    let chunk_size = u64::from(payload.chunk_size);
+    let known = payload.codec == Codec::ZstdFrames;
+    let sized = (1..=Image::CHUNK_MAX).contains(&payload.chunk_size);
+    let before = at.out <= u64::from(at.chunk).saturating_mul(chunk_size).min(payload.image_size);
+    if known && sized && before && at.input <= payload.size {
+        return Ok(());
+    }
+    Err(Fault::payload(Outcome::CorruptPayload, "the payload cannot be decoded from there").into())
+}
+
+/// No other payload can help a document.
+fn as_document(fault: Fault) -> FeedError {
+    use crate::edges::Retry;
+    let error = fault.believed();
+    let retry = if error.retry == Retry::OtherPayload { Retry::Never } else { error.retry };
+    FeedError { retry, ..error }
+}
+
+fn nonsense() -> FeedError {
+    Fault::later(Outcome::Unreachable, "the worker answered with something that is no answer")
+        .into()
+}
+
+fn broken(e: &io::Error) -> FeedError {
+    let what = match e.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "the worker ended".into(),
+        io::ErrorKind::TimedOut => "the worker is silent".to_string(),
+        _ => format!("cannot talk to the worker: {e}"),
+    };
+    Fault::later(Outcome::Unreachable, what).into()
+}

@@ -1,0 +1,264 @@
+//! Fetches entries of a package over HTTPS.
+
+use super::message::{Fault, Limits};
+use crate::https::{self, Least, Pace, Trust};
+use crate::platform::clock::Stopwatch;
+use engine::Throttle;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use types::Outcome;
+use ureq::http::{Response, StatusCode, Uri, header};
+use ureq::{Agent, Body, BodyReader};
+
+/// How often an address may send on to another one of the same server.
+const REDIRECTS_MAX: u8 = 3;
+
+/// Fetches the entries of one package.
+pub(super) struct Fetcher {
+    agent: Agent,
+    pace: Arc<Pace>,
+    base: String,
+    throttle: Throttle,
+    watch: Stopwatch,
+}
+
+/// Bytes that are read over at once.
+const SKIP: usize = 16 << 10;
+
+/// The bytes of an answer, as they come.
+pub(super) struct Stream {
+    body: BodyReader<'static>,
+    /// How many bytes the server announced.
+    announced: Option<u64>,
+    /// How many of them come before the first one that was asked for.
+    before: u64,
+}
+
+/// What an entry's bytes are asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) entry: &'a str,
+    /// First byte.
+    pub(super) from: u64,
+    /// Bytes of the whole entry, where that is known.
+    pub(super) size: Option<u64>,
+}
+
+impl Fetcher {
+    /// Nothing is fetched yet.
+    pub(super) fn new(base: String, trust: &Trust, limits: &Limits) -> Result<Self, Fault> {
+        let no_address = || Fault::never(Outcome::Unreachable, "the package has no https address");
+        if !base.starts_with("https://") || !base.ends_with('/') {
+            return Err(no_address());
+        }
+        let tls = https::Limits {
+            connect: Duration::from_millis(limits.connect),
+            read: Duration::from_millis(limits.read),
+            window: usize::try_from(limits.window).unwrap_or(usize::MAX),
+            least: Least { rate: limits.least_rate, over: limits.least_over },
+        };
+        let (agent, pace) = https::agent(trust, &tls)
+            .map_err(|e| Fault::later(Outcome::Unreachable, format!("no trusted roots: {e}")))?;
+        let throttle = Throttle::new(limits.bandwidth);
+        Ok(Self { agent, pace, base, throttle, watch: Stopwatch::start() })
+    }
+
+    /// Asks for an entry and looks at the answer's head.
+    pub(super) fn get(&mut self, wanted: Wanted<'_>) -> Result<Stream, Fault> {
+        let mut address = format!("{}{}", self.base, wanted.entry);
+        for _ in 0..=REDIRECTS_MAX {
+            let answer = self.ask(&address, wanted.from)?;
+            match redirect(&address, &answer)? {
+                Some(next) => address = next,
+                None => return self.at_start(accept(answer, wanted)?),
+            }
+        }
+        Err(Fault::never(Outcome::BadRedirect, "the server redirects in circles"))
+    }
+
+    /// Reads over what comes before the first byte that was asked for: a server
+    /// that knows no ranges sends everything.
+    fn at_start(&mut self, mut stream: Stream) -> Result<Stream, Fault> {
+        let mut piece = vec![0; SKIP];
+        while stream.before > 0 {
+            let len = piece.len().min(usize::try_from(stream.before).unwrap_or(SKIP));
+            let got = self.read(&mut stream, piece.get_mut(..len).unwrap_or_default())?;
+            if got == 0 {
+                return Err(Fault::later(Outcome::Unreachable, "the answer ended too early"));
+            }
+            stream.before -= got as u64;
+        }
+        Ok(stream)
+    }
+
+    fn ask(&self, address: &str, from: u64) -> Result<Response<Body>, Fault> {
+        let mut request = self.agent.get(address);
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        request.call().map_err(|e| self.fault(&https::what(&e)))
+    }
+
+    /// The next bytes of an answer, at the allowed rate; 0 at its end.
+    pub(super) fn read(&mut self, from: &mut Stream, into: &mut [u8]) -> Result<usize, Fault> {
+        let got = from.body.read(into).map_err(|e| self.fault(&https::what(&e.into())))?;
+        let taken = u32::try_from(got).unwrap_or(u32::MAX);
+        let wait = self.throttle.take(taken, self.watch.millis());
+        if wait > 0 {
+            std::thread::sleep(Duration::from_millis(wait));
+        }
+        Ok(got)
+    }
+
+    /// A document of at most `limit` bytes.
+    pub(super) fn document(&mut self, entry: &str, limit: u64) -> Result<Vec<u8>, Fault> {
+        let mut stream = self.get(Wanted { entry, from: 0, size: None })?;
+        let oversized = || Fault::never(Outcome::Oversized, format!("`{entry}` is too long"));
+        if stream.announced.is_some_and(|len| len > limit) {
+            return Err(oversized());
+        }
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; 16 << 10];
+        loop {
+            let got = self.read(&mut stream, &mut piece)?;
+            bytes.extend(piece.get(..got).unwrap_or_default());
+            if bytes.len() as u64 > limit {
+                return Err(oversized());
+            }
+            if got == 0 {
+                return Ok(bytes);
+            }
+        }
+    }
+
+    fn fault(&self, what: &str) -> Fault {
+        if self.pace.too_slow() {
+            return Fault::later(Outcome::TooSlow, Outcome::TooSlow.sentence());
+        }
+        Fault::later(Outcome::Unreachable, format!("cannot fetch from the server: {what}"))
+    }
+}
+
+/// Where an answer sends on to, which may only be the same server.
+fn redirect(address: &str, answer: &Response<Body>) -> Result<Option<String>, Fault> {
+    if !answer.status().is_redirection() {
+        return Ok(None);
+    }
+    let bad = || Fault::never(Outcome::BadRedirect, Outcome::BadRedirect.sentence());
+    let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let to = to.ok_or_else(bad)?;
+    let origin = origin(address).ok_or_else(bad)?;
+    if to.starts_with('/') && !to.starts_with("//") {
+        return Ok(Some(format!("{origin}{to}")));
+    }
+    match self::origin(to) {
+        Some(other) if other == origin => Ok(Some(to.into())),
+        _ => Err(bad()),
+    }
+}
+
+/// `https://host:port` of an https address.
+fn origin(address: &str) -> Option<String> {
+    let uri: Uri = address.parse().ok()?;
+    let authority = uri.authority()?;
+    if uri.scheme_str() != Some("https") || authority.as_str().contains('@') {
+        return None;
+    }
+    Some(format!("https://{}:{}", authority.host(), authority.port_u16().unwrap_or(443)))
+}
+
+/// Whether the answer is what was asked for, from its head.
+fn accept(answer: Response<Body>, wanted: Wanted<'_>) -> Result<Stream, Fault> {
+    let entry = wanted.entry;
+    let status = answer.status();
+    match status {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::RANGE_NOT_SATISFIABLE => return Err(truncated(entry)),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            let detail = format!("the server does not have `{entry}`");
+            return Err(Fault::payload(Outcome::Unreachable, detail));
+        }
+        _ => {
+            let detail =
+                format!("the server answers with status {} for `{entry}`", status.as_u16());
+            return Err(Fault::later(Outcome::Unreachable, detail));
+        }
+    }
+    let announced = answer.body().content_length();
+    let start = match status {
+        StatusCode::PARTIAL_CONTENT => range_start(&answer, wanted)?,
+        _ => 0,
+    };
+    let Some(before) =
+        wanted.from.checked_sub(start).filter(|n| *n == 0 || status == StatusCode::OK)
+    else {
+        let detail = format!("the server sent byte {start} of `{entry}`, not {}", wanted.from);
+        return Err(Fault::payload(Outcome::CorruptPayload, detail));
+    };
+    check_length(announced, Wanted { from: start, ..wanted })?;
+    Ok(Stream { body: answer.into_body().into_reader(), announced, before })
+}
+
+fn truncated(entry: &str) -> Fault {
+    Fault::payload(Outcome::Truncated, format!("`{entry}` is shorter than its manifest says"))
+}
+
+fn oversized(entry: &str) -> Fault {
+    Fault::payload(Outcome::Oversized, format!("`{entry}` is longer than its manifest says"))
+}
+
+/// What a head announces must be what the manifest says.
+fn check_length(announced: Option<u64>, wanted: Wanted<'_>) -> Result<(), Fault> {
+    let Some(size) = wanted.size else { return Ok(()) };
+    match announced.map(|len| len.cmp(&size.saturating_sub(wanted.from))) {
+        Some(core::cmp::Ordering::Less) => Err(truncated(wanted.entry)),
+        Some(core::cmp::Ordering::Greater) => Err(oversized(wanted.entry)),
+        _ => Ok(()),
+    }
+}
+
+/// The first byte by `Content-Range: bytes 5-9/10` (RFC 9110 14.4).
+fn range_start(answer: &Response<Body>, wanted: Wanted<'_>) -> Result<u64, Fault> {
+    let text = answer.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    let (start, total) = text.and_then(content_range).ok_or_else(|| {
+        Fault::payload(Outcome::CorruptPayload, "the server does not say which range it sent")
+    })?;
+    match (total, wanted.size) {
+        (Some(total), Some(size)) if total < size => Err(truncated(wanted.entry)),
+        (Some(total), Some(size)) if total > size => Err(oversized(wanted.entry)),
+        _ => Ok(start),
+    }
+}
+
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (start, end) = range.split_once('-')?;
+    let (start, end): (u64, u64) = (start.parse().ok()?, end.parse().ok()?);
+    let total = if total == "*" { None } else { Some(total.parse().ok()?) };
+    (start <= end && total.is_none_or(|total| end < total)).then_some((start, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_strictly() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 0-0/*"), Some((0, None)));
+        for bad in ["", "bytes 5-9", "bytes 9-5/10", "bytes 5-10/10", "5-9/10", "bytes */10"] {
+            assert_eq!(content_range(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_scheme_host_and_port() {
+        let own = Some("https://a.example:443".to_string());
+        assert_eq!(origin("https://a.example/x"), own);
+        assert_eq!(origin("https://a.example:443/x?y"), own);
+        for bad in ["http://a.example/", "//a.example/", "https://u@a.example/", "/x", "", "a:b"] {
+            assert_eq!(origin(bad), None, "{bad}");
+        }
+    }
+}
