@@ -15,7 +15,8 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
-use types::{Digest, Hasher, Image, Timestamp};
+use trust::Targets;
+use types::{Digest, Hasher, Image, Sealed, Timestamp};
 
 /// Packs images into a package, and signs it if keys are given
 ///
@@ -81,32 +82,40 @@ pub(crate) fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     for part in &config.components {
         packed.push(pack_part(part, folder, args.level, &mut payloads)?);
     }
-    let manifest = describe(&config, folder, packed.iter().map(|p| p.component.clone()).collect())?;
+    let components = packed.iter().map(|part| part.component.clone()).collect();
+    let manifest = describe(&config, folder, components)?;
     let exact = serde_json::to_vec(&manifest).context("cannot write the manifest")?;
+    let draft = || fresh_targets(&manifest, &exact, or_years(args.expires, now, YEARS));
     let targets = match keys.as_slice() {
         [] => None,
-        keys => {
-            let draft = fresh_targets(&manifest, &exact, or_years(args.expires, now, YEARS));
-            Some(sign_all(draft, keys)?)
-        }
+        keys => Some(sign_all(draft(), keys)?),
     };
-    let payloads = payloads.finish()?;
-    replace(&args.output, |zip| {
-        zip.entry(Manifest::ENTRY, &exact)?;
-        if let Some(targets) = &targets {
-            zip.entry(trust::Targets::ENTRY, targets.bytes())?;
-        }
-        for Packed { component, list, .. } in &packed {
-            zip.entry(&chunks_entry(&component.name), list)?;
-        }
-        for Packed { component, at, size, crc32, .. } in &packed {
-            zip.start(&payload_entry(&component.name), *size, *crc32)?;
-            copy(&payloads, *at, *size, zip)?;
-        }
-        Ok(())
-    })?;
+    write_package(&args.output, &exact, targets.as_ref(), &packed, &payloads.finish()?)?;
     tell(args, &manifest, &exact);
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_package(
+    output: &Path,
+    manifest: &[u8],
+    targets: Option<&Sealed>,
+    packed: &[Packed],
+    payloads: &ZipFile,
+) -> anyhow::Result<()> {
+    replace(output, |zip| {
+        zip.entry(Manifest::ENTRY, manifest)?;
+        if let Some(targets) = targets {
+            zip.entry(Targets::ENTRY, targets.bytes())?;
+        }
+        for Packed { component, list, .. } in packed {
+            zip.entry(&chunks_entry(&component.name), list)?;
+        }
+        for Packed { component, at, size, crc32, .. } in packed {
+            zip.start(&payload_entry(&component.name), *size, *crc32)?;
+            copy(payloads, *at, *size, zip)?;
+        }
+        Ok(())
+    })
 }
 
 /// A component, and where its payload waits.

@@ -103,7 +103,10 @@ fn advice(outcome: Outcome) -> String {
     let what = match outcome {
         Outcome::UntrustedKey => "sign it with keys of this root: `refit sign PACKAGE --key …`",
         Outcome::TooFewSignatures => "let more holders of the root's keys sign it: `refit sign`",
-        Outcome::Expired => "sign it anew: `refit sign PACKAGE --renew --key …`",
+        Outcome::Expired => {
+            "sign it anew: `refit sign PACKAGE --renew --key …`; if it is the root that has \
+             expired, nothing counts under it any more: give terminals a new one"
+        }
         Outcome::CorruptPayload | Outcome::Truncated | Outcome::Oversized => {
             "the package was signed with a payload that is not its image: pack it again"
         }
