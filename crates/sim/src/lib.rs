@@ -5,6 +5,7 @@
 //! the world holds after each crash is judged by `oracle`.
 
 pub mod chance;
+pub mod defects;
 pub mod edges;
 pub mod medium;
 pub mod oracle;

@@ -1,7 +1,8 @@
 //! `sim`: sweeps the fake world, or replays one case.
 
+use sim::defects;
 use sim::scenario::Scenario;
-use sim::sweep::{self, Case, Tally};
+use sim::sweep::{self, Case, Tally, Until};
 use sim::world::{Crash, Injection};
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ sim: runs the agent's own loop in a fake world, through kills and power cuts
 
   sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (50000)
   sim quick                     every third point and 3000 pairs; ends at the first broken rule
+  sim defects                   each deliberate defect of engine and agent must be caught
   sim replay SCENARIO SEED [POINTkill|POINTcut ...]
                                 one case again, as a broken rule printed it
 ";
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let ran = match words.as_slice() {
         ["sweep", counts @ ..] => sweep_all(counts),
         ["quick"] => quick(),
+        ["defects"] => defects::try_all(),
         ["replay", scenario, seed, injections @ ..] => replay(scenario, seed, injections),
         _ => Err(USAGE.into()),
     };
@@ -47,17 +50,20 @@ fn sweep_all(counts: &[&str]) -> Result<(), String> {
     if good < POINTS_MIN {
         return Err(format!("an update of 64 chunks has {good} points, fewer than {POINTS_MIN}"));
     }
-    judge("single crashes, every point", &sweep::sweep(&sweep::every_point(&scenarios)))?;
-    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2)))?;
-    judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3)))
+    judge(
+        "single crashes, every point",
+        &sweep::sweep(&sweep::every_point(&scenarios), Until::Done),
+    )?;
+    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2), Until::Done))?;
+    judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3), Until::Done))
 }
 
 fn quick() -> Result<(), String> {
     let scenarios = Scenario::all();
     let points: Vec<Case> = sweep::every_point(&scenarios).into_iter().step_by(3).collect();
-    judge("single crashes, every third point", &sweep::sweep(&points))?;
-    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, 3_000, 2)))?;
-    judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(3_000, 3)))
+    judge("single crashes, every third point", &sweep::sweep(&points, Until::Broken))?;
+    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, 3_000, 2), Until::Broken))?;
+    judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(3_000, 3), Until::Broken))
 }
 
 fn judge(what: &str, tally: &Tally) -> Result<(), String> {

@@ -65,7 +65,7 @@ pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
 pub fn may_arm(world: &World, slot: Slot, tries: u8) -> Option<Broken> {
     let bank = world.banks.get(&slot)?;
     let new = world.release.images.get(&component_name(Effect::Slot))?;
-    if tries > engine::TRIES {
+    if tries > 3 {
         return Some(Broken::TooManyTries(tries));
     }
     if !bank.is_flushed() || !bank.durable().starts_with(new) {

@@ -9,6 +9,7 @@ use crate::world::{Crash, Injection};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 /// One run, reproducible.
@@ -140,13 +141,25 @@ fn random_case(scenario: Scenario, points: u32, crashes: usize, chance: &mut Cha
     Case { scenario, seed: chance.next(), injections }
 }
 
-/// Runs all cases on all cores.
-pub fn sweep(cases: &[Case]) -> Tally {
+/// When a sweep ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When all cases ran.
+    Done,
+    /// At the first broken rule.
+    Broken,
+}
+
+/// Runs the cases on all cores.
+pub fn sweep(cases: &[Case], until: Until) -> Tally {
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let share = cases.len().div_ceil(threads).max(1);
+    let stop = AtomicBool::new(false);
     let tallies: Vec<Tally> = thread::scope(|scope| {
-        let started: Vec<_> =
-            cases.chunks(share).map(|part| scope.spawn(move || sweep_part(part))).collect();
+        let started: Vec<_> = cases
+            .chunks(share)
+            .map(|part| scope.spawn(|| sweep_part(part, until, &stop)))
+            .collect();
         started.into_iter().filter_map(|thread| thread.join().ok()).collect()
     });
     let mut all = Tally::default();
@@ -156,18 +169,24 @@ pub fn sweep(cases: &[Case]) -> Tally {
         all.failures.extend(tally.failures);
     }
     // A thread that panicked judged none of its cases.
-    all.failed += cases.len() - all.runs;
+    if !stop.load(Ordering::Relaxed) {
+        all.failed += cases.len() - all.runs;
+    }
     all
 }
 
-fn sweep_part(cases: &[Case]) -> Tally {
+fn sweep_part(cases: &[Case], until: Until, stop: &AtomicBool) -> Tally {
     let mut releases = Releases::default();
     let mut tally = Tally::default();
     for case in cases {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let release = releases.of(case.scenario);
         tally.runs += 1;
         if let Some(broken) = run(case.scenario, &release, case.seed, &case.injections).broken {
             tally.failed += 1;
+            stop.store(until == Until::Broken, Ordering::Relaxed);
             if tally.failures.len() < FAILURES_MAX {
                 tally.failures.push(Failure { case: case.clone(), broken });
             }

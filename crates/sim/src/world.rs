@@ -103,7 +103,8 @@ pub fn attempt() -> AttemptId {
 }
 
 impl World {
-    /// A device that runs the old release in slot A, and a server that offers the new one.
+    /// A device that runs the old release in slot A, has it in slot B too, and a server
+    /// that offers the new one.
     pub fn new(
         scenario: Scenario,
         release: Rc<Release>,
@@ -112,8 +113,10 @@ impl World {
     ) -> Self {
         let len = (CHUNK * CHUNKS) as usize;
         let old = |effect| release.old.get(&component_name(effect)).map_or(&[][..], Vec::as_slice);
-        let banks =
-            [(Slot::A, Medium::new(len, old(Effect::Slot))), (Slot::B, Medium::new(len, b"stale"))];
+        let banks = [
+            (Slot::A, Medium::new(len, old(Effect::Slot))),
+            (Slot::B, Medium::new(len, old(Effect::Slot))),
+        ];
         let beside = scenario.layout.effects().iter().filter(|e| **e != Effect::Slot);
         let mut injections = injections.to_vec();
         injections.sort_by(|a, b| b.cmp(a));
@@ -122,7 +125,7 @@ impl World {
             banks: banks.into(),
             beside: beside.map(|e| (component_name(*e), new_beside(old(*e)))).collect(),
             boot: Boot {
-                slots: [(Slot::A, SlotFacts::Good), (Slot::B, SlotFacts::Unbootable)].into(),
+                slots: [(Slot::A, SlotFacts::Good), (Slot::B, SlotFacts::Good)].into(),
                 running: Slot::A,
             },
             journal: [None, None],
