@@ -1,9 +1,10 @@
 //! `refit`: the maker's and the operator's tool.
 //!
 //! This file reads the command line and the clock, and prints what went wrong. What
-//! the commands do is in `maker` (packages and keys).
+//! the commands do is in `maker` (packages and keys) and `operator` (a server's API).
 
 mod maker;
+mod operator;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     #[command(flatten)]
     Maker(maker::Command),
+    #[command(flatten)]
+    Operator(operator::Command),
     /// Prints a script that completes `refit` commands in a shell
     Completions {
         /// The shell
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Maker(command) => maker::run(command, now()),
+        Command::Operator(command) => operator::run(command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "refit", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -1,0 +1,42 @@
+//! The operator's half: a thin front of the server's API. It decides nothing.
+
+mod access;
+mod client;
+mod devices;
+mod login;
+mod publish;
+mod rollout;
+mod show;
+mod tokens;
+
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// What an operator types.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Login(login::Args),
+    Trust(publish::TrustArgs),
+    Publish(publish::Args),
+    Releases(publish::ListArgs),
+    EnrolToken(tokens::Args),
+    #[command(subcommand)]
+    Rollout(rollout::Command),
+    Devices(devices::Args),
+    Explain(devices::ExplainArgs),
+}
+
+/// Does what was typed.
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Login(args) => login::run(args),
+        Command::Trust(args) => publish::trust(&args),
+        Command::Publish(args) => publish::run(&args),
+        Command::Releases(args) => publish::list(&args),
+        Command::EnrolToken(args) => tokens::run(&args),
+        Command::Rollout(command) => rollout::run(command),
+        Command::Devices(args) => devices::run(&args),
+        Command::Explain(args) => devices::explain(&args),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}

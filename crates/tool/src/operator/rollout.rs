@@ -1,0 +1,155 @@
+//! `refit rollout`: from a release to a fleet, and back when it goes wrong.
+
+mod order;
+
+use super::access::Access;
+use super::client::Client;
+use super::show::{json, table, word};
+use protocols::operator::{EventView, Reason, RetryOrder, RolloutList, RolloutOrder, RolloutView};
+use types::{DeviceId, Name};
+
+/// Rollouts of releases to terminals
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    Create(Box<order::Args>),
+    /// Opens the first wave of a draft
+    Start(ActArgs),
+    /// Gives the release to nobody new; terminals that have it go on
+    Pause(ActArgs),
+    /// Goes on after a pause
+    Resume(ActArgs),
+    /// Stops for good; terminals that have not activated the release give it up
+    Halt(ActArgs),
+    /// Opens the next wave now
+    Advance(ActArgs),
+    Retry(RetryArgs),
+    Status(StatusArgs),
+}
+
+/// Which rollout, and why
+#[derive(Debug, clap::Args)]
+pub(crate) struct ActArgs {
+    /// Id of the rollout
+    id: Name,
+    /// Why, for the rollout's history
+    #[arg(long, default_value = "")]
+    why: String,
+    /// Print the server's answer
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Orders the release anew for a terminal on which it failed or was declined
+#[derive(Debug, clap::Args)]
+pub(crate) struct RetryArgs {
+    /// Id of the rollout
+    id: Name,
+    /// The terminal
+    device: DeviceId,
+    /// Print the server's answer
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Lists the rollouts, or shows one with its history
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// Id of one rollout
+    id: Option<Name>,
+    /// Print the server's answer
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(args) => create(&args),
+        Command::Start(args) => act("start", &args),
+        Command::Pause(args) => act("pause", &args),
+        Command::Resume(args) => act("resume", &args),
+        Command::Halt(args) => act("halt", &args),
+        Command::Advance(args) => act("advance", &args),
+        Command::Retry(args) => retry(&args),
+        Command::Status(args) => status(&args),
+    }
+}
+
+fn create(args: &order::Args) -> anyhow::Result<()> {
+    let order: RolloutOrder = args.order()?;
+    let client = Client::new(args.access.account()?)?;
+    let mut made: RolloutView = client.post("/api/v1/rollouts", &order)?;
+    if args.start {
+        let path = format!("/api/v1/rollouts/{}/start", made.id);
+        made = client.post(&path, &Reason::default())?;
+    }
+    print(&made, args.json)
+}
+
+fn act(act: &str, args: &ActArgs) -> anyhow::Result<()> {
+    let client = Client::new(args.access.account()?)?;
+    let reason = Reason { why: args.why.as_str().into() };
+    let now: RolloutView = client.post(&format!("/api/v1/rollouts/{}/{act}", args.id), &reason)?;
+    print(&now, args.json)
+}
+
+fn retry(args: &RetryArgs) -> anyhow::Result<()> {
+    let client = Client::new(args.access.account()?)?;
+    let order = RetryOrder { device: args.device.clone() };
+    let now: RolloutView = client.post(&format!("/api/v1/rollouts/{}/retry", args.id), &order)?;
+    print(&now, args.json)
+}
+
+fn status(args: &StatusArgs) -> anyhow::Result<()> {
+    let client = Client::new(args.access.account()?)?;
+    let Some(id) = &args.id else {
+        let list: RolloutList = client.get("/api/v1/rollouts")?;
+        return if args.json { json(&list) } else { print_all(&list.rollouts) };
+    };
+    print(&client.get(&format!("/api/v1/rollouts/{id}"))?, args.json)
+}
+
+const HEAD: [&str; 9] =
+    ["rollout", "name", "release", "state", "wave", "in flight", "confirmed", "failed", "why"];
+
+fn row(view: &RolloutView) -> Vec<String> {
+    let tally = view.tally;
+    vec![
+        view.id.to_string(),
+        view.name.to_string(),
+        view.release.version.to_string(),
+        word(&view.state),
+        format!("{}/{}", view.wave, view.waves.len()),
+        tally.in_flight.to_string(),
+        format!("{}/{}", tally.confirmed, tally.audience),
+        tally.failed.to_string(),
+        view.why.to_string(),
+    ]
+}
+
+fn print_all(rollouts: &[RolloutView]) -> anyhow::Result<()> {
+    println!("{}", table(&HEAD, rollouts.iter().map(row)));
+    Ok(())
+}
+
+fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return json(view);
+    }
+    print_all(std::slice::from_ref(view))?;
+    let row = |event: &EventView| {
+        vec![
+            event.at.to_string(),
+            event.who.to_string(),
+            event.what.to_string(),
+            event.why.to_string(),
+        ]
+    };
+    println!("\n{}", table(&["at", "who", "what", "why"], view.history.iter().map(row)));
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! `refit rollout create`: from words on a command line, or a file, to an order.
+
+use crate::operator::access::Access;
+use anyhow::{Context as _, bail};
+use protocols::operator::{AudienceRule, HaltRule, OpenRule, RolloutOrder, WaveRule};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use types::{Name, Seconds, Version};
+
+/// Makes a rollout, as a draft
+#[derive(Debug, clap::Args)]
+#[command(after_help = WAVES)]
+pub(crate) struct Args {
+    /// Name for people
+    #[arg(long, required_unless_present = "file")]
+    name: Option<String>,
+    /// The release: its version, or the digest of its manifest
+    #[arg(long, required_unless_present = "file")]
+    release: Option<String>,
+    /// Product, where several have this version
+    #[arg(long)]
+    product: Option<Name>,
+    /// Only this hardware; may be repeated
+    #[arg(long)]
+    hardware: Vec<Name>,
+    /// Only this region; may be repeated
+    #[arg(long)]
+    region: Vec<Name>,
+    /// Only this variant; may be repeated
+    #[arg(long)]
+    variant: Vec<Name>,
+    /// Only terminals that run this version; may be repeated
+    #[arg(long)]
+    running: Vec<Version>,
+    /// A wave, as 3, 25% or 50%@by-hand; may be repeated
+    #[arg(long)]
+    wave: Vec<WaveArg>,
+    /// Halt when more than this percent of the open wave failed
+    #[arg(long)]
+    failures_percent: Option<u8>,
+    /// Halt when more than this number of terminals failed
+    #[arg(long)]
+    failures_count: Option<u32>,
+    /// Seconds of silence after which a terminal that has the release has failed
+    #[arg(long)]
+    not_back: Option<u32>,
+    /// The most terminals that update at the same time
+    #[arg(long, default_value_t = 1000)]
+    in_flight: u32,
+    /// A file with all of this, JSON or TOML, in place of the options
+    #[arg(long, conflicts_with_all = ["name", "release", "product", "hardware", "region", "variant",
+        "running", "wave", "failures_percent", "failures_count", "not_back"])]
+    file: Option<PathBuf>,
+    /// Start it at once
+    #[arg(long)]
+    pub(super) start: bool,
+    /// Print the server's answer
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) access: Access,
+}
+
+const WAVES: &str = "\
+A wave says how far the release is let out in all while it is open: 3 terminals, or 25% of
+the audience. It opens when 90% of the wave before have confirmed the release, or as said
+behind an @: 50%@100% (when all have), 50%@3600s (an hour after the wave before), or
+50%@by-hand (refit rollout advance). Without waves everyone gets it at once.";
+
+/// A wave as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct WaveArg(WaveRule);
+
+impl FromStr for WaveArg {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (size, opens) = match text.split_once('@') {
+            Some((size, opens)) => (size, opening(opens)?),
+            None => (text, OpenRule::default()),
+        };
+        let (percent, count) = match size.strip_suffix('%') {
+            Some(percent) => (Some(percent.parse().context("a wave has a percentage")?), None),
+            None => (None, Some(size.parse().context("a wave is a number, or a number and %")?)),
+        };
+        Ok(Self(WaveRule { percent, count, opens }))
+    }
+}
+
+fn opening(text: &str) -> anyhow::Result<OpenRule> {
+    if text == "by-hand" {
+        return Ok(OpenRule::ByHand);
+    }
+    if let Some(percent) = text.strip_suffix('%') {
+        return Ok(OpenRule::WhenConfirmedPercent(percent.parse()?));
+    }
+    match text.strip_suffix('s').map(str::parse) {
+        Some(Ok(seconds)) => Ok(OpenRule::AfterSeconds(Seconds(seconds))),
+        _ => bail!("a wave opens @90%, @3600s or @by-hand"),
+    }
+}
+
+impl Args {
+    /// The order that was typed, or that the file holds.
+    pub(super) fn order(&self) -> anyhow::Result<RolloutOrder> {
+        if let Some(path) = &self.file {
+            return from_file(path);
+        }
+        Ok(RolloutOrder {
+            name: self.name.as_deref().unwrap_or_default().into(),
+            release: self.release.clone().unwrap_or_default(),
+            audience: AudienceRule {
+                product: self.product.clone(),
+                hardware: self.hardware.clone(),
+                regions: self.region.clone(),
+                variants: self.variant.clone(),
+                running: self.running.clone(),
+            },
+            waves: self.wave.iter().map(|WaveArg(wave)| wave.clone()).collect(),
+            halt: self.halt(),
+            in_flight: self.in_flight,
+        })
+    }
+
+    fn halt(&self) -> HaltRule {
+        let plain = HaltRule::default();
+        let (percent, count) = match (self.failures_percent, self.failures_count) {
+            (None, None) => (plain.failures_percent, None),
+            given => given,
+        };
+        let not_back_seconds = self.not_back.map_or(plain.not_back_seconds, Seconds);
+        HaltRule { failures_percent: percent, failures_count: count, not_back_seconds }
+    }
+}
+
+fn from_file(path: &Path) -> anyhow::Result<RolloutOrder> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    let parsed = if path.extension().is_some_and(|extension| extension == "toml") {
+        toml::from_str(&text).map_err(anyhow::Error::from)
+    } else {
+        protocols::json::decode(text.as_bytes()).map_err(anyhow::Error::from)
+    };
+    parsed.with_context(|| format!("{} is no rollout", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<(Option<u8>, Option<u32>, OpenRule)>) {
+        let wave = text.parse::<WaveArg>().ok();
+        let expected =
+            expected.map(|(percent, count, opens)| WaveArg(WaveRule { percent, count, opens }));
+        assert_eq!(wave, expected, "{text}");
+    }
+
+    #[test]
+    fn a_wave_is_typed_in_a_word() {
+        let when = OpenRule::WhenConfirmedPercent;
+        check("3", Some((None, Some(3), when(90))));
+        check("25%", Some((Some(25), None, when(90))));
+        check("50%@100%", Some((Some(50), None, when(100))));
+        check("50%@3600s", Some((Some(50), None, OpenRule::AfterSeconds(Seconds(3600)))));
+        check("7@by-hand", Some((None, Some(7), OpenRule::ByHand)));
+        for bad in ["", "x", "%", "300%", "5@", "5@soon", "-3", "5@9"] {
+            check(bad, None);
+        }
+    }
+
+    #[test]
+    fn a_file_may_be_toml() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("spring.toml");
+        let text = "name = 'spring'\nrelease = '2.0'\n[[waves]]\ncount = 3\n[[waves]]\npercent = 100\nopens = 'by_hand'\n[halt]\nfailures_count = 0\n";
+        std::fs::write(&path, text).unwrap();
+        let order = from_file(&path).unwrap();
+        assert_eq!((order.release.as_str(), order.waves.len()), ("2.0", 2));
+        assert_eq!(order.halt.failures_count, Some(0));
+    }
+}
