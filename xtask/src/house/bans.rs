@@ -94,10 +94,10 @@ mod tests {
     #[test]
     fn two_versions_are_found() {
         check(
-            &["server", "syn 1.0.0 MIT", "syn 2.0.0 MIT"],
-            &["server -> syn 1.0.0", "server -> syn 2.0.0"],
+            &["server", "rand 1.0.0 MIT", "rand 2.0.0 MIT"],
+            &["server -> rand 1.0.0", "server -> rand 2.0.0"],
             &[],
-            &["`syn` comes in 2 versions: 1.0.0, 2.0.0"],
+            &["`rand` comes in 2 versions: 1.0.0, 2.0.0"],
         );
     }
 }

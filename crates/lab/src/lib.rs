@@ -1,0 +1,15 @@
+//! The real world: real programs, real images, real files. What the demo, the
+//! end-to-end tests, the power cuts and the benches are made of.
+//!
+//! Deliberately absent: any part of the updater. What is shown here is done by the
+//! programs that ship.
+
+pub mod boot;
+pub mod clock;
+pub mod entry;
+pub mod image;
+pub mod maker;
+pub mod operator;
+pub mod process;
+pub mod terminal;
+pub mod web;

@@ -1,0 +1,110 @@
+//! The maker's side, by the real tool: keys, packages, signatures.
+
+use crate::process::{Programs, said};
+use crate::terminal::{COMPONENT, HARDWARE, PRODUCT};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A maker with keys, of which two of three must sign.
+#[derive(Debug, Clone)]
+pub struct Maker {
+    programs: Programs,
+    keys: PathBuf,
+}
+
+/// One release to be packed.
+#[derive(Debug, Clone)]
+pub struct Release<'a> {
+    /// Version for people.
+    pub version: &'a str,
+    /// Rollback index.
+    pub index: u64,
+    /// The image.
+    pub image: &'a Path,
+    /// What differs from the usual.
+    pub details: Details,
+}
+
+/// What can differ between releases.
+#[derive(Debug, Clone)]
+pub struct Details {
+    /// Hardware it is for.
+    pub hardware: &'static str,
+    /// Brand or carrier variant it is for.
+    pub variant: Option<&'static str>,
+    /// Bytes of a chunk.
+    pub chunk_size: u32,
+    /// Zstandard level.
+    pub level: i32,
+    /// The keys that sign, by number.
+    pub keys: &'static [u32],
+    /// Until when the signatures count.
+    pub expires: Option<&'static str>,
+}
+
+impl Default for Details {
+    fn default() -> Self {
+        Self {
+            hardware: HARDWARE,
+            variant: None,
+            chunk_size: 1 << 20,
+            level: 3,
+            keys: &[1, 2],
+            expires: None,
+        }
+    }
+}
+
+impl Maker {
+    /// Makes keys in the new folder `keys`.
+    ///
+    /// # Errors
+    /// The tool fails.
+    pub fn new(programs: &Programs, keys: &Path) -> Result<Self> {
+        let mut command = programs.refit();
+        command.arg("keygen").arg(keys).args(["--count", "3", "--threshold", "2"]);
+        said(&mut command).context("cannot make keys")?;
+        Ok(Self { programs: programs.clone(), keys: keys.into() })
+    }
+
+    /// The root of trust.
+    pub fn root(&self) -> PathBuf {
+        self.keys.join("root.json")
+    }
+
+    /// The file of key `number`, counted from 1.
+    pub fn key(&self, number: u32) -> PathBuf {
+        self.keys.join(format!("key-{number}.json"))
+    }
+
+    /// Packs and signs `release` into `package`.
+    ///
+    /// # Errors
+    /// The tool fails.
+    pub fn pack(&self, release: &Release<'_>, package: &Path) -> Result<()> {
+        let Details { hardware, variant, chunk_size, level, .. } = &release.details;
+        let variants = variant.map(|v| format!("variants = [{v:?}]\n")).unwrap_or_default();
+        let description = format!(
+            "product = {PRODUCT:?}\nversion = {:?}\nrollback_index = {}\nclass = \"feature\"\n\
+             hardware = [{hardware:?}]\n{variants}[notes]\nen = \"Release {}.\"\n\
+             [[components]]\nname = {COMPONENT:?}\nkind = \"rootfs\"\neffect = \"slot\"\n\
+             file = {:?}\nchunk_size = {chunk_size}\n",
+            release.version,
+            release.index,
+            release.version,
+            release.image.display().to_string(),
+        );
+        let config = package.with_extension("toml");
+        fs::write(&config, description)?;
+        let mut command = self.programs.refit();
+        command.arg("pack").arg("--config").arg(config).arg("--output").arg(package);
+        command.arg(format!("--level={level}"));
+        for number in release.details.keys {
+            command.arg("--key").arg(self.key(*number));
+        }
+        command.args(release.details.expires.map(|date| format!("--expires={date}")));
+        said(&mut command).with_context(|| format!("cannot pack {}", package.display()))?;
+        Ok(())
+    }
+}
