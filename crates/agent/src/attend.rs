@@ -111,16 +111,22 @@ impl Device {
     /// not hear of the report, which is sent again.
     fn take_order(&mut self, order: Order) -> Result<(), DeviceError> {
         let State::Idle { over } = self.state else { return Ok(()) };
-        if over == Some(order.attempt) {
-            return self.send_again(order.attempt);
+        let sent_again = self.send_again(order.attempt)?;
+        if sent_again || over == Some(order.attempt) {
+            return Ok(());
         }
         self.attendance.heard = Some(order);
         Ok(())
     }
 
-    fn send_again(&mut self, attempt: AttemptId) -> Result<(), DeviceError> {
+    /// Delivers the report of `attempt` once more; says whether there is one.
+    fn send_again(&mut self, attempt: AttemptId) -> Result<bool, DeviceError> {
         let mut outbox = self.outbox()?;
-        if outbox.send_again(attempt) { self.write(Outbox::NAME, &outbox) } else { Ok(()) }
+        let over = outbox.send_again(attempt);
+        if over {
+            self.write(Outbox::NAME, &outbox)?;
+        }
+        Ok(over)
     }
 
     /// Gives an order from this terminal itself, as `install FILE` does.

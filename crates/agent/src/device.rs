@@ -169,7 +169,7 @@ impl Device {
     /// Takes up the update that the journal tells of.
     ///
     /// # Errors
-    /// The journal or the boot control cannot be read.
+    /// The journal cannot be read. A damaged one is no error: the first step recovers.
     pub fn start(
         mut edges: Edges,
         identity: Identity,
@@ -178,8 +178,9 @@ impl Device {
         let loaded = edges.journal.load().map_err(|e| DeviceError::Journal("read", e))?;
         let state = match loaded {
             Loaded::Nothing => State::default(),
-            Loaded::Record(record) => record::decode(&record)?,
-            Loaded::Damaged => crate::perform::without_journal(&mut edges)?,
+            // A record that this agent cannot read is as good as none.
+            Loaded::Record(record) => record::decode(&record).unwrap_or(State::Lost),
+            Loaded::Damaged => State::Lost,
         };
         let attendance = Attendance::new(options.poll);
         Ok(Self { edges, identity, options, state, attendance, work: Work::default() })

@@ -5,6 +5,8 @@
 
 pub mod aligned;
 mod attend;
+#[cfg(feature = "cli")]
+pub mod config;
 mod device;
 pub mod edges;
 #[cfg(feature = "cli")]
@@ -18,6 +20,9 @@ mod perform;
 pub mod platform;
 mod read_back;
 mod record;
+#[cfg(feature = "cli")]
+pub mod sources;
+mod status;
 mod switches;
 mod work;
 #[cfg(feature = "cli")]
@@ -27,4 +32,5 @@ pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, 
 pub use inventory::Inventory;
 pub use outbox::Outbox;
 pub use perform::ROOT;
+pub use status::Status;
 pub use switches::Switches;

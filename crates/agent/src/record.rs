@@ -68,6 +68,7 @@ enum StateV1 {
     Committing(TaskV1, u8),
     RollingBack(TaskV1, u16, Text, u8, u8, [u8; 16]),
     Reporting(ReportV1),
+    Lost,
 }
 
 /// The record of `state`.
@@ -117,6 +118,7 @@ fn write(state: &State) -> StateV1 {
             StateV1::RollingBack(task.into(), why, detail, *failed_boots, *returns, boot.0)
         }
         State::Reporting { report } => StateV1::Reporting(report.into()),
+        State::Lost => StateV1::Lost,
     }
 }
 
@@ -158,6 +160,7 @@ fn read(state: StateV1) -> Option<State> {
             }
         }
         StateV1::Reporting(report) => State::Reporting { report: report.read()? },
+        StateV1::Lost => State::Lost,
     })
 }
 
@@ -300,6 +303,7 @@ mod tests {
         let t = || task.clone();
         vec![
             State::default(),
+            State::Lost,
             State::Idle { over: Some(AttemptId([0xff; 16])) },
             State::Ordered { order, stalls: 255 },
             State::Installing {

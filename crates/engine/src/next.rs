@@ -6,13 +6,14 @@ use crate::{
     Task,
 };
 
-use types::{AttemptId, Outcome, Report, Spent, Text, Tries};
+use types::{AttemptId, Digest, Name, Outcome, Report, Spent, Text, Tries};
 
 impl State {
     /// What the agent does in this state.
     pub fn command(&self) -> Command<'_> {
         match self {
             Self::Idle { .. } => Command::Listen,
+            Self::Lost => Command::Recover,
             Self::Ordered { order, .. } => Command::Inspect(order),
             Self::Installing { task, locator, cursor, .. } => {
                 Command::Install(task, locator, *cursor)
@@ -31,6 +32,7 @@ impl State {
     pub fn phase(&self) -> Phase {
         match self {
             Self::Idle { .. } => Phase::Idle,
+            Self::Lost => Phase::Inspecting,
             Self::Ordered { .. } => Phase::Inspecting,
             Self::Installing { .. } => Phase::Downloading,
             Self::Verifying { .. } => Phase::Verifying,
@@ -45,7 +47,7 @@ impl State {
     /// The accepted order in progress, if any.
     pub fn task(&self) -> Option<&Task> {
         match self {
-            Self::Idle { .. } | Self::Ordered { .. } | Self::Reporting { .. } => None,
+            Self::Idle { .. } | Self::Lost | Self::Ordered { .. } | Self::Reporting { .. } => None,
             Self::Installing { task, .. }
             | Self::Verifying { task, .. }
             | Self::Activating { task, .. }
@@ -73,6 +75,7 @@ impl State {
             (Self::Idle { over }, Event::Ordered(order)) if over != Some(order.attempt) => {
                 Self::Ordered { order, stalls: 0 }
             }
+            (Self::Lost, event) => lost(event),
             (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
             (state @ Self::Installing { .. }, event) => installing(state, event),
             (state @ Self::Verifying { .. }, event) => verifying(state, event),
@@ -96,6 +99,26 @@ impl State {
             (Self::Reporting { report }, Event::Filed) => Self::Idle { over: Some(report.attempt) },
             (state, _) => state,
         }
+    }
+}
+
+/// Nothing is known: what is trusted stays, what was never confirmed is left.
+fn lost(event: Event) -> State {
+    let task = |source, target| Task {
+        attempt: AttemptId::default(),
+        source,
+        job: Digest::default(),
+        version: Name::unknown(),
+        target,
+        spent: Spent::default(),
+    };
+    let why = Outcome::JournalLost;
+    match event {
+        Event::Sane(source) => report(task(source, None), 0, why, why.sentence().into()),
+        Event::Unconfirmed(source, slot, boot) => {
+            roll_back(task(source, Some(slot)), 0, why, why.sentence().into(), boot)
+        }
+        _ => State::Lost,
     }
 }
 

@@ -2,7 +2,7 @@
 //! an update; every command is safe to perform twice.
 
 use crate::{Cursor, Locator, Order, Task};
-use types::{AttemptId, Outcome, Report, Slot, Spent, Text, Tries};
+use types::{AttemptId, Name, Outcome, Report, Slot, Spent, Text, Tries};
 
 impl Default for State {
     /// A device that was never updated.
@@ -37,6 +37,8 @@ pub enum State {
         /// The attempt that ended last: it is never begun again.
         over: Option<AttemptId>,
     },
+    /// The journal was damaged: nothing is known about the update in progress.
+    Lost,
     /// An order was taken; nothing is known about its package.
     Ordered {
         /// What was ordered.
@@ -125,6 +127,8 @@ pub enum State {
 pub enum Command<'a> {
     /// Ask the sources for an order.
     Listen,
+    /// Find out from the bootloader what can be kept.
+    Recover,
     /// Fetch the documents, verify, fit, plan, and write the job file.
     Inspect(&'a Order),
     /// Write from the cursor on.
@@ -150,6 +154,10 @@ pub enum Command<'a> {
 pub enum Event {
     /// A source gave an order.
     Ordered(Order),
+    /// Without a journal: the running slot is trusted, and nothing else is armed.
+    Sane(Name),
+    /// Without a journal: the running slot was never confirmed.
+    Unconfirmed(Name, Slot, BootId),
     /// The package is verified, fits, and its job file is durable.
     Accepted(Task),
     /// The terminal decided against it.

@@ -118,13 +118,15 @@ fn costs(world: &World) -> Option<Broken> {
         // Each single try is a boot into the new slot and one back.
         Loader::Single => 2 * 3 - 1,
     };
-    if world.boots > 2 + world.cuts + tries {
+    // Without its journal a device begins again.
+    let attempts = 1 + world.journals_lost;
+    if world.boots > attempts * (2 + tries) + world.cuts {
         return Some(Broken::TooManyBoots(world.boots));
     }
     let payload: u64 = world.release.payloads.values().map(|p| p.len() as u64).sum();
     let crashes = u64::from(world.cuts + world.kills);
     // A lying flash is written again, at most twice.
-    let rounds = if world.scenario.fault == Fault::LyingFlash { 3 } else { 1 };
+    let rounds = if world.scenario.fault == Fault::LyingFlash { 3 } else { u64::from(attempts) };
     let most = rounds * payload + crashes * 2 * u64::from(crate::release::CHUNK);
     (world.served > most).then_some(Broken::TooManyBytes(world.served))
 }
@@ -147,25 +149,37 @@ fn is_expected(world: &World, outcome: Outcome) -> bool {
         Fault::None => false,
         Fault::LyingFlash => outcome == Outcome::ReadBackMismatch,
         Fault::FullStore => outcome == Outcome::StorageFull,
+        Fault::LostJournal if world.journals_lost == 0 => false,
+        Fault::LostJournal => {
+            matches!(outcome, Outcome::AlreadyRunning | Outcome::FailedBefore | Outcome::Partial)
+        }
     };
     world.scenario.image.outcomes().contains(&outcome) || used_up || fault
 }
 
 /// What runs is what was reported, and the bootloader trusts it.
 fn is_true(world: &World, outcome: Outcome) -> Option<Broken> {
-    let expected = if outcome == Outcome::Ok { Holds::New } else { Holds::Old };
+    let expected = if runs_after(outcome) { Holds::New } else { Holds::Old };
     let running = world.boot.running;
-    let fits = world.holds(running) == Some(expected) && world.facts(running) == SlotFacts::Good;
+    let holds = world.holds(running);
+    // Without its journal the device may have begun again on what it had confirmed.
+    let as_told = holds == Some(expected) || (world.journals_lost > 0 && holds.is_some());
+    let fits = as_told && world.facts(running) == SlotFacts::Good;
     let armed = matches!(world.facts(running.other()), SlotFacts::Trial { .. });
     if !fits || (armed && outcome != Outcome::BootFailed) {
         return Some(Broken::ReportLies(outcome));
     }
     let floor = world.floors.get("rootfs").copied().unwrap_or(0);
-    let wanted = if outcome == Outcome::Ok { OLD_INDEX + 1 } else { OLD_INDEX };
-    if floor != wanted {
+    let wanted = if runs_after(outcome) { OLD_INDEX + 1 } else { OLD_INDEX };
+    if floor != wanted && world.journals_lost == 0 {
         return Some(Broken::ReportLies(outcome));
     }
     failure_is_remembered(world, outcome)
+}
+
+/// Whether the new release runs after this outcome.
+fn runs_after(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Ok | Outcome::AlreadyRunning)
 }
 
 fn failure_is_remembered(world: &World, outcome: Outcome) -> Option<Broken> {
@@ -174,15 +188,20 @@ fn failure_is_remembered(world: &World, outcome: Outcome) -> Option<Broken> {
         inventory.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
     let manifest = world.release.documents.get("manifest.json")?;
     let remembered = inventory.failed(types::Digest::of(manifest));
-    let should = matches!(outcome, Outcome::BootFailed | Outcome::Unhealthy);
+    let failed = [Outcome::BootFailed, Outcome::Unhealthy, Outcome::FailedBefore];
+    let should = failed.contains(&outcome);
     (remembered != should && world.scenario.fault != Fault::FullStore)
         .then_some(Broken::FailureMemory)
 }
 
 fn beside_fits(world: &World, outcome: Outcome) -> Option<Broken> {
-    let ok = outcome == Outcome::Ok;
+    let ok = runs_after(outcome);
     if world.beside.values().any(|beside| beside.previous.is_some()) {
         return Some(Broken::SwitchOpen);
+    }
+    // Without its journal the device may have begun again on what it had confirmed.
+    if world.journals_lost > 0 {
+        return world.beside.values().any(|b| b.current.is_none()).then_some(Broken::BesideWrong);
     }
     let wrong = [Effect::Live, Effect::Direct]
         .into_iter()

@@ -50,6 +50,8 @@ pub enum Fault {
     LyingFlash,
     /// The store is full, now and then.
     FullStore,
+    /// A cut damages both copies of the journal, now and then.
+    LostJournal,
 }
 
 /// One kind of run.
@@ -135,7 +137,7 @@ impl fmt::Display for Scenario {
 impl FromStr for Scenario {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let faults = [Fault::None, Fault::LyingFlash, Fault::FullStore];
+        let faults = [Fault::None, Fault::LyingFlash, Fault::FullStore, Fault::LostJournal];
         let moody = Loader::BOTH.into_iter().flat_map(|loader| {
             let layout = |layout| Self { image: Image::Moody, loader, layout, fault: Fault::None };
             Layout::ALL.map(layout)

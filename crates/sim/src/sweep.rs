@@ -113,7 +113,7 @@ pub fn triples(count: usize, seed: u64) -> Vec<Case> {
     }
     let lengths: Vec<_> = scenarios.into_iter().map(|s| (s, points(s))).collect();
     let mut chance = Chance::new(seed);
-    let faults = [Fault::None, Fault::None, Fault::LyingFlash, Fault::FullStore];
+    let faults = [Fault::None, Fault::LyingFlash, Fault::FullStore, Fault::LostJournal];
     let spread = lengths.iter().cycle().zip(faults.iter().cycle()).take(count);
     let case = |((scenario, points), fault): (&(Scenario, u32), &Fault)| {
         random_case(Scenario { fault: *fault, ..*scenario }, *points, 3, &mut chance)
@@ -138,7 +138,7 @@ fn random_case(scenario: Scenario, points: u32, crashes: usize, chance: &mut Cha
     let mut injections: Vec<_> = (0..crashes).map(|_| injection()).collect();
     injections.sort_unstable();
     injections.dedup_by_key(|i| i.at);
-    Case { scenario, seed: chance.next(), injections }
+    Case { scenario, seed: chance.number(), injections }
 }
 
 /// When a sweep ends.

@@ -5,12 +5,12 @@ use crate::chance::Chance;
 use crate::medium::Medium;
 use crate::oracle::Broken;
 use crate::release::{CHUNK, CHUNKS, OLD_INDEX, Release, component_name};
-use crate::scenario::{Loader, Scenario};
+use crate::scenario::{Fault, Loader, Scenario};
 use agent::edges::SlotFacts;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use types::{AttemptId, Digest, Effect, Name, Outcome, Slot};
+use types::{AttemptId, Effect, Name, Outcome, Slot};
 
 /// How the agent is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,10 +37,10 @@ pub struct Injection {
 pub struct Beside {
     /// Where the new one is staged.
     pub staging: Medium,
-    /// Digest of what runs; `None` while it is torn.
-    pub current: Option<Digest>,
+    /// What runs; `None` while it is torn.
+    pub current: Option<Vec<u8>>,
     /// What ran before a switch that was not kept.
-    pub previous: Option<Option<Digest>>,
+    pub previous: Option<Option<Vec<u8>>>,
 }
 
 /// The bootloader's memory.
@@ -65,6 +65,10 @@ pub struct World {
     pub boot: Boot,
     /// Journal copies: generation and record; `None` is torn.
     pub journal: [Option<(u64, Vec<u8>)>; 2],
+    /// Whether the journal was ever written.
+    pub journal_used: bool,
+    /// How often both copies of it were lost.
+    pub journals_lost: u32,
     /// Documents.
     pub store: BTreeMap<String, Vec<u8>>,
     /// Rollback floors.
@@ -129,6 +133,8 @@ impl World {
                 running: Slot::A,
             },
             journal: [None, None],
+            journal_used: false,
+            journals_lost: 0,
             store: [(agent::ROOT.into(), release.root.clone())].into(),
             floors: [("rootfs".into(), OLD_INDEX)].into(),
             counted: BTreeMap::new(),
@@ -167,6 +173,10 @@ impl World {
         let chance = &mut self.chance;
         self.banks.values_mut().for_each(|bank| bank.lose_power(chance));
         self.beside.values_mut().for_each(|beside| beside.staging.lose_power(chance));
+        if self.scenario.fault == Fault::LostJournal && chance.one_in(3) {
+            self.journal = [None, None];
+            self.journals_lost += u32::from(self.journal_used);
+        }
     }
 
     /// Which release the bank holds completely, by its durable bytes.
@@ -197,7 +207,7 @@ pub enum Holds {
 
 fn new_beside(old: &[u8]) -> Beside {
     let staging = Medium::new(old.len() + CHUNK as usize, b"");
-    Beside { staging, current: Some(Digest::of(old)), previous: None }
+    Beside { staging, current: Some(old.to_vec()), previous: None }
 }
 
 /// Carries out an effect with a point before, inside and after it. `whole` is the

@@ -9,7 +9,6 @@ mod revert;
 
 pub(crate) use confirm::state_of;
 pub use inspect::ROOT;
-pub(crate) use revert::without_journal;
 
 use crate::device::{Device, DeviceError};
 use engine::{Command, Event};
@@ -21,6 +20,7 @@ impl Device {
         let state = self.state.clone();
         match state.command() {
             Command::Listen => Ok(self.heard().map(Event::Ordered)),
+            Command::Recover => self.recover().map(Some),
             Command::Inspect(order) => self.inspect(order).map(Some),
             Command::Install(task, locator, cursor) => {
                 self.install(task, locator, cursor).map(Some)

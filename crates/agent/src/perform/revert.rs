@@ -1,10 +1,10 @@
-//! `Revert`: return to the old release, and what to do when the journal is lost.
+//! `Revert`: return to the old release. `Recover`: what to do without a journal.
 
 use super::chain;
-use crate::device::{Device, DeviceError, Edges};
+use crate::device::{Device, DeviceError};
 use crate::edges::SlotFacts;
 use engine::{BootId, Event, State, Task};
-use types::{AttemptId, Digest, Name, Outcome, Report, Slot, Spent, Text};
+use types::{Name, Outcome, Slot};
 
 impl Device {
     /// Undoes switches, disarms the new slot, and restarts when it is the one that runs.
@@ -50,39 +50,20 @@ impl Device {
             None => Ok(()),
         }
     }
-}
 
-/// Both copies of the journal are damaged: nothing is known about the update. A
-/// running slot that is trusted stays and the other one is disarmed; one on trial
-/// was never confirmed and is left.
-pub(crate) fn without_journal(edges: &mut Edges) -> Result<State, DeviceError> {
-    let running = edges.boot.running()?;
-    let source = edges.sources.first().map_or_else(Name::unknown, |source| source.name().clone());
-    let why = Outcome::JournalLost;
-    if edges.boot.slot(running)? == SlotFacts::Good {
-        if matches!(edges.boot.slot(running.other())?, SlotFacts::Trial { .. }) {
-            edges.boot.set_unbootable(running.other())?;
+    /// Without a journal: a trusted running slot stays, and the other one is disarmed; a
+    /// running slot on trial was never confirmed.
+    pub(super) fn recover(&mut self) -> Result<Event, DeviceError> {
+        let start = self.start_facts()?;
+        let source = self.edges.sources.first();
+        let source = source.map_or_else(Name::unknown, |source| source.name().clone());
+        if self.edges.boot.slot(start.slot)? != SlotFacts::Good {
+            return Ok(Event::Unconfirmed(source, start.slot, start.boot));
         }
-        let report = Report {
-            attempt: AttemptId::default(),
-            source,
-            outcome: why,
-            detail: why.sentence().into(),
-            version: None,
-            spent: Spent::default(),
-            failed_boots: 0,
-        };
-        return Ok(State::Reporting { report });
+        let other = start.slot.other();
+        if matches!(self.edges.boot.slot(other)?, SlotFacts::Trial { .. }) {
+            self.edges.boot.set_unbootable(other)?;
+        }
+        Ok(Event::Sane(source))
     }
-    let task = Task {
-        attempt: AttemptId::default(),
-        source,
-        job: Digest::default(),
-        version: Name::unknown(),
-        target: Some(running),
-        spent: Spent::default(),
-    };
-    let boot = edges.power.boot_id().map_err(DeviceError::BootId)?;
-    let detail = Text::from(why.sentence());
-    Ok(State::RollingBack { task, why, detail, failed_boots: 0, returns: 0, boot })
 }

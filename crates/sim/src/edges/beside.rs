@@ -6,7 +6,7 @@ use crate::world::{Beside, Shared, World, effect};
 use agent::edges::{Direct, Flash, Geometry, Live};
 use std::io;
 use trust::Proven;
-use types::{Digest, Effect, Name};
+use types::{Effect, Name};
 
 /// One component beside the banks, as the agent sees it.
 pub struct BesideEdge {
@@ -22,28 +22,17 @@ impl BesideEdge {
         Self { world, name, staging }
     }
 
-    fn change(&self, torn: bool, change: impl FnOnce(&mut Beside, Digest)) -> io::Result<()> {
+    fn change(&self, torn: bool, change: impl FnOnce(&mut Beside)) -> io::Result<()> {
         let tear = |world: &mut World| {
             if let Some(beside) = world.beside.get_mut(&self.name).filter(|_| torn) {
                 beside.current = None;
             }
         };
         effect(&self.world, tear, |world| {
-            let staged = staged(world, &self.name);
-            match world.beside.get_mut(&self.name) {
-                Some(beside) => change(beside, staged),
-                None => return Err(io::ErrorKind::NotFound.into()),
-            }
-            Ok(())
+            let beside = world.beside.get_mut(&self.name);
+            beside.map(change).ok_or_else(|| io::ErrorKind::NotFound.into())
         })
     }
-}
-
-/// Digest of what is staged, as long as the new image is.
-fn staged(world: &World, name: &Name) -> Digest {
-    let len = world.release.images.get(name).map_or(0, Vec::len);
-    let staging = world.beside.get(name).and_then(|b| b.staging.durable().get(..len));
-    Digest::of(staging.unwrap_or_default())
 }
 
 impl Flash for BesideEdge {
@@ -66,16 +55,16 @@ impl Flash for BesideEdge {
 
 impl Live for BesideEdge {
     fn switch(&mut self) -> io::Result<()> {
-        self.change(false, |beside, staged| {
+        self.change(false, |beside| {
             if beside.previous.is_none() {
-                beside.previous = Some(beside.current);
+                beside.previous = Some(beside.current.take());
             }
-            beside.current = Some(staged);
+            beside.current = Some(beside.staging.written().to_vec());
         })
     }
 
     fn switch_back(&mut self) -> io::Result<()> {
-        self.change(false, |beside, _| {
+        self.change(false, |beside| {
             if let Some(previous) = beside.previous.take() {
                 beside.current = previous;
             }
@@ -83,19 +72,19 @@ impl Live for BesideEdge {
     }
 
     fn keep(&mut self) -> io::Result<()> {
-        self.change(false, |beside, _| beside.previous = None)
+        self.change(false, |beside| beside.previous = None)
     }
 }
 
 impl Direct for BesideEdge {
     fn apply(&mut self) -> io::Result<()> {
-        self.change(true, |beside, staged| beside.current = Some(staged))
+        self.change(true, |beside| beside.current = Some(beside.staging.written().to_vec()))
     }
 }
 
 /// Whether the world's component with this effect runs its new image.
 pub fn runs_new(world: &World, of: Effect) -> Option<bool> {
     let name = component_name(of);
-    let new = Digest::of(world.release.images.get(&name)?);
-    Some(world.beside.get(&name)?.current == Some(new))
+    let new = world.release.images.get(&name)?;
+    Some(world.beside.get(&name)?.current.as_ref() == Some(new))
 }

@@ -67,6 +67,7 @@ impl Flash for FakeFlash {
     fn prepare(&mut self) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
         self.check_stopped(&mut world);
+        medium(&mut world, &self.place)?.prepare();
         Ok(())
     }
 
@@ -86,9 +87,9 @@ impl Flash for FakeFlash {
             let mut chance = world.chance.clone();
             let medium = medium(world, &self.place)?;
             if lies {
-                medium.flush_forgetting(&mut chance)
+                medium.flush_forgetting(&mut chance);
             } else {
-                medium.flush()
+                medium.flush();
             }
             world.chance = chance;
             Ok(())

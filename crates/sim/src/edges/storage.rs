@@ -12,30 +12,31 @@ impl Journal for FakeJournal {
     fn load(&mut self) -> io::Result<Loaded> {
         let world = self.0.borrow();
         let newest = world.journal.iter().flatten().max_by_key(|(generation, _)| generation);
-        Ok(newest.map_or(Loaded::Nothing, |(_, record)| Loaded::Record(record.clone())))
+        Ok(match newest {
+            Some((_, record)) => Loaded::Record(record.clone()),
+            None if world.journal_used => Loaded::Damaged,
+            None => Loaded::Nothing,
+        })
     }
 
     fn save(&mut self, record: &[u8]) -> io::Result<()> {
         if record.len() > RECORD_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        effect(
-            &self.0,
-            |w| w.journal[older(w).0] = None,
-            |w| {
-                let (copy, generation) = older(w);
-                w.journal[copy] = Some((generation, record.to_vec()));
-            },
-        );
+        let torn = |world: &mut World| put(world, None);
+        effect(&self.0, torn, |world| put(world, Some(record.to_vec())));
         Ok(())
     }
 }
 
-/// Which copy is written next, and the generation it gets.
-fn older(world: &World) -> (usize, u64) {
-    let generation = |n: usize| world.journal.get(n).and_then(Option::as_ref).map_or(0, |c| c.0);
-    let (a, b) = (generation(0), generation(1));
-    (usize::from(a > b), a.max(b) + 1)
+/// Writes the older copy, whole or torn.
+fn put(world: &mut World, record: Option<Vec<u8>>) {
+    let generation = |copy: &Option<(u64, Vec<u8>)>| copy.as_ref().map_or(0, |c| c.0);
+    let [a, b] = &mut world.journal;
+    let (ours, theirs) = if generation(a) > generation(b) { (b, a) } else { (a, b) };
+    let next = generation(theirs) + 1;
+    *ours = record.map(|record| (next, record));
+    world.journal_used = true;
 }
 
 /// Documents as the agent sees them.

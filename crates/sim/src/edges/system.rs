@@ -24,7 +24,7 @@ impl Clock for FakeClock {
     }
 
     fn chance(&mut self) -> u32 {
-        u32::try_from(self.0.borrow_mut().chance.next() >> 32).unwrap_or(0)
+        u32::try_from(self.0.borrow_mut().chance.number() >> 32).unwrap_or(0)
     }
 }
 
