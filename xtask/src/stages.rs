@@ -48,7 +48,7 @@ pub(crate) struct Bench {
 }
 
 /// All stages, in the order in which they run.
-pub(crate) const STAGES: [Stage; 12] = [
+pub(crate) const STAGES: [Stage; 13] = [
     stage("fmt", "the sources are formatted", 60, fmt),
     stage("house", "floors, bans, licences, shape", 120, house),
     stage("clippy", "no warning anywhere", 300, clippy),
@@ -56,6 +56,7 @@ pub(crate) const STAGES: [Stage; 12] = [
     stage("unit", "unit and integration tests", 240, unit),
     stage("doc", "examples in the documentation", 120, doc),
     stage("sim", "every power cut in the fake world", 300, sim),
+    stage("defects", "deliberate defects, each caught", 300, defects),
     stage("end-to-end", "real programs, good and bad input", 240, end_to_end),
     stage("cuts", "recorded writes replayed with power cuts", 180, cuts),
     stage("demo", "the main job, with four terminals", 180, demo),
@@ -116,7 +117,13 @@ fn doc(bench: &Bench) -> Result<Count> {
 }
 
 fn sim(bench: &Bench) -> Result<Count> {
-    bench.tests(&|package| package == "sim")
+    let tests = bench.tests(&|package| package == "sim")?;
+    let sweep = bench.one(bench.program("sim")?.arg("sweep"), Show::All)?;
+    Ok(tests.plus(sweep))
+}
+
+fn defects(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("sim")?.arg("defects"), Show::All)
 }
 
 fn end_to_end(bench: &Bench) -> Result<Count> {
@@ -124,15 +131,15 @@ fn end_to_end(bench: &Bench) -> Result<Count> {
 }
 
 fn cuts(bench: &Bench) -> Result<Count> {
-    bench.one(bench.lab()?.arg("cuts"), Show::Tried)
+    bench.one(bench.program("lab")?.arg("cuts"), Show::Tried)
 }
 
 fn demo(bench: &Bench) -> Result<Count> {
-    bench.one(bench.lab()?.args(["demo", "--terminals", "4"]), Show::All)
+    bench.one(bench.program("lab")?.args(["demo", "--terminals", "4"]), Show::All)
 }
 
 fn demo_full(bench: &Bench) -> Result<Count> {
-    bench.one(bench.lab()?.arg("demo"), Show::All)
+    bench.one(bench.program("lab")?.arg("demo"), Show::All)
 }
 
 fn bench(bench: &Bench) -> Result<Count> {
@@ -146,10 +153,10 @@ impl Bench {
         command
     }
 
-    fn lab(&self) -> Result<Command> {
-        let lab = programs::directory()?.join("lab");
-        ensure!(lab.is_file(), "`lab` is not built: run the stage `build` first");
-        let mut command = Command::new(lab);
+    fn program(&self, name: &str) -> Result<Command> {
+        let program = programs::directory()?.join(name);
+        ensure!(program.is_file(), "`{name}` is not built: run the stage `build` first");
+        let mut command = Command::new(program);
         command.current_dir(&self.root);
         Ok(command)
     }
