@@ -23,7 +23,7 @@ pub trait Message: Serialize + DeserializeOwned {
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// More bytes than the kind may have.
-    #[error("a {kind} has {got} bytes; at most {limit} are allowed")]
+    #[error("the {kind} has {got} bytes; at most {limit} are allowed")]
     TooLarge {
         /// What was expected.
         kind: &'static str,
@@ -42,7 +42,7 @@ pub enum MessageError {
         cause: serde_json::Error,
     },
     /// A rule of the message is broken.
-    #[error("a {kind} {fault}")]
+    #[error("the {kind} {fault}")]
     Rule {
         /// What was expected.
         kind: &'static str,

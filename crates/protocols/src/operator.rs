@@ -429,7 +429,7 @@ messages! {
 }
 
 impl Message for TokenOrder {
-    const KIND: &'static str = "order of tokens";
+    const KIND: &'static str = "token order";
     const LIMIT: usize = 4 << 10;
     fn fault(&self) -> Option<&'static str> {
         let sound = (1..=TOKENS_LIMIT).contains(&self.count) && self.valid_seconds.0 > 0;

@@ -1,8 +1,11 @@
 //! Connections: accepted, wrapped in TLS, served, and ended in good order.
 
+use crate::gather::gather;
+use crate::problem::Refusal;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +18,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -106,9 +110,22 @@ async fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: Peer,
-) -> Result<Response<Body>, tokio::task::JoinError> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
+) -> Result<Response<Body>, JoinError> {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(peer);
+    // Who expects a word first is asked for the body by the route that wants it.
+    let body = if parts.headers.contains_key(header::EXPECT) {
+        Ok(Ok(Body::new(body)))
+    } else {
+        timeout(PATIENCE, gather(body)).await
+    };
+    let Ok(Ok(body)) = body else { return Ok(too_slow().into_response()) };
+    let request = Request::from_parts(parts, body);
     let answered = tokio::spawn(TowerToHyperService::new(router).call(request)).await?;
     Ok(answered.unwrap_or_else(|never: Infallible| match never {}))
+}
+
+fn too_slow() -> Refusal {
+    let text = "the request broke off or came too slowly";
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, text, "send it again")
 }

@@ -9,6 +9,7 @@ mod blobs;
 mod catalogue;
 mod clock;
 mod folder;
+mod gather;
 mod jobs;
 mod ledger;
 mod listen;

@@ -25,7 +25,7 @@ impl<M: Message> FromRequest<App> for Decoded<M> {
 
     async fn from_request(request: Request, _: &App) -> Reply<Self> {
         let too_large = |_| {
-            let text = format!("a {} has at most {} bytes", M::KIND, M::LIMIT);
+            let text = format!("the {} has more than {} bytes", M::KIND, M::LIMIT);
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text, "send less at once")
         };
         let bytes = to_bytes(request.into_body(), M::LIMIT).await.map_err(too_large)?;
