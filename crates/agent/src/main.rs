@@ -1,9 +1,14 @@
 //! `refit-agent`: carries updates through on one terminal.
+
+mod cli;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A worker must not get as far as anything that it could do harm with.
     match agent::worker::run_if_asked(std::env::args().skip(1)) {
         Some(Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+        Some(Err(_)) => ExitCode::FAILURE,
+        None => cli::run(),
     }
 }

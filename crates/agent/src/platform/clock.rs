@@ -6,10 +6,12 @@ use super::files;
 use super::stop::Stop;
 use crate::edges::{Clock, Now};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::cell::Cell;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use types::{Seconds, Timestamp};
 
@@ -17,8 +19,29 @@ use types::{Seconds, Timestamp};
 /// starts from here, and not from 1970, where no certificate is valid yet.
 const BUILT: Timestamp = Timestamp(1_767_225_600_000);
 
-/// The longest wake-up call, in bytes; its content means nothing.
+/// The longest wake-up call, in bytes.
 const CALL_MAX: usize = 16;
+
+/// What a wake-up call wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Look at the switches and documents again.
+    Look,
+    /// Ask the sources now.
+    Ask,
+}
+
+impl Call {
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Look => b"look",
+            Self::Ask => b"ask",
+        }
+    }
+}
+
+/// Whether a call wanted the sources to be asked, since that was last looked at.
+pub type Asked = Rc<Cell<bool>>;
 
 /// Milliseconds since 1970 as the system says, and never below `floor`.
 pub fn wall(floor: Timestamp) -> Timestamp {
@@ -91,6 +114,7 @@ pub struct LinuxClock {
     floor: Timestamp,
     start: Stopwatch,
     calls: Option<UnixDatagram>,
+    asked: Asked,
     stop: Stop,
 }
 
@@ -98,13 +122,22 @@ impl LinuxClock {
     /// A clock that never says less than `floor`. A wait ends early by a call to
     /// `calls` (see [`listen_for_calls`]) or when `stop` is asked for.
     pub fn new(floor: Timestamp, calls: Option<UnixDatagram>, stop: Stop) -> Self {
-        Self { floor, start: Stopwatch::start(), calls, stop }
+        Self { floor, start: Stopwatch::start(), calls, asked: Asked::default(), stop }
+    }
+
+    /// What calls wanted during a wait.
+    pub fn asked(&self) -> Asked {
+        Rc::clone(&self.asked)
     }
 
     fn take_calls(&self) {
         let Some(calls) = &self.calls else { return };
         let mut call = [0; CALL_MAX];
-        while calls.recv(&mut call).is_ok() {}
+        while let Ok(len) = calls.recv(&mut call) {
+            if call.get(..len) == Some(Call::Ask.bytes()) {
+                self.asked.set(true);
+            }
+        }
     }
 }
 
@@ -144,14 +177,14 @@ pub fn listen_for_calls(path: &Path) -> io::Result<UnixDatagram> {
     Ok(calls)
 }
 
-/// Wakes the agent that listens at `path`.
+/// Calls the agent that listens at `path`.
 ///
 /// # Errors
 /// No agent listens there, or it is another user's.
-pub fn call(path: &Path) -> io::Result<()> {
+pub fn call(path: &Path, call: Call) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
-    match socket.send_to(b"look", path) {
+    match socket.send_to(call.bytes(), path) {
         // It has more calls waiting than it can hold: it will wake up anyway.
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
         done => done.map(|_| ()),
@@ -173,13 +206,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wake");
         let (_asker, mut clock) = clock(Some(listen_for_calls(&path).unwrap()));
-        (0..3).for_each(|_| call(&path).unwrap());
+        for what in [Call::Look, Call::Ask, Call::Look] {
+            call(&path, what).unwrap();
+        }
         clock.wait(Seconds(3600));
+        assert!(clock.asked().take());
         let before = clock.now().monotonic;
         clock.wait(Seconds(1));
         assert!(clock.now().monotonic - before >= 900);
+        assert!(!clock.asked().take());
         drop(clock);
-        assert!(call(&path).is_err());
+        assert!(call(&path, Call::Look).is_err());
     }
 
     #[test]

@@ -1,0 +1,156 @@
+//! `install FILE.zip`: by the agent that runs, or, where none does, right here.
+
+use super::End;
+use super::follow::{Form, Shown};
+use super::look::Seen;
+use super::run;
+use super::terminal::{self, Sources, Terminal};
+use agent::config::Config;
+use agent::edges::Store;
+use agent::platform::clock::{self, Call, Stopwatch};
+use agent::platform::stop::Stop;
+use agent::sources::local::{self, LocalOrder};
+use agent::{Outbox, Turn};
+use anyhow::{Context, bail};
+use engine::inspect::Refusal;
+use engine::{Locator, State};
+use serde_json::json;
+use std::path::Path;
+use std::time::Duration;
+use types::{AttemptId, Report};
+
+/// How often the agent's status is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// How often it is looked for an agent that vanished before that is believed.
+const GONE: u32 = 10;
+
+/// Says whether this terminal would take the package, and changes nothing.
+pub(super) fn test(config: &Config, file: &Path, form: Form) -> anyhow::Result<End> {
+    let locator = Locator::new(&absolute(file)?)?;
+    let stop = Stop::on_signals()?;
+    let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
+    let (json, people, end) = match terminal.device.would_accept(&locator) {
+        Ok(manifest) => {
+            let version = manifest.version;
+            let json = json!({ "accepts": true, "version": version });
+            (json, format!("this terminal would take {version}"), End::Done)
+        }
+        Err(Refusal { outcome, detail }) => {
+            let json = json!({ "accepts": false, "outcome": outcome, "detail": detail });
+            (json, format!("{outcome}: {detail}"), End::Outcome(outcome))
+        }
+    };
+    match form {
+        Form::Json => println!("{json}"),
+        Form::People => println!("{people}"),
+    }
+    Ok(end)
+}
+
+/// Installs a package and shows how it goes.
+pub(super) fn install(config: &Config, file: &Path, form: Form) -> anyhow::Result<End> {
+    terminal::make_directories(config)?;
+    let path = absolute(file)?;
+    Locator::new(&path).context("cannot use this path")?;
+    let order = LocalOrder { attempt: attempt(config, &path), path };
+    match run::lock(config)? {
+        None => by_agent(config, &order, form),
+        Some(_lock) => right_here(config, &order, form),
+    }
+}
+
+fn absolute(file: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot open `{}`", file.display());
+    let path = std::fs::canonicalize(file).with_context(cannot)?;
+    path.into_os_string().into_string().ok().with_context(cannot)
+}
+
+/// Each command is one attempt.
+fn attempt(config: &Config, path: &str) -> AttemptId {
+    let origin = format!("local {path} {}", terminal::now(config).0);
+    AttemptId::new(&origin, &config.device, std::process::id())
+}
+
+/// Leaves the order for the agent that runs, and watches.
+fn by_agent(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<End> {
+    let mut store = terminal::store(config)?;
+    store.replace(local::NAME, &serde_json::to_vec(order)?).context("cannot leave the order")?;
+    clock::call(&terminal::wake_path(config), Call::Ask).context("cannot call the agent")?;
+    let mut shown = Shown::new(form);
+    let mut gone = 0;
+    while gone < GONE {
+        if let Some(report) = report(&store, order.attempt)? {
+            shown.end(&report);
+            return Ok(End::Outcome(report.outcome));
+        }
+        match status(config) {
+            Some(seen) => shown.show(&seen),
+            None => gone += 1,
+        }
+        gone = if run::lock(config)?.is_some() { gone + 1 } else { 0 };
+        std::thread::sleep(LOOK);
+    }
+    shown.restarts();
+    Ok(End::Restart)
+}
+
+fn status(config: &Config) -> Option<Seen> {
+    let json = std::fs::read(terminal::status_path(config)).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// The report of `attempt`, when it is over.
+fn report(store: &impl Store, attempt: AttemptId) -> anyhow::Result<Option<Report>> {
+    let bytes = store.read(Outbox::NAME).context("cannot read the outbox")?;
+    let outbox: Outbox =
+        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    Ok(outbox.last().filter(|report| report.attempt == attempt).cloned())
+}
+
+/// Is the agent until the report is written or the terminal has to restart.
+fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<End> {
+    let stop = Stop::on_signals()?;
+    let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
+    let store = terminal::store(config)?;
+    let wanted = order.order(&terminal::local_name()?).context("cannot use this path")?;
+    if terminal.device.order(wanted).is_err() {
+        bail!("another update is in progress; `refit-agent status --why` tells which");
+    }
+    let mut shown = Shown::new(form);
+    let mut glance = Glance { watch: Stopwatch::start(), phase: "" };
+    while !stop.asked() {
+        glance.at(&mut terminal, &mut shown)?;
+        let turn = terminal.device.step().context("cannot go on with the update")?;
+        if let Some(report) = report(&store, order.attempt)? {
+            shown.end(&report);
+            return Ok(End::Outcome(report.outcome));
+        }
+        if turn != Turn::Moved {
+            terminal.device.rest();
+        }
+    }
+    bail!("stopped; `refit-agent run` goes on with the update")
+}
+
+/// Looks at the terminal now and then, and whenever it does something else.
+struct Glance {
+    watch: Stopwatch,
+    phase: &'static str,
+}
+
+impl Glance {
+    fn at(&mut self, terminal: &mut Terminal, shown: &mut Shown) -> anyhow::Result<()> {
+        let phase = terminal.device.state().phase().as_str();
+        if phase == self.phase && u128::from(self.watch.millis()) < LOOK.as_millis() {
+            return Ok(());
+        }
+        *self = Self { watch: Stopwatch::start(), phase };
+        let status = serde_json::to_vec(&terminal.device.status()?)?;
+        shown.show(&serde_json::from_slice::<Seen>(&status)?);
+        // The step that restarts does not return.
+        if matches!(terminal.device.state(), State::Rebooting { .. }) {
+            shown.restarts();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! `status`: what runs, what goes on, and why nothing more does.
+
+use super::End;
+use super::run;
+use super::terminal::{self, Sources};
+use agent::Switches;
+use agent::config::Config;
+use agent::platform::stop::by_hand;
+use anyhow::Context;
+use serde::Deserialize;
+use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
+
+/// How to say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Short,
+    Why,
+    Json,
+}
+
+impl Form {
+    pub(super) fn new(why: bool, json: bool) -> Self {
+        match (why, json) {
+            (_, true) => Self::Json,
+            (true, false) => Self::Why,
+            (false, false) => Self::Short,
+        }
+    }
+}
+
+/// The status as the agent wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Seen {
+    pub(super) device: DeviceId,
+    pub(super) product: Name,
+    pub(super) slot: Slot,
+    pub(super) running: Running,
+    pub(super) phase: String,
+    pub(super) attempt: Option<AttemptId>,
+    pub(super) version: Option<Version>,
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) waiting: Option<String>,
+    pub(super) trouble: Option<String>,
+    pub(super) undelivered: usize,
+    pub(super) last: Option<Report>,
+    pub(super) switches: Switches,
+}
+
+/// Says what goes on.
+pub(super) fn status(config: &Config, form: Form) -> anyhow::Result<End> {
+    let (json, agent) = current(config)?;
+    if form == Form::Json {
+        let mut value: serde_json::Value = serde_json::from_slice(&json)?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("agent_runs".into(), (agent == Agent::Runs).into());
+        }
+        println!("{value}");
+        return Ok(End::Done);
+    }
+    let seen: Seen = serde_json::from_slice(&json).context("cannot read the status")?;
+    print!("{}", people(&seen, agent, form));
+    Ok(End::Done)
+}
+
+/// Whether an agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Agent {
+    Runs,
+    DoesNot,
+}
+
+/// The status: what a running agent wrote, or what its records say.
+pub(super) fn current(config: &Config) -> anyhow::Result<(Vec<u8>, Agent)> {
+    terminal::make_directories(config)?;
+    let Some(_lock) = run::lock(config)? else {
+        let json = std::fs::read(terminal::status_path(config));
+        return Ok((json.context("the agent has not said anything yet")?, Agent::Runs));
+    };
+    let (_, stop) = by_hand::stop()?;
+    let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
+    Ok((serde_json::to_vec(&terminal.device.status()?)?, Agent::DoesNot))
+}
+
+/// The status as read.
+pub(super) fn seen(config: &Config) -> anyhow::Result<(Seen, Agent)> {
+    let (json, agent) = current(config)?;
+    Ok((serde_json::from_slice(&json).context("cannot read the status")?, agent))
+}
+
+fn people(seen: &Seen, agent: Agent, form: Form) -> String {
+    let mut out = format!("{} ({}), slot {}\n", seen.device, seen.product, seen.slot);
+    for (component, state) in &seen.running {
+        out.push_str(&format!("  {component} {}\n", state.version));
+    }
+    out.push_str(&doing(seen));
+    if agent == Agent::DoesNot {
+        out.push_str("the agent does not run: `refit-agent run` starts it\n");
+    }
+    if form == Form::Why {
+        out.push_str(&why(seen));
+    }
+    out
+}
+
+fn doing(seen: &Seen) -> String {
+    let version = seen.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let far = match seen.total {
+        0 => String::new(),
+        total => format!(", {} % of {} MiB", seen.done.saturating_mul(100) / total, total >> 20),
+    };
+    format!("{}{version}{far}\n", seen.phase)
+}
+
+/// Every reason there is, as sentences.
+fn why(seen: &Seen) -> String {
+    let mut out = String::new();
+    let mut say = |sentence: &str| out.push_str(&format!("  {sentence}\n"));
+    if let Some(waiting) = &seen.waiting {
+        say(waiting);
+    }
+    if let Some(trouble) = &seen.trouble {
+        say(trouble);
+    }
+    if seen.switches.paused {
+        say("updates are paused; `refit-agent resume` continues");
+    }
+    if !seen.switches.automatic_check {
+        say("the server is asked only by `refit-agent check`");
+    }
+    if !seen.switches.automatic_install {
+        say("updates are installed only after `refit-agent resume`");
+    }
+    if let Some(last) = &seen.last {
+        let version = last.version.as_ref().map_or("an update", |version| version.as_str());
+        say(&format!("last: {version}: {} ({})", last.outcome.sentence(), last.outcome.code()));
+        if !last.detail.as_str().is_empty() {
+            say(&format!("      {}", last.detail));
+        }
+    }
+    if seen.undelivered > 0 {
+        say(&format!("{} reports are not delivered yet", seen.undelivered));
+    }
+    out
+}

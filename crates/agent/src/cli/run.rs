@@ -1,0 +1,147 @@
+//! `run`: the agent itself.
+
+use super::End;
+use super::terminal::{self, Sources, Terminal};
+use agent::config::Config;
+use agent::platform::clock::{self, Stopwatch};
+use agent::platform::lock::{self, Lock};
+use agent::platform::stop::Stop;
+use agent::{DeviceError, Status, Turn};
+use anyhow::{Context, bail};
+use std::path::PathBuf;
+
+/// Milliseconds between two looks at how far it is.
+const SAY: u64 = 500;
+
+/// How long an agent runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Until it is stopped.
+    Stopped,
+    /// Until there is nothing to do.
+    Idle,
+}
+
+/// Runs the agent.
+pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
+    terminal::make_directories(config)?;
+    let Some(_lock) = lock(config)? else { bail!("another agent runs on this terminal") };
+    let stop = Stop::on_signals().context("cannot listen to signals")?;
+    let calls = clock::listen_for_calls(&terminal::wake_path(config));
+    let calls = calls.context("cannot listen to calls")?;
+    let mut terminal = terminal::assemble(config, Sources::All, &stop, Some(calls))?;
+    let mut told = Told::new(terminal::status_path(config));
+    while !stop.asked() {
+        let turn = terminal.device.step();
+        told.tell(&mut terminal, &turn)?;
+        match turn {
+            Ok(Turn::Moved) => {}
+            Ok(Turn::Idle) if until == Until::Idle => break,
+            _ => rest(&mut terminal)?,
+        }
+    }
+    told.tell_now(&mut terminal)?;
+    Ok(End::Done)
+}
+
+/// Takes the lock that makes this the only agent; `None` when there is another one.
+pub(super) fn lock(config: &Config) -> anyhow::Result<Option<Lock>> {
+    lock::take(&terminal::state_file(config, "lock")).context("cannot lock the state directory")
+}
+
+fn rest(terminal: &mut Terminal) -> anyhow::Result<()> {
+    terminal.device.rest();
+    if terminal.asked.take() {
+        terminal.device.ask_all().context("cannot ask the sources")?;
+    }
+    Ok(())
+}
+
+/// What was said about the terminal, on standard error and in the status file.
+struct Told {
+    path: PathBuf,
+    watch: Stopwatch,
+    last: Option<Said>,
+}
+
+#[derive(PartialEq)]
+struct Said {
+    phase: &'static str,
+    waiting: Option<String>,
+    trouble: Option<String>,
+}
+
+impl Told {
+    fn new(path: PathBuf) -> Self {
+        Self { path, watch: Stopwatch::start(), last: None }
+    }
+
+    /// Tells what is new, and how far it is now and then.
+    fn tell(
+        &mut self,
+        terminal: &mut Terminal,
+        turn: &Result<Turn, DeviceError>,
+    ) -> anyhow::Result<()> {
+        if let Err(error) = turn {
+            eprintln!("refit-agent: {:#}", ErrorChain(error));
+        }
+        let moved = matches!(turn, Ok(Turn::Moved));
+        let phase = terminal.device.state().phase().as_str();
+        let same = self.last.as_ref().is_some_and(|last| last.phase == phase);
+        if moved && same && self.watch.millis() < SAY {
+            return Ok(());
+        }
+        self.tell_now(terminal)
+    }
+
+    fn tell_now(&mut self, terminal: &mut Terminal) -> anyhow::Result<()> {
+        self.watch = Stopwatch::start();
+        let status = terminal.device.status().context("cannot say what goes on")?;
+        write_status(&self.path, &status)?;
+        let said = Said {
+            phase: status.phase,
+            waiting: status.waiting.clone(),
+            trouble: status.trouble.clone(),
+        };
+        if self.last.as_ref() != Some(&said) {
+            eprintln!("refit-agent: {}", line(&status));
+        }
+        self.last = Some(said);
+        Ok(())
+    }
+}
+
+fn line(status: &Status) -> String {
+    let mut line = status.phase.to_string();
+    if let Some(version) = &status.version {
+        line.push_str(&format!(" {version}"));
+    }
+    for why in [&status.waiting, &status.trouble].into_iter().flatten() {
+        line.push_str(&format!("; {why}"));
+    }
+    line
+}
+
+/// Replaces the status file; it need not survive.
+fn write_status(path: &std::path::Path, status: &Status) -> anyhow::Result<()> {
+    let new = path.with_extension("new");
+    let bytes = serde_json::to_vec(status)?;
+    std::fs::write(&new, bytes)
+        .and_then(|()| std::fs::rename(&new, path))
+        .context("cannot say what goes on")
+}
+
+/// An error and its causes, in one line.
+struct ErrorChain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

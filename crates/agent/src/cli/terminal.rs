@@ -1,0 +1,236 @@
+//! From the configuration to the edges of this terminal.
+
+use agent::config::{Boot, Component, Config, Server};
+use agent::edges::{BootControl, Power, Source, Store};
+use agent::https::{self, Least, Trust};
+use agent::platform::boot_file::{BootFile, BootFileControl, RunningFrom};
+use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
+use agent::platform::confine::{self, Nobody};
+use agent::platform::flash::SlotMedium;
+use agent::platform::floors::FloorFile;
+use agent::platform::health::{ByHand, Check, Checks};
+use agent::platform::journal::JournalFile;
+use agent::platform::live::{DirectPlace, LiveDirectory};
+use agent::platform::power::{LinuxPower, Restart};
+use agent::platform::stop::Stop;
+use agent::platform::store::Directory;
+use agent::sources::{LocalSource, NativeSource, native};
+use agent::worker::{Network, Workers};
+use agent::{Bank, Device, Edges, Inventory, ROOT};
+use anyhow::Context;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use types::{Name, Seconds};
+
+/// Bytes that the server's small answers may have under way.
+const ANSWER_WINDOW: usize = 32 << 10;
+
+/// Which sources an agent has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sources {
+    /// The server, where there is one, and the command line.
+    All,
+    /// The command line only.
+    Local,
+}
+
+/// A file of the state directory.
+pub(super) fn state_file(config: &Config, name: &str) -> PathBuf {
+    config.state_dir.join(name)
+}
+
+/// The documents.
+pub(super) fn store(config: &Config) -> anyhow::Result<Directory> {
+    let path = config.state_dir.join("documents");
+    Directory::open(&path).with_context(|| format!("cannot open `{}`", path.display()))
+}
+
+/// Where the agent listens to calls.
+pub(super) fn wake_path(config: &Config) -> PathBuf {
+    config.runtime_dir().join("wake")
+}
+
+/// Where the agent says what goes on.
+pub(super) fn status_path(config: &Config) -> PathBuf {
+    config.runtime_dir().join("status.json")
+}
+
+/// Makes the directories that the agent lives in.
+pub(super) fn make_directories(config: &Config) -> anyhow::Result<()> {
+    for path in [&config.state_dir, &config.runtime_dir().to_path_buf()] {
+        Directory::open(path).with_context(|| format!("cannot make `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The source of orders from the command line.
+pub(super) fn local_name() -> anyhow::Result<Name> {
+    Ok("local".parse()?)
+}
+
+/// A terminal, ready to step, and the calls that it hears.
+pub(super) struct Terminal {
+    pub(super) device: Device,
+    pub(super) asked: Asked,
+}
+
+/// Puts a terminal together.
+pub(super) fn assemble(
+    config: &Config,
+    sources: Sources,
+    stop: &Stop,
+    calls: Option<UnixDatagram>,
+) -> anyhow::Result<Terminal> {
+    make_directories(config)?;
+    let mut store = store(config)?;
+    provision(config, &mut store)?;
+    let floor = TimeFloor::load(&state_file(config, "time"));
+    let clock = LinuxClock::new(floor.at(), calls, stop.try_clone()?);
+    let asked = clock.asked();
+    let power = power(config);
+    let boot_id = power.boot_id().context("cannot name this boot")?;
+    let within = Seconds(config.health.by_hand_within);
+    let by_hand = ByHand { store: store.clone(), boot: boot_id, within };
+    let checks = config.health.checks.iter().map(Check::from).collect();
+    let edges = Edges {
+        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
+        boot: boot(config),
+        journal: Box::new(JournalFile::new(&state_file(config, "journal"))),
+        floors: Box::new(FloorFile::new(&state_file(config, "floors"))),
+        sources: make_sources(config, sources, &store, &floor)?,
+        feeds: Box::new(workers(config, &floor, stop)?),
+        store: Box::new(store),
+        power: Box::new(power),
+        clock: Box::new(clock),
+        health: Box::new(Checks::new(checks, by_hand)),
+    };
+    let device = Device::start(edges, config.identity(), config.options())
+        .context("cannot take up the update in progress")?;
+    Ok(Terminal { device, asked })
+}
+
+/// What the factory gave the terminal is taken over once.
+fn provision(config: &Config, store: &mut Directory) -> anyhow::Result<()> {
+    if store.read(Inventory::NAME)?.is_none() {
+        let inventory = serde_json::to_vec(&config.inventory())?;
+        store.replace(Inventory::NAME, &inventory).context("cannot write the inventory")?;
+    }
+    if store.read(ROOT)?.is_none() {
+        let root = std::fs::read(&config.root);
+        let root = root.with_context(|| format!("cannot read `{}`", config.root.display()))?;
+        store.replace(ROOT, &root).context("cannot store the root of trust")?;
+    }
+    Ok(())
+}
+
+/// The terminal's power.
+pub(super) fn power(config: &Config) -> LinuxPower {
+    let restart = match config.power.restart.as_slice() {
+        [] => Restart::Exit,
+        words => Restart::Command(words.to_vec()),
+    };
+    LinuxPower::new(config.power.boot_id_file.as_deref(), restart)
+}
+
+fn boot(config: &Config) -> Box<dyn BootControl> {
+    let Boot::File { path, tries, running_file } = &config.boot;
+    let running = match running_file {
+        Some(file) => RunningFrom::File(file.clone()),
+        None => RunningFrom::CommandLine,
+    };
+    Box::new(BootFileControl::new(BootFile::new(path), (*tries).into(), running))
+}
+
+fn bank(component: &Component) -> Bank {
+    match component {
+        Component::Slot { a, b, size } => {
+            Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
+        }
+        Component::Live { directory, size, reload } => {
+            Bank::Live(Box::new(LiveDirectory::new(directory, *size, reload.clone())))
+        }
+        Component::Direct { place, staging, size } => {
+            Bank::Direct(Box::new(DirectPlace::new(place, staging, *size)))
+        }
+    }
+}
+
+fn make_sources(
+    config: &Config,
+    which: Sources,
+    store: &Directory,
+    floor: &TimeFloor,
+) -> anyhow::Result<Vec<Box<dyn Source>>> {
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if let (Sources::All, Some(server)) = (which, &config.server) {
+        sources.push(Box::new(native_source(config, server, store, floor)?));
+    }
+    sources.push(Box::new(LocalSource::new(local_name()?, store.clone())));
+    Ok(sources)
+}
+
+fn native_source(
+    config: &Config,
+    server: &Server,
+    store: &Directory,
+    floor: &TimeFloor,
+) -> anyhow::Result<NativeSource<Directory>> {
+    let network = &config.network;
+    let limits = https::Limits {
+        connect: seconds(network.connect_seconds),
+        read: seconds(network.read_seconds),
+        window: ANSWER_WINDOW,
+        least: Least { rate: network.least_rate, over: millis(network.least_rate_seconds) },
+    };
+    let trust = Trust { roots: roots(&server.ca)?, floor: floor.at() };
+    let (agent, _) = https::agent(&trust, &limits).context("cannot trust the server")?;
+    let url = server.url.trim_end_matches('/').to_string();
+    let address = native::Address { url, token_file: server.token_file.clone() };
+    Ok(NativeSource::new("native".parse()?, address, agent, store.clone(), floor.clone()))
+}
+
+fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+    let pem = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    https::roots(&pem).with_context(|| format!("cannot use `{}`", path.display()))
+}
+
+fn workers(config: &Config, floor: &TimeFloor, stop: &Stop) -> anyhow::Result<Workers> {
+    let from = &config.network;
+    let roots = config.server.as_ref().map(|server| roots(&server.ca)).transpose()?;
+    let network = Network {
+        roots: roots.unwrap_or_default(),
+        floor: floor.at().0,
+        connect_ms: millis(from.connect_seconds),
+        read_ms: millis(from.read_seconds),
+        window: from.window_kib << 10,
+        least_rate: from.least_rate,
+        least_over_ms: millis(from.least_rate_seconds),
+        bandwidth: from.bandwidth,
+    };
+    // The program that runs, even if its file is being replaced.
+    let program = PathBuf::from("/proc/self/exe");
+    Ok(Workers::new(program, nobody(config)?, network, stop.try_clone()?))
+}
+
+/// Who a worker becomes: nobody else, unless this is root.
+fn nobody(config: &Config) -> anyhow::Result<Option<Nobody>> {
+    if !confine::is_root() {
+        return Ok(None);
+    }
+    let user = &config.worker.user;
+    Ok(Some(confine::user(user).with_context(|| format!("cannot use `worker.user = {user}`"))?))
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+fn millis(seconds: u32) -> u64 {
+    u64::from(seconds) * 1000
+}
+
+/// The time now, never below what is certain.
+pub(super) fn now(config: &Config) -> types::Timestamp {
+    clock::wall(TimeFloor::load(&state_file(config, "time")).at())
+}

@@ -1,0 +1,424 @@
+//! The configuration file: TOML, unknown keys refused.
+//!
+//! Deliberately absent: what an owner switches while the agent runs (`switches`),
+//! and secrets: the file names the files that hold them.
+
+use crate::platform::health::Check;
+use crate::{Identity, Inventory, Options, ReadBack};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Tries, Version};
+
+/// Where the file is when nothing else is said.
+pub const DEFAULT_PATH: &str = "/etc/refit/agent.toml";
+
+/// A commented example that is complete and valid.
+pub const EXAMPLE: &str = include_str!("config/example.toml");
+
+/// The largest configuration file, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// What this terminal is and how its updates are done.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its name in the fleet.
+    pub device: DeviceId,
+    /// What it is.
+    pub product: Name,
+    /// Its hardware strings, the most precise first.
+    pub hardware: OneOrMore,
+    /// Its brand or carrier variant.
+    pub variant: Option<Name>,
+    /// The region it is in.
+    pub region: Option<Name>,
+    /// MiB of memory that it can spend on applying a delta.
+    #[serde(default = "memory_class")]
+    pub memory_class_mib: u16,
+    /// Where what survives is kept.
+    pub state_dir: PathBuf,
+    /// Where what need not survive is kept: the wake-up socket, the status.
+    pub runtime_dir: Option<PathBuf>,
+    /// The pinned root of trust, taken over at the first start.
+    pub root: PathBuf,
+    /// The operator's server, if there is one.
+    pub server: Option<Server>,
+    /// How packages are fetched.
+    #[serde(default)]
+    pub network: Network,
+    /// How images are written.
+    #[serde(default)]
+    pub install: Install,
+    /// The bootloader.
+    pub boot: Boot,
+    /// Where components are written to.
+    pub components: BTreeMap<Name, Component>,
+    /// What was installed in the factory.
+    #[serde(default)]
+    pub installed: BTreeMap<Name, Installed>,
+    /// How the release's health is found out.
+    #[serde(default)]
+    pub health: Health,
+    /// How the terminal is restarted.
+    #[serde(default)]
+    pub power: Power,
+    /// The unprivileged worker.
+    #[serde(default)]
+    pub worker: Worker,
+}
+
+/// One name, or a list of at least one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(Name),
+    /// Some.
+    More(Vec<Name>),
+}
+
+/// The operator's server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Its address: `https://host[:port]`.
+    pub url: String,
+    /// The operator's certificates, PEM. No others are trusted.
+    pub ca: PathBuf,
+    /// The one-time enrolment token, until the terminal is enrolled.
+    pub token_file: Option<PathBuf>,
+    /// Seconds between two questions, unless the server says otherwise.
+    #[serde(default = "poll_seconds")]
+    pub poll_seconds: u32,
+}
+
+/// How packages are fetched.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Bytes per second at most; 0 for as fast as it goes.
+    pub bandwidth: u32,
+    /// Seconds to be connected.
+    pub connect_seconds: u32,
+    /// Seconds between two pieces that arrive.
+    pub read_seconds: u32,
+    /// Bytes per second that a server must keep.
+    pub least_rate: u32,
+    /// Seconds of waiting over which the least rate is measured.
+    pub least_rate_seconds: u32,
+    /// KiB that may be under way without having been taken, 16 to 256.
+    pub window_kib: u32,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            bandwidth: 0,
+            connect_seconds: 15,
+            read_seconds: 30,
+            least_rate: 1024,
+            least_rate_seconds: 60,
+            window_kib: 128,
+        }
+    }
+}
+
+/// How images are written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Install {
+    /// Whether every byte is read back from the medium before it is trusted.
+    pub read_back: bool,
+    /// KiB of payload after which what was written is made durable and recorded.
+    pub checkpoint_kib: u32,
+}
+
+impl Default for Install {
+    fn default() -> Self {
+        Self { read_back: true, checkpoint_kib: 256 }
+    }
+}
+
+/// The bootloader.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, tag = "control", rename_all = "kebab-case")]
+pub enum Boot {
+    /// It keeps its memory in a file or on a partition of 8 KiB.
+    File {
+        /// Where that is.
+        path: PathBuf,
+        /// How often it tries a new slot; `"single"` when it tries once.
+        #[serde(default)]
+        tries: BootTries,
+        /// A file that says which slot runs; the kernel's command line otherwise.
+        running_file: Option<PathBuf>,
+    },
+}
+
+/// How often a bootloader tries a new slot.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub enum BootTries {
+    /// It counts down.
+    Counted(u8),
+    /// It tries once.
+    Single(Single),
+}
+
+impl Default for BootTries {
+    fn default() -> Self {
+        Self::Counted(3)
+    }
+}
+
+/// The word for one try.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Single {
+    /// One try; the agent arms the slot again.
+    Single,
+}
+
+impl From<BootTries> for Tries {
+    fn from(tries: BootTries) -> Self {
+        match tries {
+            BootTries::Counted(tries) => Self::Counted(tries.clamp(1, 10)),
+            BootTries::Single(Single::Single) => Self::Single,
+        }
+    }
+}
+
+/// Where a component is written to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, tag = "effect", rename_all = "kebab-case")]
+pub enum Component {
+    /// Two banks.
+    Slot {
+        /// Partition or file of slot A.
+        a: PathBuf,
+        /// Partition or file of slot B.
+        b: PathBuf,
+        /// Bytes of a file that is not there yet.
+        #[serde(default)]
+        size: u64,
+    },
+    /// A directory that is switched without a boot.
+    Live {
+        /// The directory.
+        directory: PathBuf,
+        /// Bytes of the largest image.
+        size: u64,
+        /// Run after each switch: program and arguments.
+        #[serde(default)]
+        reload: Vec<String>,
+    },
+    /// One place only.
+    Direct {
+        /// Partition or file.
+        place: PathBuf,
+        /// The file that an image is staged in.
+        staging: PathBuf,
+        /// Bytes of the largest image.
+        size: u64,
+    },
+}
+
+/// What was installed of a component in the factory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installed {
+    /// Its version.
+    pub version: Version,
+    /// SHA-256 of its image.
+    pub sha256: Digest,
+    /// In which slot, for a component with two; both when nothing is said.
+    pub slot: Option<Slot>,
+}
+
+/// How the release's health is found out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// Programs that have to pass.
+    pub checks: Vec<HealthCheck>,
+    /// Seconds in which someone has to say `confirm`; 0 when nobody has to.
+    pub by_hand_within: u32,
+}
+
+/// One program that has to pass.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HealthCheck {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Seconds within which it has to pass.
+    pub within_seconds: u32,
+}
+
+impl From<&HealthCheck> for Check {
+    fn from(check: &HealthCheck) -> Self {
+        Self { command: check.command.clone(), within: Seconds(check.within_seconds) }
+    }
+}
+
+/// How the terminal is restarted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Power {
+    /// Program and arguments; where there is none, the agent ends with status 100.
+    pub restart: Vec<String>,
+    /// A file that names the boot, where the kernel does not.
+    pub boot_id_file: Option<PathBuf>,
+}
+
+/// The unprivileged worker.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Worker {
+    /// The user it becomes, when the agent is root.
+    pub user: String,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self { user: "nobody".into() }
+    }
+}
+
+fn memory_class() -> u16 {
+    8
+}
+
+fn poll_seconds() -> u32 {
+    900
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`; `refit-agent config example` prints one", .0.display())]
+    Read(PathBuf, #[source] std::io::Error),
+    /// It is no configuration.
+    #[error("cannot use the configuration `{}`", .0.display())]
+    Form(PathBuf, #[source] toml::de::Error),
+    /// A rule is broken that its form does not express.
+    #[error("cannot use the configuration `{}`: {}", .0.display(), .1)]
+    Rule(PathBuf, String),
+}
+
+impl Config {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// It is not there, not of this form, or breaks a rule.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |e| ConfigError::Read(path.into(), e);
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let text = std::io::read_to_string(std::io::Read::take(file, LIMIT)).map_err(unreadable)?;
+        let config: Self = toml::from_str(&text).map_err(|e| ConfigError::Form(path.into(), e))?;
+        match config.fault() {
+            Some(fault) => Err(ConfigError::Rule(path.into(), fault)),
+            None => Ok(config),
+        }
+    }
+
+    /// The first rule that is broken.
+    fn fault(&self) -> Option<String> {
+        if self.components.is_empty() {
+            return Some("`components` is empty: there is nothing to update".into());
+        }
+        if self.hardware.names().is_empty() {
+            return Some("`hardware` names none".into());
+        }
+        if !(16..=256).contains(&self.network.window_kib) {
+            return Some("`network.window_kib` is not from 16 to 256".into());
+        }
+        let unknown = self.installed.keys().find(|name| !self.components.contains_key(*name));
+        if let Some(name) = unknown {
+            return Some(format!("`installed.{name}` is no component of this terminal"));
+        }
+        if let Some(server) = &self.server
+            && !(server.url.starts_with("https://") && server.url.len() > 8)
+        {
+            return Some("`server.url` does not start with https://".into());
+        }
+        self.components.iter().find_map(|(name, component)| component.fault(name))
+    }
+
+    /// What the terminal is.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            device: self.device.clone(),
+            product: self.product.clone(),
+            hardware: self.hardware.names(),
+            variant: self.variant.clone(),
+            region: self.region.clone(),
+            memory_class_mib: self.memory_class_mib,
+        }
+    }
+
+    /// How updates are done.
+    pub fn options(&self) -> Options {
+        let read_back = if self.install.read_back { ReadBack::Full } else { ReadBack::Off };
+        let poll = self.server.as_ref().map_or_else(poll_seconds, |server| server.poll_seconds);
+        let checkpoint = u64::from(self.install.checkpoint_kib) << 10;
+        Options { read_back, checkpoint, poll: Seconds(poll) }
+    }
+
+    /// What was installed in the factory.
+    pub fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory::default();
+        for (name, installed) in &self.installed {
+            let state =
+                ComponentState { version: installed.version.clone(), image: installed.sha256 };
+            match (self.components.get(name), installed.slot) {
+                (Some(Component::Slot { .. }), Some(slot)) => {
+                    inventory.put_slot(slot, name, state);
+                }
+                (Some(Component::Slot { .. }), None) => {
+                    for slot in Slot::BOTH {
+                        inventory.put_slot(slot, name, state.clone());
+                    }
+                }
+                _ => inventory.put_beside(name, state),
+            }
+        }
+        inventory
+    }
+
+    /// Where what need not survive is kept.
+    pub fn runtime_dir(&self) -> &Path {
+        self.runtime_dir.as_deref().unwrap_or(&self.state_dir)
+    }
+}
+
+impl OneOrMore {
+    fn names(&self) -> Vec<Name> {
+        match self {
+            Self::One(name) => vec![name.clone()],
+            Self::More(names) => names.clone(),
+        }
+    }
+}
+
+impl Component {
+    fn fault(&self, name: &Name) -> Option<String> {
+        match self {
+            Self::Slot { a, b, .. } if a == b => {
+                Some(format!("`components.{name}`: slot A and slot B are the same"))
+            }
+            Self::Live { size: 0, .. } | Self::Direct { size: 0, .. } => {
+                Some(format!("`components.{name}`: `size` is 0"))
+            }
+            Self::Direct { place, staging, .. } if place == staging => {
+                Some(format!("`components.{name}`: it cannot be staged in its own place"))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

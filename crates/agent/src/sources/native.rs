@@ -1,0 +1,253 @@
+//! The operator's server, by the native protocol (`protocols::native`).
+//!
+//! The only thing in this process that reads from the network: small JSON answers of
+//! the server that the operator's certificates authenticate.
+
+use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
+use crate::https;
+use crate::platform::clock::TimeFloor;
+use engine::{Again, Locator, Order, Standing};
+use protocols::json::{self, Message};
+use protocols::native::{
+    Accepted, Answer, Enrol, Enrolled, Facts, Heartbeat as Wire, PROTOCOL, Phase, Problem,
+    Progress, Reports,
+};
+use std::path::PathBuf;
+use types::{Name, Report, Seconds};
+use ureq::http::{Response, StatusCode, header};
+use ureq::{Agent, Body};
+
+/// The document that holds the credential.
+const CREDENTIAL: &str = "credential";
+
+/// The longest time that a busy server may ask for, in seconds.
+const BUSY_MAX: u32 = 24 * 3600;
+
+/// How long to leave a server that is busy and does not say for how long.
+const BUSY: u32 = 60;
+
+/// Where the server is, and how to become known to it.
+pub struct Address {
+    /// `https://host[:port]`, without a slash at the end.
+    pub url: String,
+    /// The file with the one-time token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The operator's server.
+pub struct NativeSource<S> {
+    name: Name,
+    address: Address,
+    agent: Agent,
+    store: S,
+    floor: TimeFloor,
+    /// The last answer and its etag: what the server means by "nothing new".
+    last: Option<(String, Heard)>,
+}
+
+/// An answer's status and what was in it.
+enum Got {
+    Nothing,
+    Bytes(Vec<u8>),
+}
+
+impl<S: Store> NativeSource<S> {
+    /// Reports name `name` as their source; the credential is kept in `store`.
+    pub fn new(name: Name, address: Address, agent: Agent, store: S, floor: TimeFloor) -> Self {
+        Self { name, address, agent, store, floor, last: None }
+    }
+
+    fn credential(&mut self, me: &Heartbeat) -> Result<String, SourceError> {
+        let stored = self.store.read(CREDENTIAL).map_err(|e| self.local(e))?;
+        match stored.and_then(|bytes| String::from_utf8(bytes).ok()) {
+            Some(credential) => Ok(credential),
+            None => self.enrol(me),
+        }
+    }
+
+    /// Becomes known, once. The token is used up even if its answer is lost: the
+    /// server then wants a new one.
+    fn enrol(&mut self, me: &Heartbeat) -> Result<String, SourceError> {
+        let unknown = || SourceError::Unknown(self.address.url.clone());
+        let file = self.address.token_file.as_ref().ok_or_else(unknown)?;
+        let token = std::fs::read_to_string(file).map_err(|_| unknown())?;
+        let enrol = Enrol {
+            protocol: PROTOCOL,
+            token: token.trim().into(),
+            device: me.device.clone(),
+            facts: facts(me),
+        };
+        let enrolled: Enrolled = match self.post("/v1/enrol", &enrol, None)? {
+            Got::Bytes(bytes) => self.read(&bytes)?,
+            Got::Nothing => return Err(self.nonsense("no credential")),
+        };
+        let credential = enrolled.credential;
+        self.store.replace(CREDENTIAL, credential.as_bytes()).map_err(|e| self.local(e))?;
+        Ok(credential)
+    }
+
+    fn post<M: Message>(
+        &self,
+        path: &str,
+        message: &M,
+        credential: Option<&str>,
+    ) -> Result<Got, SourceError> {
+        let body = json::encode(message).map_err(|e| self.nonsense(&json::sentence(&e)))?;
+        let mut request = self.agent.post(format!("{}{path}", self.address.url));
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(credential) = credential {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {credential}"));
+        }
+        let answer = request.send(body.as_slice()).map_err(|e| self.unreachable(&e))?;
+        self.took(answer)
+    }
+
+    fn took(&self, mut answer: Response<Body>) -> Result<Got, SourceError> {
+        let status = answer.status();
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Got::Nothing);
+        }
+        let wait = retry_after(&answer);
+        let limit = Answer::LIMIT.max(Problem::LIMIT) as u64;
+        let bytes = answer.body_mut().with_config().limit(limit).read_to_vec();
+        let bytes = bytes.map_err(|e| self.unreachable(&e))?;
+        match status {
+            StatusCode::OK | StatusCode::CREATED => Ok(Got::Bytes(bytes)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(SourceError::Unknown(self.address.url.clone()))
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Err(SourceError::Busy(self.address.url.clone(), wait))
+            }
+            _ => {
+                let problem: Option<Problem> = json::decode(&bytes).ok();
+                let why = problem.map(|p| p.error).unwrap_or_default();
+                Err(self.nonsense(&format!("status {} {why}", status.as_u16())))
+            }
+        }
+    }
+
+    fn read<M: Message>(&self, bytes: &[u8]) -> Result<M, SourceError> {
+        json::decode(bytes).map_err(|e| self.nonsense(&json::sentence(&e)))
+    }
+
+    fn wire(&self, me: &Heartbeat) -> Wire {
+        Wire {
+            protocol: PROTOCOL,
+            device: me.device.clone(),
+            facts: facts(me),
+            slot: me.slot,
+            running: me.running.clone(),
+            phase: phase(me.phase),
+            attempt: me.attempt,
+            seen: self.last.as_ref().map(|(etag, _)| etag.clone()),
+        }
+    }
+
+    fn hear(&mut self, answer: Answer, me: &Heartbeat) -> Result<Heard, SourceError> {
+        let withdrawn = me.attempt.is_some_and(|attempt| answer.withdrawn.contains(&attempt))
+            || answer.standing == Some(protocols::native::Standing::Withdrawn);
+        let order = answer.offer.map(|offer| {
+            let locator = Locator::new(&offer.base).map_err(|e| self.nonsense(&e.to_string()))?;
+            let again = if offer.allow_failed { Again::Yes } else { Again::No };
+            Ok(Order { attempt: offer.attempt, source: self.name.clone(), locator, again })
+        });
+        let heard = Heard {
+            order: order.transpose()?,
+            standing: if withdrawn { Standing::Withdrawn } else { Standing::Stands },
+            poll: Some(Seconds(answer.poll_seconds)),
+        };
+        self.last = Some((answer.etag, heard.clone()));
+        Ok(heard)
+    }
+
+    /// How far the update is; only the newest counts, so a lost one does not matter.
+    fn tell_progress(&self, me: &Heartbeat, credential: &str) {
+        let (Some(attempt), (done, total @ 1..)) = (me.attempt, me.progress) else { return };
+        let progress = Progress { attempt, phase: phase(me.phase), done, total };
+        drop(self.post("/v1/progress", &progress, Some(credential)));
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> SourceError {
+        let what = https::what(error);
+        SourceError::Unreachable(self.address.url.clone(), what.into())
+    }
+
+    fn local(&self, error: std::io::Error) -> SourceError {
+        SourceError::Unreachable(self.address.url.clone(), error.into())
+    }
+
+    fn nonsense(&self, what: &str) -> SourceError {
+        let what = types::Text::from(what);
+        SourceError::Nonsense(self.address.url.clone(), what.as_str().into())
+    }
+}
+
+impl<S: Store> Source for NativeSource<S> {
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn listen(&mut self, now: Now, me: &Heartbeat) -> Result<Heard, SourceError> {
+        let credential = self.credential(me)?;
+        let got = self.post("/v1/heartbeat", &self.wire(me), Some(&credential))?;
+        // Its certificate was valid at this time. That the file cannot be written is
+        // met again tomorrow.
+        drop(self.floor.raise(now.wall));
+        let heard = match got {
+            Got::Bytes(bytes) => {
+                let answer = self.read(&bytes)?;
+                self.hear(answer, me)?
+            }
+            // Nothing new: what was answered last still holds.
+            Got::Nothing => self.last.as_ref().map(|(_, heard)| heard.clone()).unwrap_or_default(),
+        };
+        self.tell_progress(me, &credential);
+        Ok(heard)
+    }
+
+    fn deliver(&mut self, report: &Report) -> Result<Delivered, SourceError> {
+        let stored = self.store.read(CREDENTIAL).map_err(|e| self.local(e))?;
+        let credential = stored.and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(credential) = credential else { return Ok(Delivered::Later) };
+        let reports = Reports { reports: vec![report.clone()] };
+        match self.post("/v1/reports", &reports, Some(&credential))? {
+            Got::Bytes(bytes) => {
+                let accepted: Accepted = self.read(&bytes)?;
+                let has = accepted.accepted.contains(&report.attempt);
+                Ok(if has { Delivered::Yes } else { Delivered::Later })
+            }
+            Got::Nothing => Ok(Delivered::Later),
+        }
+    }
+}
+
+fn retry_after(answer: &Response<Body>) -> Seconds {
+    let text = answer.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok());
+    let wait = text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(BUSY);
+    Seconds(wait.clamp(1, BUSY_MAX))
+}
+
+fn facts(me: &Heartbeat) -> Facts {
+    Facts {
+        product: me.product.clone(),
+        hardware: me.hardware.clone(),
+        variant: me.variant.clone(),
+        region: me.region.clone(),
+        memory_class_mib: me.memory_class_mib.into(),
+    }
+}
+
+fn phase(phase: engine::Phase) -> Phase {
+    match phase {
+        engine::Phase::Idle => Phase::Idle,
+        engine::Phase::Inspecting => Phase::Waiting,
+        engine::Phase::Downloading => Phase::Downloading,
+        engine::Phase::Verifying => Phase::Verifying,
+        engine::Phase::Applying => Phase::Applying,
+        engine::Phase::Rebooting => Phase::Rebooting,
+        engine::Phase::Confirming => Phase::Confirming,
+        engine::Phase::Rollback => Phase::Rollback,
+        engine::Phase::Reporting => Phase::Reporting,
+    }
+}
