@@ -20,8 +20,8 @@ pub(crate) type Reply<T> = Result<T, Refusal>;
 
 impl Refusal {
     /// A refusal with its status and two sentences.
-    pub(crate) fn new(status: StatusCode, error: impl ToString, what_to_do: &str) -> Self {
-        let problem = Problem { error: error.to_string(), what_to_do: what_to_do.into() };
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>, what_to_do: &str) -> Self {
+        let problem = Problem { error: error.into(), what_to_do: what_to_do.into() };
         Self { status, problem, retry_after: None }
     }
 
@@ -46,13 +46,13 @@ impl Refusal {
     }
 
     /// There is no such thing.
-    pub(crate) fn absent(what: impl ToString) -> Self {
-        let error = format!("there is no {}", what.to_string());
+    pub(crate) fn absent(what: &str) -> Self {
+        let error = format!("there is no {what}");
         Self::new(StatusCode::NOT_FOUND, error, "list what there is and use a name from there")
     }
 
     /// It does not fit what is there.
-    pub(crate) fn conflict(error: impl ToString, what_to_do: &str) -> Self {
+    pub(crate) fn conflict(error: impl Into<String>, what_to_do: &str) -> Self {
         Self::new(StatusCode::CONFLICT, error, what_to_do)
     }
 

@@ -5,3 +5,6 @@ pub(crate) mod artifact;
 mod body;
 pub(crate) mod native;
 mod range;
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ pub(crate) async fn list(
 }
 
 fn find(app: &Server, id: &DeviceId) -> Reply<Shared> {
-    app.roster.device(id).ok_or_else(|| Refusal::absent(format!("terminal {id}")))
+    app.roster.device(id).ok_or_else(|| Refusal::absent(&format!("terminal {id}")))
 }
 
 /// `GET /api/v1/devices/{id}`

@@ -74,16 +74,17 @@ fn refusal(error: &PublishError) -> Refusal {
     match error {
         PublishError::NoRoot => {
             let advice = "give the server the maker's root.json: refit trust root.json, or --root";
-            Refusal::conflict(error, advice)
+            Refusal::conflict(error.to_string(), advice)
         }
         PublishError::Refused(ExamineError::Refused(refused)) => {
             let text = format!("the package is refused: {refused} ({})", refused.outcome.code());
             let advice = "check it: refit verify update.zip --root root.json";
             Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text, advice)
         }
-        PublishError::Taken(_) => {
-            Refusal::conflict(error, "give the release another version and pack it again")
-        }
+        PublishError::Taken(_) => Refusal::conflict(
+            error.to_string(),
+            "give the release another version and pack it again",
+        ),
         PublishError::Refused(ExamineError::Source(_))
         | PublishError::Io(_)
         | PublishError::Store(_) => Refusal::broken(error),

@@ -37,7 +37,7 @@ pub(crate) async fn one(
 async fn show(app: &Server, id: &Name) -> Reply<Response> {
     let happened = app.store.begin().await?.happened(id).await?;
     let snapshot = app.snapshot();
-    let absent = || Refusal::absent(format!("rollout {id}"));
+    let absent = || Refusal::absent(&format!("rollout {id}"));
     let course = snapshot.courses.get(id).ok_or_else(absent)?;
     json(&rollout_view(course, &snapshot, happened))
 }
@@ -51,7 +51,7 @@ pub(crate) async fn make(
     let named = app.catalogue.named(&order.release, order.audience.product.as_ref());
     let published = match &named[..] {
         [one] => Arc::clone(one),
-        [] => return Err(Refusal::absent(format!("release {}", order.release))),
+        [] => return Err(Refusal::absent(&format!("release {}", order.release))),
         _ => {
             let text = format!("{} is a version of several products", order.release);
             return Err(Refusal::conflict(text, "name the product, or the manifest's digest"));
@@ -107,14 +107,15 @@ async fn act(
 
 fn refusal(error: &ActError) -> Refusal {
     match error {
-        ActError::NoRollout(id) => Refusal::absent(format!("rollout {id}")),
-        ActError::NoDevice(id) => Refusal::absent(format!("terminal {id}")),
-        ActError::State { .. } => {
-            Refusal::conflict(error, "look where it stands: refit rollout status; make a new one")
-        }
-        ActError::LastWave(_) => Refusal::conflict(error, "nothing needs to be done"),
+        ActError::NoRollout(id) => Refusal::absent(&format!("rollout {id}")),
+        ActError::NoDevice(id) => Refusal::absent(&format!("terminal {id}")),
+        ActError::State { .. } => Refusal::conflict(
+            error.to_string(),
+            "look where it stands: refit rollout status; make a new one",
+        ),
+        ActError::LastWave(_) => Refusal::conflict(error.to_string(), "nothing needs to be done"),
         ActError::NothingToRetry { .. } => {
-            Refusal::conflict(error, "ask what decides about it: refit explain DEVICE")
+            Refusal::conflict(error.to_string(), "ask what decides about it: refit explain DEVICE")
         }
         ActError::Store(_) => Refusal::broken(error),
     }

@@ -98,7 +98,7 @@ fn granted(
     let checked = app.tickets.check(ticket, &Grant { attempt, device, manifest }, now);
     checked.map_err(|error| {
         let advice = "send a heartbeat; its answer has a fresh address";
-        Refusal::new(StatusCode::FORBIDDEN, error, advice)
+        Refusal::new(StatusCode::FORBIDDEN, error.to_string(), advice)
     })?;
     let halted = app
         .snapshot()

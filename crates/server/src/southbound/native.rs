@@ -26,10 +26,10 @@ pub(crate) async fn enrol(
     let credential = app.enrol(&asked, clock::now()).await.map_err(|error| match error {
         EnrolError::Token => {
             let advice = "get a new token: refit enrol-token";
-            Refusal::new(StatusCode::FORBIDDEN, error, advice)
+            Refusal::new(StatusCode::FORBIDDEN, error.to_string(), advice)
         }
         EnrolError::Taken(_) => Refusal::conflict(
-            error,
+            error.to_string(),
             "use another name, or a token for this terminal: refit enrol-token --device NAME",
         ),
         EnrolError::Store(_) | EnrolError::Random(_) => Refusal::broken(&error),

@@ -11,8 +11,9 @@ use trust::{RootDraft, SigningKey, Target, TargetsDraft, sign};
 use types::{Digest, Effect, Image, Name, Timestamp};
 
 const CHUNK: usize = 64 << 10;
-/// Chunks of an image: a payload of several MiB, so that a cut leaves some unsent.
-const CHUNKS: usize = 128;
+/// Chunks of an image; sixteen times as many in versions called `big`, of several
+/// MiB, so that a cut leaves some unsent.
+const CHUNKS: usize = 8;
 
 /// Whose keys the server knows.
 pub(crate) struct Maker {
@@ -28,8 +29,9 @@ impl Default for Maker {
 /// The image of a version: noise that does not shrink.
 pub(crate) fn image(version: &str) -> Vec<u8> {
     let mut state = Digest::of(version.as_bytes()).0;
-    let mut out = Vec::with_capacity(CHUNK * CHUNKS);
-    while out.len() < CHUNK * CHUNKS {
+    let size = CHUNK * CHUNKS * if version.ends_with("big") { 16 } else { 1 };
+    let mut out = Vec::with_capacity(size);
+    while out.len() < size {
         state = Digest::of(&state).0;
         out.extend(state);
     }
