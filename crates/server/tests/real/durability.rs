@@ -33,7 +33,7 @@ fn kill_9_in_a_storm_of_reports_loses_none_and_counts_each_once() {
                 scope.spawn(move || storm(terminal, offer, round, over, mine));
             }
             let count = || acknowledged.iter().map(|set| set.lock().unwrap().len()).sum::<usize>();
-            until(true, || count() >= (round + 1) * BETWEEN);
+            until(&true, || count() >= (round + 1) * BETWEEN);
             rig.kill_and_restart();
             over.store(true, Ordering::Relaxed);
         });

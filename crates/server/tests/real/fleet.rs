@@ -147,9 +147,9 @@ fn who_does_not_come_back_has_failed_until_it_proves_otherwise() {
     let rules = json!({"halt": {"failures_count": 0, "not_back_seconds": 1}});
     let (rig, id, mut terminals) = started(2, &rules);
     let offers: Vec<_> = terminals.iter().map(Terminal::offered).collect();
-    until("lost".to_owned(), || rig.state("d0"));
-    until(json!("halted"), || rig.status(&id)["state"].clone());
-    until([2, 0, 0, 2, 0], || tally(&rig, &id));
+    until(&"lost".to_owned(), || rig.state("d0"));
+    until(&json!("halted"), || rig.status(&id)["state"].clone());
+    until(&[2, 0, 0, 2, 0], || tally(&rig, &id));
     terminals[1].updates(offers[1].as_ref().unwrap(), "2.0");
     assert_eq!((rig.state("d1"), tally(&rig, &id)), ("confirmed".into(), [2, 0, 1, 1, 0]));
 }
@@ -160,7 +160,7 @@ fn a_sign_of_life_keeps_a_slow_terminal_in_flight() {
     let (rig, _, terminals) = started(2, &rules);
     let offers: Vec<_> = terminals.iter().map(Terminal::offered).collect();
     let slow = json!({"attempt": offers[0], "phase": "downloading", "done": 1, "total": 2});
-    until("lost".to_owned(), || {
+    until(&"lost".to_owned(), || {
         assert_eq!(terminals[0].post("/v1/progress", &slow).0, 204);
         assert_eq!(rig.state("d0"), "offered");
         rig.state("d1")
@@ -190,11 +190,11 @@ fn an_audience_is_a_rule_and_includes_who_joins_later() {
     assert_eq!((terminals[0].offered(), rig.rule("d0")), (None, "not-for".into()));
     let south = json!({"region": "south"});
     let (_, answer) = terminals[0].beat_with(&south);
-    until(true, || terminals[0].beat_with(&south).1["offer"].is_object());
+    until(&true, || terminals[0].beat_with(&south).1["offer"].is_object());
     assert!(answer["offer"].is_null() || answer["offer"].is_object());
     assert_eq!(tally(&rig, &id)[0], 1);
     let late = Terminal::enrol(&rig, "late", &rig.tokens(1)[0]);
-    until(true, || late.beat_with(&south).1["offer"].is_object());
+    until(&true, || late.beat_with(&south).1["offer"].is_object());
 }
 
 #[test]

@@ -313,10 +313,10 @@ pub(crate) fn report(attempt: &str, outcome: u16) -> Value {
 
 /// Asks again until the answer is as it must become.
 #[expect(clippy::disallowed_methods, reason = "a test's deadline")]
-pub(crate) fn until<T: PartialEq + std::fmt::Debug>(expected: T, mut ask: impl FnMut() -> T) {
+pub(crate) fn until<T: PartialEq + std::fmt::Debug>(expected: &T, mut ask: impl FnMut() -> T) {
     let start = Instant::now();
     let mut answer = ask();
-    while answer != expected {
+    while answer != *expected {
         assert!(start.elapsed() < DEADLINE, "it is still {answer:?}, not {expected:?}");
         std::thread::yield_now();
         answer = ask();

@@ -14,7 +14,7 @@ pub(crate) struct Args {
     access: Access,
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let account = args.access.account()?;
     let _lets_in: ReleaseList = Client::new(account.clone())?.get("/api/v1/releases")?;
     let path = keep(&account)?;

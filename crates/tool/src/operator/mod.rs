@@ -29,7 +29,7 @@ pub(crate) enum Command {
 /// Does what was typed.
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Login(args) => login::run(args),
+        Command::Login(args) => login::run(&args),
         Command::Trust(args) => publish::trust(&args),
         Command::Publish(args) => publish::run(&args),
         Command::Releases(args) => publish::list(&args),
