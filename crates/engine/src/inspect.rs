@@ -161,3 +161,6 @@ fn list(names: &[Name]) -> String {
     let names: Vec<&str> = names.iter().map(Name::as_str).collect();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ mod order;
 mod policy;
 mod poll;
 mod state;
+#[cfg(test)]
+mod tests;
 mod throttle;
 
 pub use cursor::Cursor;
