@@ -93,6 +93,7 @@ impl Standing {
             (Self::Offered, Event::Silent) => Self::Lost,
             (Self::Reported, Event::Silent) => Self::LostReported,
             (Self::Offered, Event::GivenUp) => Self::Neutral(Outcome::Cancelled),
+            (Self::Lost, Event::GivenUp) => Self::Failed(Outcome::NotBack),
             (standing, _) => standing,
         }
     }
@@ -183,5 +184,6 @@ mod tests {
         }
         check(&[GivenUp], Neutral(Outcome::Cancelled), Class::Neutral);
         check(&[GivenUp, Report(Outcome::Unhealthy)], Failed(Outcome::Unhealthy), Class::Failed);
+        check(&[Silent, GivenUp], Failed(Outcome::NotBack), Class::Failed);
     }
 }

@@ -84,7 +84,9 @@ impl Server {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Exchanges the rollouts and the plan by a changed copy.
+    /// Exchanges the rollouts and the plan by a changed copy. Only who holds the store
+    /// does this, and `change` locks no terminal: others look at the snapshot while
+    /// they hold one.
     pub(crate) fn change_snapshot(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut held = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut held));

@@ -76,18 +76,12 @@ impl Snapshot {
         Self { courses, audiences: BTreeMap::new(), plan }
     }
 
-    /// Counts every audience anew and makes the plan anew.
-    pub(crate) fn count(&mut self, roster: &Roster) {
+    /// Counts every audience. Terminals are locked meanwhile, so this is never done
+    /// inside of a change to the shared snapshot.
+    pub(crate) fn count(&self, roster: &Roster) -> BTreeMap<Name, u32> {
         let terminals = roster.all();
         let rollouts = self.courses.values().map(|course| &course.rollout);
-        let counts = rollouts.map(|rollout| (rollout.id.clone(), audience(rollout, &terminals)));
-        self.audiences = counts.collect();
-        self.compile();
-    }
-
-    /// Counts the audience of one rollout, as it is about to be.
-    pub(crate) fn count_one(&mut self, rollout: &Rollout, roster: &Roster) {
-        self.audiences.insert(rollout.id.clone(), audience(rollout, &roster.all()));
+        rollouts.map(|rollout| (rollout.id.clone(), audience(rollout, &terminals))).collect()
     }
 
     /// Makes the plan anew from the rollouts.
@@ -118,7 +112,7 @@ impl Snapshot {
 }
 
 /// How many of `terminals` the rollout is for.
-fn audience(rollout: &Rollout, terminals: &[Shared]) -> u32 {
+pub(crate) fn audience(rollout: &Rollout, terminals: &[Shared]) -> u32 {
     let belongs = |terminal: &&Shared| lock(terminal).ask(|device| belongs(rollout, device));
     u32::try_from(terminals.iter().filter(belongs).count()).unwrap_or(u32::MAX)
 }

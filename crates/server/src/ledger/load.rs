@@ -24,7 +24,8 @@ impl Server {
             let terminal = self.roster.device(&attempt.device).ok_or(missing("attempt"))?;
             self.show_attempt(&terminal, &attempt);
         }
-        snapshot.count(&self.roster);
+        snapshot.audiences = snapshot.count(&self.roster);
+        snapshot.compile();
         snapshot.renew(now);
         self.change_snapshot(|held| *held = snapshot);
         Ok(())
@@ -61,10 +62,11 @@ impl Server {
             drop(tx);
             return self.load(now).await;
         }
-        let stirred = self.roster.was_stirred();
+        let counted = self.roster.was_stirred().then(|| self.snapshot().count(&self.roster));
         self.change_snapshot(|snapshot| {
-            if stirred {
-                snapshot.count(&self.roster);
+            if let Some(audiences) = counted {
+                snapshot.audiences = audiences;
+                snapshot.compile();
             }
             snapshot.renew(now);
         });

@@ -4,7 +4,7 @@ use super::admit::new_attempt;
 use crate::catalogue::Published;
 use crate::roster::lock;
 use crate::server::Server;
-use crate::snapshot::Course;
+use crate::snapshot::{Course, audience};
 use crate::store::{Happened, StoreError, Stored, StoredRollout};
 use fleet::Class;
 use fleet::operator::State;
@@ -131,7 +131,10 @@ impl Server {
         entry.move_course(course, who, what).await?;
         if act == Act::Start {
             // So that the first wave is bounded by the true number from its first second.
-            self.change_snapshot(|snapshot| snapshot.count_one(&started, &self.roster));
+            let count = audience(&started, &self.roster.all());
+            self.change_snapshot(|snapshot| {
+                snapshot.audiences.insert(id.clone(), count);
+            });
         }
         entry.commit().await?;
         self.wake.notify_one();

@@ -152,6 +152,7 @@ fn who_does_not_come_back_has_failed_until_it_proves_otherwise() {
     until(&[2, 0, 0, 2, 0], || tally(&rig, &id));
     terminals[1].updates(offers[1].as_ref().unwrap(), "2.0");
     assert_eq!((rig.state("d1"), tally(&rig, &id)), ("confirmed".into(), [2, 0, 1, 1, 0]));
+    assert_eq!((terminals[0].offered(), rig.rule("d0")), (None, "failed-before".into()));
 }
 
 #[test]

@@ -124,3 +124,17 @@ fn plain_http_is_not_spoken() {
     std::io::Read::read_to_end(&mut stream, &mut answer).ok();
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
 }
+
+#[test]
+fn a_given_certificate_is_used() {
+    let place = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (cert, key) = (place.path().join("cert.pem"), place.path().join("key.pem"));
+    std::fs::write(&cert, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let paths = [&cert, &key].map(|path| path.to_str().unwrap());
+    let rig = Rig::with_certificate(&["--cert", paths[0], "--key", paths[1]], &cert);
+    let health = rig.client().send(Method::GET, "/health", None, &[]);
+    assert_eq!(health.0, 200);
+    assert!(!rig.place.path().join("data/ca.key").exists(), "no authority was made");
+}

@@ -38,12 +38,17 @@ impl Rig {
 
     /// A fresh server with these options.
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::with_certificate(options, Path::new("data/ca.pem"))
+    }
+
+    /// A fresh server with these options, whose clients believe this authority.
+    pub(crate) fn with_certificate(options: &[&str], ca: &Path) -> Self {
         let place = tempfile::tempdir().unwrap();
         let maker = Maker::default();
         std::fs::write(place.path().join("root.json"), maker.root()).unwrap();
         let (child, url) = spawn(place.path(), options);
         let token = std::fs::read_to_string(place.path().join("data/operator.token")).unwrap();
-        let agent = agent(&place.path().join("data/ca.pem"));
+        let agent = agent(&place.path().join(ca));
         Self { place, maker, child, url, token, agent }
     }
 
