@@ -90,7 +90,7 @@ fn one_rule_at_a_time() {
         (|_, d| d.variant = None, Some(Outcome::WrongVariant)),
         (|m, _| m.variants.clear(), None),
         (|m, _| m.rollback_index = 6, Some(Outcome::Downgrade)),
-        (|_, d| drop(d.places.remove(&name("voip"))), Some(Outcome::UnknownComponent)),
+        (|_, d| d.places.retain(|n, _| n.as_str() != "voip"), Some(Outcome::UnknownComponent)),
         (|m, _| m.components[2].effect = Effect::Direct, Some(Outcome::UnknownComponent)),
         (|m, _| m.components[0].image.size += 1, Some(Outcome::SlotTooSmall)),
         (|m, _| m.components[0].payloads[0].codec = Codec::Unknown, Some(Outcome::UnknownFormat)),
