@@ -10,7 +10,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 sim: runs the agent's own loop in a fake world, through kills and power cuts
 
-  sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (50000)
+  sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (20000)
   sim quick                     every third point and 3000 pairs; ends at the first broken rule
   sim defects                   each deliberate defect of engine and agent must be caught
   sim replay SCENARIO SEED [POINTkill|POINTcut ...]
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 
 fn sweep_all(counts: &[&str]) -> Result<(), String> {
     let count = |n: usize, default| counts.get(n).map_or(Ok(default), |text| text.parse());
-    let (pairs, triples) = (count(0, 200_000), count(1, 50_000));
+    let (pairs, triples) = (count(0, 200_000), count(1, 20_000));
     let (Ok(pairs), Ok(triples)) = (pairs, triples) else { return Err(USAGE.into()) };
     let scenarios = Scenario::all();
     let points: Vec<u32> = scenarios.iter().map(|s| sweep::points(*s)).collect();
