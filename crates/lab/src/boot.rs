@@ -7,7 +7,6 @@
 
 use crate::clock::now;
 use crate::entry::{Entry, Start};
-use crate::process::Running;
 use crate::terminal::Terminal;
 use agent::platform::boot_file::BootFile;
 use agent::platform::power::EXIT_RESTART;
@@ -168,7 +167,7 @@ impl Shared {
             self.counts.failed.fetch_add(1, Ordering::SeqCst);
             return Ok(self.hang());
         }
-        self.terminal.set_healthy(start == Start::Agent)?;
+        self.terminal.set_health(start)?;
         loop {
             if let Some(end) = self.attend_agent()? {
                 return Ok(end);

@@ -5,7 +5,9 @@
 //! programs that ship.
 
 pub mod boot;
+pub mod chance;
 pub mod clock;
+pub mod demo;
 pub mod entry;
 pub mod image;
 pub mod maker;

@@ -1,2 +1,26 @@
-//! lab
-fn main() {}
+//! `lab`: the demo, the power cuts and the benches, with the real programs.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "lab", about = "The real world: demo, power cuts, benches")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(lab::demo::Args),
+}
+
+fn main() -> ExitCode {
+    let ran = match Cli::parse().command {
+        Command::Demo(args) => lab::demo::run(&args),
+    };
+    ran.unwrap_or_else(|error| {
+        eprintln!("lab: {error:#}");
+        ExitCode::FAILURE
+    })
+}

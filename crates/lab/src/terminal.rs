@@ -1,6 +1,7 @@
 //! A terminal in a folder: two slots and a boot control as files, and the real agent
 //! with a configuration of its own.
 
+use crate::entry::Start;
 use crate::image::digest_of_first;
 use crate::process::{Programs, Running, bound_to_us};
 use anyhow::{Context, Result, ensure};
@@ -119,7 +120,7 @@ impl Terminal {
         }
         fs::write(terminal.running_slot(), "A")?;
         fs::write(terminal.boot_id(), "0".repeat(32))?;
-        terminal.set_healthy(true)?;
+        terminal.set_health(Start::Agent)?;
         fs::write(terminal.config(), terminal.config_text(factory)?)?;
         Ok(terminal)
     }
@@ -216,19 +217,18 @@ impl Terminal {
         self.file("state")
     }
 
-    /// Says whether the health checks pass from now on.
+    /// Makes the health checks pass, or fail, from now on, as `start` says.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn set_healthy(&self, healthy: bool) -> Result<()> {
+    pub fn set_health(&self, start: Start) -> Result<()> {
         let file = self.file("healthy");
-        if healthy {
-            fs::write(file, "").context("cannot write a terminal's health")
-        } else if file.exists() {
-            fs::remove_file(file).context("cannot write a terminal's health")
-        } else {
-            Ok(())
-        }
+        let changed = match start {
+            Start::Agent => fs::write(file, ""),
+            _ if file.exists() => fs::remove_file(file),
+            _ => Ok(()),
+        };
+        changed.context("cannot write a terminal's health")
     }
 
     /// Adds a line to the terminal's own story.

@@ -271,11 +271,17 @@ fn kind_of(file: &File) -> io::Result<Kind> {
     Ok(Kind::File)
 }
 
-/// Makes sure that a file has `size` bytes and room for them.
+/// Makes sure that a file has `size` bytes, or those it has already where it is
+/// larger, and room for all of them.
 fn reserve(file: &File, size: u64) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    let size = size.max(len);
+    if size == 0 {
+        return Ok(());
+    }
     match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::OPNOTSUPP) if file.metadata()?.len() < size => file.set_len(size),
+        Err(rustix::io::Errno::OPNOTSUPP) if len < size => file.set_len(size),
         Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
         Err(e) => Err(e.into()),
     }
@@ -335,6 +341,17 @@ mod tests {
         medium.write(0, &pattern(4096)).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 50_000);
         assert_eq!(medium.geometry().unwrap(), Geometry { size: 50_000, block: 4096 });
+    }
+
+    #[test]
+    fn a_file_that_is_there_needs_no_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slot");
+        std::fs::File::create(&path).unwrap().set_len(100_000).unwrap();
+        let mut medium = Medium::new(&path, 0, Extent::Fixed);
+        medium.prepare().unwrap();
+        medium.write(0, &pattern(4096)).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 100_000);
     }
 
     #[test]
