@@ -15,7 +15,7 @@
 //! receiver ignores fields it does not know; a field added within a version is
 //! optional and its absence means what it meant before; a field is never removed
 //! or given another meaning within a version. A peer that speaks a higher version
-//! is answered in ours; one below [`LEAST`] is refused with status 426.
+//! is answered in ours; one below [`LEAST`] is refused.
 
 use crate::json::Message;
 use alloc::string::String;
