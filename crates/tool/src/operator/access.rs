@@ -38,31 +38,28 @@ pub(crate) struct Account {
 impl Access {
     /// Puts together what is given and what is kept.
     pub(crate) fn account(&self) -> anyhow::Result<Account> {
-        let kept = kept()?;
-        let from = |pick: fn(&Account) -> &String| kept.as_ref().map(pick).cloned();
-        let server = self.server.clone().or_else(|| from(|k| &k.server));
-        let Some(server) = server else {
+        self.with(kept()?, std::env::var("REFIT_TOKEN").ok())
+    }
+
+    /// Puts together what is given, what `refit login` kept, and the environment's token.
+    fn with(&self, kept: Option<Account>, token: Option<String>) -> anyhow::Result<Account> {
+        let kept_server = kept.as_ref().map(|kept| kept.server.clone());
+        let Some(server) = self.server.clone().or(kept_server) else {
             bail!("no server is named; use --server, REFIT_SERVER, or refit login")
         };
+        let server = server.trim_end_matches('/').to_owned();
         // What is kept belongs to the kept server and is never shown to another.
-        let same = kept.as_ref().is_some_and(|k| k.server == server.trim_end_matches('/'));
-        let token = self.token()?.or_else(|| from(|k| &k.token).filter(|_| same));
-        let Some(token) = token else {
+        let kept = kept.filter(|kept| kept.server == server);
+        let from_file = self.token_file.as_deref().map(read).transpose()?;
+        let given = from_file.or(token).map(|token| token.trim().to_owned());
+        let given = given.filter(|token| !token.is_empty());
+        let Some(token) = given.or_else(|| kept.as_ref().map(|kept| kept.token.clone())) else {
             bail!("no operator's token is given; use --token-file, REFIT_TOKEN, or refit login")
         };
-        let ca = self.ca()?.or_else(|| from(|k| &k.ca).filter(|_| same));
+        let given = self.ca.as_deref().map(read).transpose()?;
+        let ca = given.or_else(|| kept.map(|kept| kept.ca));
         let ca = ca.map_or_else(|| read(Path::new(PUBLIC_AUTHORITIES)), Ok)?;
-        Ok(Account { server: server.trim_end_matches('/').into(), ca, token })
-    }
-
-    fn token(&self) -> anyhow::Result<Option<String>> {
-        let given = std::env::var("REFIT_TOKEN").ok().filter(|token| !token.is_empty());
-        let from_file = self.token_file.as_deref().map(read).transpose()?;
-        Ok(from_file.or(given).map(|token| token.trim().to_owned()))
-    }
-
-    fn ca(&self) -> anyhow::Result<Option<String>> {
-        self.ca.as_deref().map(read).transpose()
+        Ok(Account { server, ca, token })
     }
 }
 
@@ -95,4 +92,39 @@ pub(crate) fn keep(account: &Account) -> anyhow::Result<PathBuf> {
     file.write_all(toml::to_string(account)?.as_bytes())?;
     std::fs::rename(&new, &path)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept() -> Option<Account> {
+        let text = str::to_owned;
+        Some(Account { server: text("https://one"), ca: text("kept ca"), token: text("kept") })
+    }
+
+    fn check(server: Option<&str>, token: Option<&str>, expected: Option<(&str, &str)>) {
+        let place = tempfile::tempdir().unwrap();
+        let ca = place.path().join("ca.pem");
+        std::fs::write(&ca, "given ca").unwrap();
+        let ca = server.map(|_| ca);
+        let access = Access { server: server.map(str::to_owned), ca, token_file: None };
+        let account = access.with(kept(), token.map(str::to_owned)).ok();
+        let got = account.as_ref().map(|a| (a.server.as_str(), a.token.as_str()));
+        assert_eq!(got, expected, "{server:?} {token:?}");
+    }
+
+    #[test]
+    fn what_is_given_goes_before_what_is_kept() {
+        check(None, None, Some(("https://one", "kept")));
+        check(None, Some("given\n"), Some(("https://one", "given")));
+        check(Some("https://one/"), None, Some(("https://one", "kept")));
+        check(Some("https://two"), Some("given"), Some(("https://two", "given")));
+    }
+
+    #[test]
+    fn a_kept_token_is_shown_to_its_own_server_only() {
+        check(Some("https://two"), None, None);
+        check(Some("https://one.evil"), Some(""), None);
+    }
 }
