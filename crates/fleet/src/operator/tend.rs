@@ -38,13 +38,13 @@ fn share_of(whole: u32, percent: u8) -> u32 {
     u32::try_from(part).unwrap_or(u32::MAX)
 }
 
-/// Why the rollout must stop now, if it must.
-pub fn halted(rule: &Halt, tally: Tally, exposure_limit: u32) -> Option<Text> {
+/// Why the rollout must stop now, if it must, when the open wave has so many devices.
+pub fn halted(rule: &Halt, tally: Tally, wave: u32) -> Option<Text> {
     let failed = tally.failed;
     if let Some(allowed) = rule.count.filter(|allowed| failed > *allowed) {
         return Some(Text::from(format!("{failed} terminals failed; {allowed} are allowed")));
     }
-    let wave = u64::from(exposure_limit.max(1));
+    let wave = u64::from(wave.max(1));
     let passes = |percent: &u8| u64::from(failed) * 100 > u64::from(*percent) * wave;
     let percent = rule.percent.filter(passes)?;
     Some(Text::from(format!(
@@ -62,7 +62,9 @@ pub fn overdue(rule: &Halt, seen: Timestamp, now: Timestamp) -> bool {
 pub fn tend(rollout: &Rollout, audience: u32, now: Timestamp) -> Option<Change> {
     let offers = matches!(rollout.state, State::Running | State::Paused | State::Finished);
     let limit = exposure_limit(rollout, audience);
-    if let Some(why) = halted(&rollout.halt, rollout.tally, limit).filter(|_| offers) {
+    // A wave of 1000 in an audience of 12 is a wave of 12.
+    let wave = limit.min(audience.max(rollout.tally.exposed));
+    if let Some(why) = halted(&rollout.halt, rollout.tally, wave).filter(|_| offers) {
         return Some(Change::Halt(why));
     }
     if rollout.state != State::Running {

@@ -1,14 +1,15 @@
 //! The job that tends one rollout: terminals that did not come back, waves that
 //! open by time.
 
-use super::{Entry, missing};
-use crate::roster::lock;
+use super::Entry;
+use crate::roster::{Terminal, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
 use crate::store::Stored;
-use fleet::Event;
 use fleet::operator::{Opens, State, overdue};
-use types::{Name, Seconds, Timestamp};
+use fleet::{Event, Shows, Standing};
+use protocols::native::Phase;
+use types::{AttemptId, Name, Outcome, Seconds, Timestamp};
 
 /// After how long a rollout is tended at the latest, though nothing is expected.
 const IDLE: Seconds = Seconds(30);
@@ -23,15 +24,42 @@ impl Server {
             return entry.commit().await;
         };
         for (attempt, terminal) in self.roster.in_flight(rollout) {
-            let offered = lock(&terminal).tried(attempt).map(|tried| tried.stored.offered);
-            let offered = offered.ok_or(missing("attempt"))?;
-            let seen = self.last_sign(lock(&terminal).seen, offered);
-            if overdue(&course.rollout.halt, seen, now) {
-                entry.event(&terminal, attempt, Event::Silent).await?;
+            let event = self.outlived(&lock(&terminal), attempt, &course, now);
+            if let Some(event) = event {
+                entry.event(&terminal, attempt, event).await?;
             }
         }
         entry.courses.entry(rollout.clone()).or_insert(course);
         entry.commit().await
+    }
+
+    /// What has become of an attempt in flight by nothing but time.
+    fn outlived(
+        &self,
+        terminal: &Terminal,
+        attempt: AttemptId,
+        course: &Course,
+        now: Timestamp,
+    ) -> Option<Event> {
+        let tried = terminal.tried(attempt)?;
+        let late = |since| overdue(&course.rollout.halt, since, now);
+        if late(self.last_sign(terminal.seen, tried.stored.offered)) {
+            return Some(Event::Silent);
+        }
+        let shows = tried.shows(&course.rollout.images, &terminal.stored.running);
+        match tried.stored.standing {
+            // It reported success, goes on asking, and runs something else.
+            Standing::Reported if late(tried.stored.changed) => Some(Event::Silent),
+            // It got the release another way, as from a card, and never took the offer.
+            Standing::Offered
+                if shows == Shows::New
+                    && terminal.phase == Phase::Idle
+                    && late(tried.stored.offered) =>
+            {
+                Some(Event::Report(Outcome::AlreadyRunning))
+            }
+            _ => None,
+        }
     }
 
     /// When a terminal last gave a sign of life. What came before the start of the

@@ -11,9 +11,10 @@ use crate::quota::Quota;
 use crate::server::{Parts, Server, Settings};
 use crate::store::{Store, StoredDevice, StoredRollout};
 use crate::ticket::Tickets;
-use fleet::Audience;
 use fleet::operator::{Halt, Opens, Size, State, Tally, Wave};
+use fleet::{Audience, Standing};
 use protocols::native::{Answer, Facts, Heartbeat, Phase};
+use std::ops::RangeInclusive;
 use tempfile::TempDir;
 use types::{
     ComponentState, Digest, Name, Release, Report, Running, Seconds, Slot, Spent, Text, Timestamp,
@@ -265,4 +266,40 @@ async fn a_release_that_failed_elsewhere_is_offered_as_ordered_anew() {
     bench.start("summer", everyone()).await;
     let second = bench.beat("d0", "1", None, NOW).await.unwrap().unwrap();
     assert!(second.offer.unwrap().allow_failed);
+}
+
+/// Heartbeats of a terminal that runs `version`, and ticks, in these seconds.
+async fn goes_on(bench: &Bench, version: &str, seconds: RangeInclusive<u32>) {
+    for second in seconds.step_by(30) {
+        jobs::tick(&bench.server, later(second)).await.unwrap();
+        bench.beat("d0", version, None, later(second)).await.unwrap();
+    }
+}
+
+fn standing(bench: &Bench) -> Standing {
+    let terminal = bench.server.roster.device(&name("d0")).unwrap();
+    crate::roster::lock(&terminal).tries[0].stored.standing
+}
+
+#[tokio::test]
+async fn success_that_is_never_seen_is_a_failure() {
+    let bench = Bench::new().await;
+    bench.start("spring", everyone()).await;
+    let answer = bench.beat("d0", "1", None, NOW).await.unwrap().unwrap();
+    bench.report("d0", &answer, types::Outcome::Ok).await;
+    goes_on(&bench, "1.5", 30..=600).await;
+    assert_eq!(standing(&bench), Standing::Reported);
+    goes_on(&bench, "1.5", 630..=660).await;
+    assert_eq!(standing(&bench), Standing::LostReported);
+}
+
+#[tokio::test]
+async fn who_got_the_release_from_a_card_does_not_stay_in_flight() {
+    let bench = Bench::new().await;
+    bench.start("spring", everyone()).await;
+    bench.beat("d0", "1", None, NOW).await.unwrap();
+    goes_on(&bench, "2", 30..=600).await;
+    assert_eq!(standing(&bench), Standing::Offered);
+    goes_on(&bench, "2", 630..=660).await;
+    assert_eq!(standing(&bench), Standing::Neutral(types::Outcome::AlreadyRunning));
 }

@@ -105,6 +105,13 @@ fn failures_halt_when_they_pass_the_allowance() {
 }
 
 #[test]
+fn a_wave_that_is_larger_than_the_audience_is_the_audience() {
+    let wide = rollout(vec![wave(Size::Count(1000), Opens::ByHand)]);
+    let why = "halt: 1 terminals failed of the 12 of the open wave; 5 % are allowed";
+    check(&Rollout { tally: tally(0, 0, 1), ..wide }, 12, 0, why);
+}
+
+#[test]
 fn a_finished_rollout_can_still_halt_and_an_ended_one_stays() {
     let done = |state, tally| Rollout { state, tally, wave: 2, ..rollout(quarters()) };
     check(&done(State::Finished, tally(0, 40, 0)), 40, 0, "");
