@@ -18,6 +18,9 @@ const SEEN: Duration = Duration::from_secs(120);
 /// How often the operator looks for them.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// Bytes per second that each terminal fetches, so that there is something to watch
+/// and the storm has something to strike.
+const BANDWIDTH: u32 = 5 << 20;
 /// Lines of a terminal's log that are shown when something went wrong.
 const TAIL: usize = 12;
 
@@ -41,7 +44,7 @@ impl Fleet {
         let mut terminals = Vec::new();
         for (index, token) in operator.tokens(count)?.iter().enumerate() {
             let server = Server { url: operator.address(), ca: &ca, token };
-            let settings = Settings::default();
+            let settings = Settings { bandwidth: BANDWIDTH, ..Settings::default() };
             let factory = Factory {
                 programs,
                 root: &releases.root,

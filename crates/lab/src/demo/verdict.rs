@@ -24,7 +24,7 @@ pub(super) struct Verdict {
 /// in both of its slots.
 pub(super) fn judge(fleet: &Fleet, releases: &Releases, halted: &RolloutView) -> Result<Verdict> {
     let mut table = Table::new();
-    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header([
+    table.load_style(comfy_table::presets::NOTHING).set_header([
         "terminal",
         "version",
         "slot",
@@ -103,7 +103,7 @@ fn terminal_faults(
 }
 
 fn row(terminal: &BootLoop, detail: &DeviceDetail, outcome: String) -> Vec<String> {
-    let fetched: u64 = detail.attempts.iter().map(|attempt| attempt.bytes_served).sum();
+    let fetched: u64 = detail.attempts.iter().map(|attempt| attempt.spent.bytes).sum();
     let seconds: u32 = detail.attempts.iter().map(|attempt| attempt.spent.seconds.0).sum();
     let counts = terminal.counts();
     vec![
