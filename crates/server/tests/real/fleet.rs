@@ -157,7 +157,7 @@ fn who_does_not_come_back_has_failed_until_it_proves_otherwise() {
 
 #[test]
 fn a_sign_of_life_keeps_a_slow_terminal_in_flight() {
-    let rules = json!({"halt": {"failures_count": 0, "not_back_seconds": 2}});
+    let rules = json!({"halt": {"failures_count": 0, "not_back_seconds": 4}});
     let (rig, _, terminals) = started(2, &rules);
     let offers: Vec<_> = terminals.iter().map(Terminal::offered).collect();
     let slow = json!({"attempt": offers[0], "phase": "downloading", "done": 1, "total": 2});
