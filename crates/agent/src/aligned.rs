@@ -5,6 +5,7 @@ pub const ALIGNMENT: usize = 4096;
 
 /// Bytes that start at a multiple of [`ALIGNMENT`], zero at first. Direct writes
 /// take them as they are; any other buffer is copied once more.
+#[derive(Default)]
 pub struct Aligned {
     raw: Vec<u8>,
     start: usize,
@@ -17,6 +18,14 @@ impl Aligned {
         let raw = vec![0; len.saturating_add(ALIGNMENT)];
         let start = raw.as_ptr().align_offset(ALIGNMENT);
         Self { raw, start, len }
+    }
+
+    /// Has `len` bytes from now on; what they are is not said.
+    pub fn resize(&mut self, len: usize) {
+        if self.start.saturating_add(len) > self.raw.len() {
+            *self = Self::new(len);
+        }
+        self.len = len;
     }
 
     /// The bytes.
@@ -45,6 +54,11 @@ mod tests {
             let mut buffer = Aligned::new(len);
             assert_eq!(buffer.bytes_mut().len(), len);
             assert!(len == 0 || is_aligned(buffer.bytes()), "{len}");
+            for other in [len / 2, len, 2 * len] {
+                buffer.resize(other);
+                assert_eq!(buffer.bytes().len(), other);
+                assert!(other == 0 || is_aligned(buffer.bytes()), "{len} to {other}");
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ impl Device {
             }
             self.write_chunk(task, part, pumping)?;
         }
-        match pumping.open.feed.chunk(&mut self.work.buffer) {
+        match pumping.open.feed.chunk(self.work.buffer.bytes_mut()) {
             Ok(0) => Ok(()),
             Ok(_) => Err(Stop::Unproven("the payload goes on after the image".into())),
             Err(error) => Err(Stop::Feed(error)),
@@ -104,7 +104,7 @@ impl Device {
     /// Makes the feed's next chunk the one that the cursor names.
     fn position(&mut self, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
         let chunk_size = part.component.image.chunk_size;
-        self.work.buffer.resize(usize::try_from(chunk_size).unwrap_or(0), 0);
+        self.work.buffer.resize(usize::try_from(chunk_size).unwrap_or(0));
         if pumping.open.at == Some(pumping.cursor) {
             return Ok(());
         }
@@ -124,8 +124,8 @@ impl Device {
     /// Fetch, prove, write: in this order and no other.
     fn write_chunk(&mut self, task: &Task, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
         let Pumping { open, cursor, chunks, .. } = pumping;
-        let got = open.feed.chunk(&mut self.work.buffer).map_err(Stop::Feed)?;
-        let bytes = self.work.buffer.get(..got).unwrap_or_default();
+        let got = open.feed.chunk(self.work.buffer.bytes_mut()).map_err(Stop::Feed)?;
+        let bytes = self.work.buffer.bytes().get(..got).unwrap_or_default();
         let proven = part.chunks.prove(cursor.chunk, bytes);
         let proven = proven.map_err(|e| Stop::Unproven(chain("the payload is not sound", &e)))?;
         let bank = self.edges.banks.get_mut(&part.component.name);

@@ -33,8 +33,9 @@ impl Device {
         let buffer = &mut self.work.buffer;
         (0..image.chunk_count()).find(|&chunk| {
             let (at, len) = image.chunk_span(chunk);
-            buffer.resize(usize::try_from(len).unwrap_or(0), 0);
-            medium.read_back(at, buffer).is_err() || part.chunks.prove(chunk, buffer).is_err()
+            buffer.resize(usize::try_from(len).unwrap_or(0));
+            medium.read_back(at, buffer.bytes_mut()).is_err()
+                || part.chunks.prove(chunk, buffer.bytes()).is_err()
         })
     }
 

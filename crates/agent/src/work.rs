@@ -1,6 +1,7 @@
 //! What the loop keeps in memory of the update in progress: the job as read, and
 //! the open feed. All of it can be had again after a restart.
 
+use crate::aligned::Aligned;
 use crate::device::Device;
 use crate::edges::Feed;
 use crate::job::Job;
@@ -14,7 +15,7 @@ pub(crate) struct Work {
     job: Option<(Digest, Rc<Job>)>,
     pub(crate) feed: Option<OpenFeed>,
     /// One chunk, as it came.
-    pub(crate) buffer: Vec<u8>,
+    pub(crate) buffer: Aligned,
 }
 
 /// A feed and where it stands.

@@ -1,21 +1,19 @@
 //! Memory that hands bytes from one process to another without a copy on the way.
 //!
-//! One side maps it and writes; the other side only ever copies out of it with
-//! `pread`. What was copied cannot change any more, and the reader needs no mapping
-//! that a writer could pull away: its size is sealed.
+//! One side writes; the other side only ever copies out of it, and what was copied
+//! cannot change any more. Its size is sealed, so that no writer can pull it away
+//! from under the reader.
 
-use super::files;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The reader's side.
 #[derive(Debug)]
 pub struct Shared {
-    file: File,
-    len: usize,
+    file: OwnedFd,
+    mapping: Mapping,
 }
 
 impl Shared {
@@ -28,28 +26,25 @@ impl Shared {
         let file = rustix::fs::memfd_create(c"refit-chunk", flags)?;
         rustix::fs::ftruncate(&file, u64::try_from(len).map_err(io::Error::other)?)?;
         rustix::fs::fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Ok(Self { file: file.into(), len })
-    }
-
-    /// Its bytes.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
+        let mapping = Mapping::of(&file, len)?;
+        Ok(Self { file, mapping })
     }
 
     /// Copies its first bytes; `into` is filled.
     ///
     /// # Errors
     /// `into` is longer than it.
+    #[expect(unsafe_code, reason = "what another process writes to is no slice of ours")]
     pub fn copy(&self, into: &mut [u8]) -> io::Result<()> {
-        match files::read_up_to(&self.file, into, 0)? {
-            got if got == into.len() => Ok(()),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        if into.len() > self.mapping.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        // SAFETY: the mapping has at least so many bytes for as long as it lives, its
+        // size is sealed, and `into` is memory of this process alone. No reference to
+        // the mapping is made here: a writer that goes on writing only changes which
+        // bytes are copied.
+        unsafe { self.mapping.start.copy_to_nonoverlapping(into.as_mut_ptr(), into.len()) };
+        Ok(())
     }
 }
 
