@@ -6,7 +6,7 @@ use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
 use crate::outbox::Outbox;
 use crate::switches::Switches;
 use engine::{Backoff, Consent, Facts, Hold, Order, Poll, Reason, Standing, State};
-use types::{AttemptId, Name, Report, Seconds};
+use types::{AttemptId, Name, Outcome, Report, Seconds, Text};
 
 /// When the sources were asked and what they said. Lost with the process, and
 /// nothing depends on it.
@@ -23,6 +23,8 @@ pub(crate) struct Attendance {
     awaiting_source: bool,
     /// Why the last question was not answered.
     trouble: Option<String>,
+    /// Why the update came no further the last time.
+    setback: Option<String>,
 }
 
 impl Attendance {
@@ -37,6 +39,7 @@ impl Attendance {
             withdrawn: None,
             awaiting_source: false,
             trouble: None,
+            setback: None,
         }
     }
 }
@@ -63,8 +66,12 @@ impl Device {
         self.deliver_reports()?;
         let heartbeat = self.heartbeat()?;
         let mut wait = None;
+        self.attendance.trouble = None;
         for index in 0..self.edges.sources.len() {
             wait = wait.max(self.ask(index, &heartbeat)?);
+        }
+        if wait.is_none() {
+            self.attendance.asking.worked();
         }
         let now = self.edges.clock.now().monotonic;
         let chance = self.edges.clock.chance();
@@ -79,8 +86,6 @@ impl Device {
         let Some(source) = self.edges.sources.get_mut(index) else { return Ok(None) };
         match source.listen(now, me) {
             Ok(heard) => {
-                self.attendance.asking.worked();
-                self.attendance.trouble = None;
                 self.take(heard, me.attempt)?;
                 Ok(None)
             }
@@ -223,6 +228,17 @@ impl Device {
         })
     }
 
+    /// The update came no further and may do so later.
+    pub(crate) fn set_back(&mut self, outcome: Outcome, detail: &Text) {
+        self.attendance.setback = Some(format!("{detail} ({})", outcome.code()));
+        self.rest_after_failure();
+    }
+
+    /// Whoever says so wants no rest after failures now.
+    pub fn rest_no_longer(&mut self) {
+        self.attendance.rest_until = 0;
+    }
+
     /// Something failed that may work later.
     pub(crate) fn rest_after_failure(&mut self) {
         let chance = self.edges.clock.chance();
@@ -239,6 +255,7 @@ impl Device {
     /// Something worked.
     pub(crate) fn worked(&mut self) {
         self.attendance.backoff.worked();
+        self.attendance.setback = None;
     }
 
     /// Why a command came to nothing.
@@ -260,9 +277,10 @@ impl Device {
         Seconds(u32::try_from(due.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
     }
 
-    /// Why the last question to a source was not answered.
+    /// Why the last question to a source was not answered, or the update came no
+    /// further.
     pub fn trouble(&self) -> Option<&str> {
-        self.attendance.trouble.as_deref()
+        self.attendance.trouble.as_deref().or(self.attendance.setback.as_deref())
     }
 }
 

@@ -206,7 +206,7 @@ impl Device {
         };
         match retry {
             Retry::Later => {
-                self.rest_after_failure();
+                self.set_back(outcome, &detail);
                 Ok(Event::Stalled(outcome, detail, spent))
             }
             Retry::OtherPayload => {

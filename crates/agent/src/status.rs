@@ -31,7 +31,8 @@ pub struct Status {
     pub total: u64,
     /// Why nothing moves, as a sentence; absent when something does or nothing has to.
     pub waiting: Option<String>,
-    /// Why the last question to a source was not answered.
+    /// Why the last question to a source was not answered, or the update came no
+    /// further.
     pub trouble: Option<String>,
     /// Reports that nobody has confirmed yet.
     pub undelivered: usize,

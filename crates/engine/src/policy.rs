@@ -97,6 +97,10 @@ pub fn gate(state: &State, facts: &Facts) -> Gate {
         State::Idle { .. } | State::Reporting { .. } => Gate::Go,
         State::Ordered { .. } => before_activation(facts, facts.consent),
         State::Installing { .. } | State::Verifying { .. } => {
+            // Consent is asked for once, but can be taken back.
+            if facts.consent == Consent::Denied {
+                return Gate::Refuse(Outcome::Cancelled);
+            }
             before_activation(facts, Consent::Given)
         }
         State::Activating { .. } | State::Committing { .. } if facts.rest > Seconds(0) => {

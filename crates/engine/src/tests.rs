@@ -249,6 +249,8 @@ fn the_gate_says_why_it_waits() {
     }
     let awaited = Facts { consent: Consent::Awaited, ..Facts::default() };
     assert_eq!(gate(&installing(), &awaited), Gate::Go, "consent is asked once");
+    let denied = Facts { consent: Consent::Denied, ..Facts::default() };
+    assert_eq!(gate(&installing(), &denied), Gate::Refuse(Outcome::Cancelled), "and taken back");
 }
 
 fn states() -> Vec<State> {

@@ -21,8 +21,9 @@ use types::{Seconds, Timestamp};
 const CA_DAYS: u32 = 30 * 365;
 /// How long a server's certificate is good for.
 const CERT_DAYS: u32 = 397;
-/// How long before now certificates begin, for clocks that are behind.
-const BACK_DAYS: u32 = 2;
+/// When certificates begin, in seconds since 1970: 2026-01-01, from where a terminal
+/// counts whose clock was lost. It could not reach a server that begins later.
+const BEGIN: u64 = 1_767_225_600;
 const DAY: u32 = 86_400;
 
 /// After how long the server's own certificate is made anew.
@@ -101,8 +102,7 @@ fn authority_params(now: Timestamp) -> Result<CertificateParams, rcgen::Error> {
 
 fn dated(mut params: CertificateParams, now: Timestamp, days: u32) -> CertificateParams {
     let seconds = Duration::from_secs(u64::try_from(now.0 / 1000).unwrap_or(0));
-    let back = Duration::from_secs(u64::from(BACK_DAYS * DAY));
-    params.not_before = (UNIX_EPOCH + seconds.saturating_sub(back)).into();
+    params.not_before = (UNIX_EPOCH + seconds.min(Duration::from_secs(BEGIN))).into();
     params.not_after =
         (UNIX_EPOCH + seconds + Duration::from_secs(u64::from(days) * 86_400)).into();
     params

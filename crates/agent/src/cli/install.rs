@@ -4,6 +4,7 @@ use super::End;
 use super::follow::{Form, Shown};
 use super::look::Seen;
 use super::run;
+use super::switch;
 use super::terminal::{self, Sources, Terminal};
 use agent::config::Config;
 use agent::edges::Store;
@@ -53,6 +54,7 @@ pub(super) fn install(config: &Config, file: &Path, form: Form) -> anyhow::Resul
     let path = absolute(file)?;
     Locator::new(&path).context("cannot use this path")?;
     let order = LocalOrder { attempt: attempt(config, &path), path };
+    switch::agree(config, order.attempt)?;
     match run::lock(config)? {
         None => by_agent(config, &order, form),
         Some(_lock) => right_here(config, &order, form),
@@ -111,17 +113,22 @@ fn report(store: &impl Store, attempt: AttemptId) -> anyhow::Result<Option<Repor
 fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<End> {
     let stop = Stop::on_signals()?;
     let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
-    let store = terminal::store(config)?;
     let wanted = order.order(&terminal::local_name()?).context("cannot use this path")?;
     if terminal.device.order(wanted).is_err() {
         bail!("another update is in progress; `refit-agent status --why` tells which");
     }
     let mut shown = Shown::new(form);
     let mut glance = Glance { watch: Stopwatch::start(), phase: "" };
+    let mut filed = None;
     while !stop.asked() {
         glance.at(&mut terminal, &mut shown)?;
+        if let State::Reporting { report } = terminal.device.state() {
+            filed = Some(report.clone());
+        }
         let turn = terminal.device.step().context("cannot go on with the update")?;
-        if let Some(report) = report(&store, order.attempt)? {
+        // A store that is full does not keep it.
+        let ended = filed.take_if(|_| terminal.device.is_idle());
+        if let Some(report) = ended.filter(|report| report.attempt == order.attempt) {
             shown.end(&report);
             return Ok(End::Outcome(report.outcome));
         }

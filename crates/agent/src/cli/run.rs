@@ -52,6 +52,7 @@ pub(super) fn lock(config: &Config) -> anyhow::Result<Option<Lock>> {
 fn rest(terminal: &mut Terminal) -> anyhow::Result<()> {
     terminal.device.rest();
     if terminal.asked.take() {
+        terminal.device.rest_no_longer();
         terminal.device.ask_all().context("cannot ask the sources")?;
     }
     Ok(())

@@ -10,6 +10,7 @@ use agent::platform::clock::{self, Call};
 use agent::platform::health::Word;
 use anyhow::Context;
 use clap::ValueEnum;
+use types::AttemptId;
 
 /// What the agent does by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,17 +26,29 @@ fn call(config: &Config, what: Call) -> bool {
     clock::call(&terminal::wake_path(config), what).is_ok()
 }
 
+/// The switches as they are.
+fn read(store: &impl Store) -> anyhow::Result<Switches> {
+    let bytes = store.read(Switches::NAME).context("cannot read the switches")?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+}
+
 /// Changes the switches and calls the agent.
 fn change(config: &Config, change: impl FnOnce(&mut Switches)) -> anyhow::Result<()> {
     let mut store = terminal::store(config)?;
-    let bytes = store.read(Switches::NAME).context("cannot read the switches")?;
-    let mut switches: Switches =
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let mut switches = read(&store)?;
     change(&mut switches);
     let bytes = serde_json::to_vec(&switches)?;
     store.replace(Switches::NAME, &bytes).context("cannot write the switches")?;
     call(config, Call::Look);
     Ok(())
+}
+
+/// Who orders `attempt` by hand agrees to it.
+pub(super) fn agree(config: &Config, attempt: AttemptId) -> anyhow::Result<()> {
+    if read(&terminal::store(config)?)?.automatic_install {
+        return Ok(());
+    }
+    change(config, |switches| switches.agreed = Some(attempt))
 }
 
 /// `check`

@@ -20,6 +20,7 @@ impl Device {
         let removed = self.edges.store.remove(Job::NAME);
         removed.map_err(|e| DeviceError::Document(Job::NAME, "remove", e))?;
         self.work.forget();
+        self.worked();
         self.ask_soon();
         Ok(Some(Event::Filed))
     }

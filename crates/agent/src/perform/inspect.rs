@@ -62,7 +62,7 @@ impl Device {
             }
             Err(Stop::Refused(refusal)) => Ok(Event::Refused(refusal.outcome, refusal.detail)),
             Err(Stop::Later(error)) => {
-                self.rest_after_failure();
+                self.set_back(error.outcome, &error.detail);
                 Ok(Event::Stalled(error.outcome, error.detail, Spent::default()))
             }
             Err(Stop::Device(error)) => Err(error),
