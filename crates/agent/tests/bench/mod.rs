@@ -1,0 +1,196 @@
+//! One terminal on the bench: its configuration, its slots as files, packages for it,
+//! and the real program.
+
+use package::{Class, Codec, Component, ComponentKind, Manifest, Payload};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use trust::{RootDraft, SigningKey, Target, TargetsDraft, sign};
+use types::{Digest, Effect, Image, Timestamp};
+
+/// Bytes of a chunk.
+const CHUNK: usize = 64 << 10;
+/// 2100-01-01.
+const FAR: Timestamp = Timestamp(4_102_444_800_000);
+
+/// The terminal.
+pub(crate) struct Bench {
+    dir: tempfile::TempDir,
+}
+
+/// What a command came to.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let bench = Self { dir: tempfile::tempdir().unwrap() };
+        let root = RootDraft { version: 1, expires: FAR, keys: &[key()], threshold: 1 };
+        std::fs::write(bench.path("root.json"), root.sign().unwrap().bytes()).unwrap();
+        bench.configure("");
+        bench.boot("A", 1);
+        bench
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes the configuration, with `more` at its end.
+    pub(crate) fn configure(&self, more: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            r#"device = "bench"
+product = "router"
+hardware = "rev-a"
+state_dir = "{dir}/state"
+root = "{dir}/root.json"
+[boot]
+control = "file"
+path = "{dir}/boot"
+running_file = "{dir}/running"
+[components.rootfs]
+effect = "slot"
+a = "{dir}/slot-a"
+b = "{dir}/slot-b"
+size = 8388608
+[components.application]
+effect = "live"
+directory = "{dir}/application"
+size = 8388608
+[power]
+boot_id_file = "{dir}/boot_id"
+{more}"#
+        );
+        std::fs::write(self.path("agent.toml"), text).unwrap();
+    }
+
+    /// As if the bootloader had started `slot`, for the `n`th time.
+    pub(crate) fn boot(&self, slot: &str, n: u8) {
+        std::fs::write(self.path("running"), slot).unwrap();
+        std::fs::write(self.path("boot_id"), format!("{n:032x}")).unwrap();
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_refit-agent"));
+        command.arg("--config").arg(self.path("agent.toml")).args(words).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn agent(&self, words: &[&str]) -> Ended {
+        let Output { status, stdout, stderr } = self.command(words).output().unwrap();
+        Ended {
+            code: status.code(),
+            out: String::from_utf8(stdout).unwrap(),
+            err: String::from_utf8(stderr).unwrap(),
+        }
+    }
+
+    /// Starts the program.
+    pub(crate) fn start(&self, words: &[&str]) -> Child {
+        self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Starts the agent and waits until it listens.
+    pub(crate) fn daemon(&self) -> Child {
+        let child = self.start(&["run"]);
+        while self.agent(&["check"]).code != Some(0) {}
+        child
+    }
+
+    /// The status, as scripts get it.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.agent(&["status", "--json"]).out).unwrap()
+    }
+
+    /// Makes a package of version `version` and returns its path.
+    pub(crate) fn package(&self, version: &str, effect: Effect, image: &[u8]) -> PathBuf {
+        let path = self.path(&format!("{version}.zip"));
+        write_package(&path, version, effect, image);
+        path
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed([7; 32]).unwrap()
+}
+
+/// Bytes that pack to about a half.
+pub(crate) fn image(len: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+    let mut random = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..len).map(|n| if n % 2 == 0 { random() } else { 7 }).collect()
+}
+
+fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8]) {
+    let mut encoder = delta::FrameEncoder::new(1).unwrap();
+    let chunks = || image.chunks(CHUNK);
+    let payload: Vec<u8> = chunks().flat_map(|chunk| encoder.encode(chunk).unwrap()).collect();
+    let list: Vec<u8> = chunks().flat_map(|chunk| Digest::of(chunk).0).collect();
+    let name = if effect == Effect::Slot { "rootfs" } else { "application" };
+    let entry = format!("payload/{name}.zst");
+    let component = Component {
+        name: name.parse().unwrap(),
+        kind: ComponentKind::Rootfs,
+        effect,
+        version: None,
+        image: Image {
+            size: image.len() as u64,
+            sha256: Digest::of(image),
+            chunk_size: CHUNK as u32,
+            chunks: Digest::of(&list),
+        },
+        payloads: vec![Payload {
+            codec: Codec::ZstdFrames,
+            entry: entry.clone(),
+            size: payload.len() as u64,
+            sha256: Digest::of(&payload),
+            encryption: None,
+        }],
+        works_with_both: false,
+    };
+    let manifest = serde_json::to_vec(&manifest(version, component)).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = package::Writer::new(|more: &[u8]| {
+        bytes.extend(more);
+        Ok::<(), std::io::Error>(())
+    });
+    writer.entry("manifest.json", &manifest).unwrap();
+    writer.entry("targets.json", &signatures(&manifest)).unwrap();
+    writer.entry(&format!("chunks/{name}"), &list).unwrap();
+    writer.entry(&entry, &payload).unwrap();
+    writer.finish().unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn signatures(manifest: &[u8]) -> Vec<u8> {
+    let target = Target { name: "manifest.json", bytes: manifest, custom: serde_json::json!({}) };
+    let draft = TargetsDraft { version: 1, expires: FAR, targets: &[target] };
+    sign(&draft.unsigned(), &key()).unwrap().bytes().to_vec()
+}
+
+fn manifest(version: &str, component: Component) -> Manifest {
+    Manifest {
+        format: Manifest::FORMAT,
+        product: "router".parse().unwrap(),
+        variants: Vec::new(),
+        hardware: vec!["rev-a".parse().unwrap()],
+        version: version.parse().unwrap(),
+        rollback_index: 1,
+        class: Class::Feature,
+        components: vec![component],
+        notes: std::collections::BTreeMap::new(),
+        hooks: Vec::new(),
+        support_until: None,
+        release_notes: None,
+        sbom: None,
+    }
+}
