@@ -27,13 +27,17 @@ pub(crate) const IMAGES: [Need; 3] = [
     Need { program: "unzip", package: "unzip" },
 ];
 /// What the bench against other updaters needs besides.
-pub(crate) const PEERS: [Need; 7] = [
+pub(crate) const PEERS: [Need; 11] = [
     Need { program: "swupdate", package: "swupdate" },
     Need { program: "rauc", package: "rauc" },
     Need { program: "dbus-daemon", package: "dbus" },
     Need { program: "dbus-send", package: "dbus" },
     Need { program: "mksquashfs", package: "squashfs-tools" },
     Need { program: "cpio", package: "cpio" },
+    Need { program: "nginx", package: "nginx-light" },
+    Need { program: "stdbuf", package: "coreutils" },
+    Need { program: "unshare", package: "util-linux" },
+    Need { program: "zstd", package: "zstd" },
     Need { program: "openssl", package: "openssl" },
 ];
 

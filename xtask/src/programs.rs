@@ -27,7 +27,8 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&PEERS)?;
     println!("building the agent and the bench, optimised");
     // The agent by itself, with the features that it has on a device.
-    cargo(root, &["build", "--quiet", "--release", "--package", "lab", "--package", "tool"])?;
+    let others = ["--package", "lab", "--package", "tool", "--package", "server"];
+    cargo(root, &[&["build", "--quiet", "--release"][..], &others].concat())?;
     cargo(root, &["build", "--quiet", "--release", "--package", "agent"])?;
     hand_over(&release_directory()?.join("lab"), "bench", arguments)
 }

@@ -4,6 +4,7 @@
 //! Deliberately absent: any part of the updater. What is shown here is done by the
 //! programs that ship.
 
+pub mod bench;
 pub mod boot;
 pub mod chance;
 pub mod clock;

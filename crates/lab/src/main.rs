@@ -12,11 +12,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Bench(lab::bench::Args),
     Demo(lab::demo::Args),
 }
 
 fn main() -> ExitCode {
     let ran = match Cli::parse().command {
+        Command::Bench(args) => lab::bench::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
     };
     ran.unwrap_or_else(|error| {

@@ -55,13 +55,31 @@ impl Running {
     /// # Errors
     /// It cannot be started.
     pub fn start(program: &Path, arguments: &[&OsStr], log: &Path) -> Result<Self> {
-        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self::of(bound_to_us(program).args(arguments), log)
+    }
+
+    /// Starts `command`, which [`bound_to_us`] made; what it says goes to the end of
+    /// the file `log`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn of(command: &mut Command, log: &Path) -> Result<Self> {
+        // Before its own arguments are those of what binds it.
+        let name = command.get_args().nth(3).map(Path::new).and_then(Path::file_name);
+        let name = name.unwrap_or_default().to_string_lossy().into_owned();
         let out = File::options().create(true).append(true).open(log);
         let out = out.with_context(|| format!("cannot write {}", log.display()))?;
-        let mut command = bound_to_us(program);
-        command.args(arguments).stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
+        command.stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
         let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { child, name })
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        self.child.wait().with_context(|| format!("cannot wait for {}", self.name))
     }
 
     /// Its number in the system.
