@@ -31,8 +31,24 @@ impl Operator {
     /// # Errors
     /// It does not start.
     pub fn start(programs: &Programs, folder: &Path, root: &Path) -> Result<Self> {
+        Self::start_with(programs, folder, root, &[])
+    }
+
+    /// The same with more `options` of `refit-server serve`.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_with(
+        programs: &Programs,
+        folder: &Path,
+        root: &Path,
+        options: &[&str],
+    ) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let (server, address) = serve(programs, folder, "127.0.0.1:0", Some(root))?;
+        let root = root.as_os_str();
+        let mut first = vec![OsStr::new("--root"), root];
+        first.extend(options.iter().map(OsStr::new));
+        let (server, address) = serve(programs, folder, "127.0.0.1:0", &first)?;
         Ok(Self { programs: programs.clone(), folder: folder.into(), address, server })
     }
 
@@ -43,7 +59,7 @@ impl Operator {
     pub fn kill_and_restart(&mut self) -> Result<()> {
         self.server.kill()?;
         let listen = self.address.trim_start_matches("https://").to_owned();
-        let (server, address) = serve(&self.programs, &self.folder, &listen, None)?;
+        let (server, address) = serve(&self.programs, &self.folder, &listen, &[])?;
         ensure!(address == self.address, "the server came back at another address");
         self.server = server;
         Ok(())
@@ -152,7 +168,7 @@ fn serve(
     programs: &Programs,
     folder: &Path,
     listen: &str,
-    root: Option<&Path>,
+    options: &[&OsStr],
 ) -> Result<(Running, String)> {
     let ready = folder.join("ready");
     if ready.exists() {
@@ -164,9 +180,7 @@ fn serve(
             .to_vec();
     words.extend([OsStr::new("--data"), folder.as_os_str()]);
     words.extend([OsStr::new("--ready-file"), ready.as_os_str()]);
-    if let Some(root) = root {
-        words.extend([OsStr::new("--root"), root.as_os_str()]);
-    }
+    words.extend(options);
     let log = folder.join("log");
     let mut server = Running::start(&programs.server(), &words, &log)?;
     let address = until(START, "the server's start", || {

@@ -1,0 +1,27 @@
+//! Bad input, with the real programs: each case ends with a numbered outcome and a
+//! sentence, and the terminal runs what it ran.
+//!
+//! The modules say `cfg(test)` so that the lints know them as tests.
+
+#[cfg(test)]
+mod archive;
+#[cfg(test)]
+mod clock;
+#[cfg(test)]
+mod damaged;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod misfits;
+#[cfg(test)]
+mod operator;
+#[cfg(test)]
+mod owner;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod storage;
+#[cfg(test)]
+mod transfer;
+#[cfg(test)]
+mod world;
