@@ -63,6 +63,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     show.say(&format!("the server listens on {}", fleet.operator.address()));
     let seed = args.seed.unwrap_or_else(Chance::any_seed);
     let told = story(&mut fleet, &releases, &show, seed);
+    // An interrupt also reaches the programs, and what they say then is no trouble.
+    show.check()?;
     let (halted, storm) = told.inspect_err(|_| fleet.tell_troubles())?;
 
     let verdict = verdict::judge(&fleet, &releases, &halted)?;
