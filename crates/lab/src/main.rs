@@ -13,12 +13,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(lab::bench::Args),
+    Cuts(lab::cuts::Args),
     Demo(lab::demo::Args),
 }
 
 fn main() -> ExitCode {
     let ran = match Cli::parse().command {
         Command::Bench(args) => lab::bench::run(&args),
+        Command::Cuts(args) => lab::cuts::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
     };
     ran.unwrap_or_else(|error| {

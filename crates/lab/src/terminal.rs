@@ -231,6 +231,18 @@ impl Terminal {
         changed.context("cannot write a terminal's health")
     }
 
+    /// The same terminal after its folder was copied below `parent`.
+    ///
+    /// # Errors
+    /// There is no such copy.
+    pub fn moved(&self, parent: &Path) -> Result<Self> {
+        let moved = Self { folder: parent.join(&self.name), ..self.clone() };
+        let text = fs::read_to_string(moved.config()).context("cannot read a configuration")?;
+        let (from, to) = (self.folder.to_string_lossy(), moved.folder.to_string_lossy());
+        fs::write(moved.config(), text.replace(&*from, &to))?;
+        Ok(moved)
+    }
+
     /// Adds a line to the terminal's own story.
     ///
     /// # Errors

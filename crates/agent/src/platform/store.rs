@@ -21,7 +21,11 @@ impl Directory {
     /// # Errors
     /// It cannot be made.
     pub fn open(path: &Path) -> io::Result<Self> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        if !path.is_dir() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            // Or all that will be in it goes with its name when the power is cut.
+            files::sync_directory_of(path)?;
+        }
         Ok(Self(path.into()))
     }
 
