@@ -26,10 +26,11 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&IMAGES)?;
     packages::ensure_installed(&PEERS)?;
     println!("building the agent and the bench, optimised");
-    // The agent by itself, with the features that it has on a device.
+    // The agent by itself, with the features and the profile that it has on a device.
     let others = ["--package", "lab", "--package", "tool", "--package", "server"];
     cargo(root, &[&["build", "--quiet", "--release"][..], &others].concat())?;
-    cargo(root, &["build", "--quiet", "--release", "--package", "agent"])?;
+    cargo(root, &["build", "--quiet", "--profile", "small", "--package", "agent"])?;
+    take_small_agent().context("cannot take the agent's small build")?;
     hand_over(&release_directory()?.join("lab"), "bench", arguments)
 }
 
@@ -40,6 +41,14 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
 pub(crate) fn directory() -> Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find out where xtask is")?;
     Ok(own.parent().unwrap_or(Path::new(".")).to_path_buf())
+}
+
+/// The lab finds its programs beside itself.
+fn take_small_agent() -> Result<()> {
+    let release = release_directory()?;
+    let agent = "refit-agent";
+    std::fs::copy(release.with_file_name("small").join(agent), release.join(agent))?;
+    Ok(())
 }
 
 fn release_directory() -> Result<PathBuf> {

@@ -1,9 +1,15 @@
 //! Shows an update's progress: bars for people, lines of JSON for scripts.
 
 use super::look::Seen;
-use indicatif::{ProgressBar, ProgressStyle};
+use agent::platform::clock::Stopwatch;
 use serde_json::json;
+use std::io::{IsTerminal, Write};
 use types::Report;
+
+/// Characters of a full bar.
+const BAR: u64 = 30;
+/// The longest line that fits any terminal.
+const LINE: usize = 79;
 
 /// How to show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +27,7 @@ impl Form {
 /// What is shown so far.
 pub(super) struct Shown {
     form: Form,
-    bar: Option<ProgressBar>,
+    watch: Stopwatch,
     last: Option<Point>,
 }
 
@@ -35,7 +41,7 @@ struct Point {
 
 impl Shown {
     pub(super) fn new(form: Form) -> Self {
-        Self { form, bar: None, last: None }
+        Self { form, watch: Stopwatch::start(), last: None }
     }
 
     /// Shows how far it is.
@@ -58,12 +64,17 @@ impl Shown {
         self.last = Some(point);
     }
 
-    fn draw(&mut self, seen: &Seen, point: &Point) {
-        let bar = self.bar.get_or_insert_with(bar);
-        bar.set_length(seen.total);
-        bar.set_position(seen.done);
-        let why = point.waiting.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        bar.set_message(format!("{}{why}", seen.phase));
+    /// Draws over the last line on a terminal; elsewhere each phase gets a line.
+    fn draw(&self, seen: &Seen, point: &Point) {
+        let mut err = std::io::stderr();
+        let same = self.last.as_ref().is_some_and(|last| last.phase == point.phase);
+        let drawn = match err.is_terminal() {
+            true => write!(err, "\r{:LINE$}", line(seen, point, self.watch.millis())),
+            false if same => Ok(()),
+            false => writeln!(err, "{}", point.phase),
+        };
+        // Nobody looks at a terminal that is gone.
+        drop(drawn.and_then(|()| err.flush()));
     }
 
     /// Says how it ended.
@@ -88,19 +99,31 @@ impl Shown {
     }
 
     fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        let mut err = std::io::stderr();
+        if self.form == Form::People && self.last.take().is_some() && err.is_terminal() {
+            drop(write!(err, "\r{:LINE$}\r", "").and_then(|()| err.flush()));
         }
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    let template = "{msg:>12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+/// Phase, bar, share and rate in one line; `millis` have passed.
+fn line(seen: &Seen, point: &Point, millis: u64) -> String {
+    let mut line = format!("{:<11} ", point.phase);
+    let done = seen.done.min(seen.total);
+    if let (Some(full), Some(share)) =
+        ((done * BAR).checked_div(seen.total), (done * 100).checked_div(seen.total))
+    {
+        let bar: String = (0..BAR).map(|n| if n < full { '█' } else { '░' }).collect();
+        line.push_str(&format!("{bar} {share:>3} % of {} MiB", seen.total >> 20));
     }
-    bar
+    if seen.phase == "downloading" {
+        let rate = seen.done.saturating_mul(1000) / millis.max(1);
+        line.push_str(&format!(", {:.1} MiB/s", rate as f64 / f64::from(1 << 20)));
+    }
+    if let Some(why) = &point.waiting {
+        line.push_str(&format!(": {why}"));
+    }
+    line.chars().take(LINE).collect()
 }
 
 /// A report as a sentence.
@@ -113,4 +136,34 @@ fn sentence(report: &Report) -> String {
         detail => format!(": {detail}"),
     };
     format!("{version}: {} ({}){detail}", outcome.sentence(), outcome.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(phase: &str, done: u64, total: u64, waiting: Option<&str>, expected: &str) {
+        let seen: Seen = serde_json::from_value(json!({
+            "device": "d", "product": "p", "slot": "A", "running": {}, "phase": phase,
+            "attempt": null, "version": null, "done": done, "total": total, "waiting": waiting,
+            "trouble": null, "undelivered": 0, "last": null,
+            "switches": agent::Switches::default(),
+        }))
+        .unwrap();
+        let waiting = waiting.map(Into::into);
+        let point = Point { phase: phase.into(), done, waiting };
+        assert_eq!(line(&seen, &point, 2000), expected);
+    }
+
+    #[test]
+    fn a_line_says_how_far_it_is() {
+        let bar = |full: usize| format!("{}{}", "█".repeat(full), "░".repeat(30 - full));
+        check("idle", 0, 0, None, "idle        ");
+        let half = format!("downloading {}  50 % of 256 MiB, 64.0 MiB/s", bar(15));
+        check("downloading", 128 << 20, 256 << 20, None, &half);
+        check("verifying", 1, 1, None, &format!("verifying   {} 100 % of 0 MiB", bar(30)));
+        let long = "x".repeat(200);
+        let cut = format!("applying    : {}", "x".repeat(65));
+        check("applying", 0, 0, Some(&long), &cut);
+    }
 }

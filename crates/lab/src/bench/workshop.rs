@@ -15,8 +15,8 @@ use types::Digest;
 
 /// Version of the release that is installed.
 pub(super) const VERSION: &str = "2.0.0";
-/// Bytes of our chunks; as large as the format allows.
-const CHUNK: u32 = 1 << 20;
+/// Bytes of our chunks: what `refit pack` takes when nothing else is said.
+const CHUNK: u32 = 256 << 10;
 /// Bytes of what ran before; nobody looks at it.
 const FACTORY: usize = 1 << 20;
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use types::{Digest, Effect, Hasher, Image, Name, Version};
+use types::{Digest, Effect, Hasher, Name, Version};
 
 /// The file; paths in it are relative to its folder.
 #[derive(Debug, Deserialize)]
@@ -40,7 +40,7 @@ pub(crate) struct Part {
     pub(crate) effect: Effect,
     pub(crate) file: PathBuf,
     pub(crate) version: Option<Version>,
-    #[serde(default = "largest_chunk")]
+    #[serde(default = "usual_chunk")]
     pub(crate) chunk_size: Bytes,
     #[serde(default)]
     pub(crate) works_with_both: bool,
@@ -67,8 +67,10 @@ enum Number {
     Text(String),
 }
 
-fn largest_chunk() -> Bytes {
-    Bytes(Image::CHUNK_MAX)
+/// Packs 2 % worse than the largest, and saves a terminal 2 MiB of memory and most
+/// of what is fetched again after a cut.
+fn usual_chunk() -> Bytes {
+    Bytes(256 << 10)
 }
 
 impl TryFrom<Number> for Bytes {

@@ -48,7 +48,7 @@ A release.toml, with paths relative to it:
   kind = \"rootfs\"     # bootloader kernel rootfs modem application configuration opaque
   effect = \"slot\"     # slot (second bank), live (no boot), direct (no second copy)
   file = \"build/rootfs.ext4\"
-  # chunk_size = \"1 MiB\"   version = \"5.1\"   works_with_both = true
+  # chunk_size = \"256 KiB\"  version = \"5.1\"   works_with_both = true
 
   [[hooks]]                                # optional
   phase = \"health\"    # before-install before-activate health after-commit
