@@ -26,6 +26,9 @@ pub struct Request {
     pub range: Option<(u64, Option<u64>)>,
 }
 
+/// Writes an answer's head and body.
+pub type Wild = dyn FnOnce(&mut dyn Write) -> io::Result<()>;
+
 /// What it is answered.
 pub enum Reply {
     /// A status and a small body.
@@ -35,7 +38,7 @@ pub enum Reply {
     /// A redirection to this address.
     Elsewhere(String),
     /// Whatever this writes, head included; then the connection ends.
-    Wild(Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>),
+    Wild(Box<Wild>),
 }
 
 /// What comes after an answer.
@@ -101,7 +104,7 @@ pub(super) fn write(
             to.write_all(&[head.as_bytes(), &body].concat())?;
         }
         Reply::Elsewhere(location) => {
-            write!(to, "HTTP/1.1 302 -\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")?
+            write!(to, "HTTP/1.1 302 -\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n")?;
         }
         Reply::File(path) => file(to, request, &path, served)?,
         Reply::Wild(wild) => {

@@ -7,7 +7,7 @@ mod authority;
 mod http;
 
 pub use authority::Authority;
-pub use http::{Reply, Request};
+pub use http::{Reply, Request, Wild};
 
 use anyhow::{Context, Result};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};

@@ -46,7 +46,7 @@ fn expired_stays_expired_in_1970() {
     let world = World::new();
     let package = |version: &str, expires| {
         let details = Details { expires: Some(expires), ..Details::default() };
-        world.package_by(&world.maker, version, 2, SIZE, details)
+        world.package_by(&world.maker, version, 2, SIZE, &details)
     };
     let before_the_agent = package("2.0.0", "2025-12-31");
     let after_the_agent = package("2.1.0", "2026-02-01");

@@ -2,6 +2,7 @@
 
 use crate::archive::{ALL, CHUNKS, Entries, MANIFEST, PAYLOAD, TARGETS, flipped};
 use crate::world::{World, check, check_still_updates};
+use lab::maker::Details;
 use std::fs;
 use types::Outcome;
 
@@ -110,7 +111,7 @@ fn recombined_from_two_valid_packages() {
 fn recombined_from_packages_of_other_sizes() {
     let world = World::new();
     let package = |version: &str, index, size| {
-        let path = world.package_by(&world.maker, version, index, size, Default::default());
+        let path = world.package_by(&world.maker, version, index, size, &Details::default());
         Entries::of(&path)
     };
     let one = package("2.0.0", 2, 512 << 10);

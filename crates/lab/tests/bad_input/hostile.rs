@@ -9,34 +9,51 @@ use lab::web::{Reply, Request};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use types::Outcome;
 
-/// The server answers requests for `entry` by `reply`: the attempt ends so, and the
-/// terminal takes the next good offer.
-fn check(
-    case: &str,
+/// What a server does with one entry of a package, and how the attempt then ends.
+struct Case {
+    name: &'static str,
+    entry: &'static str,
+    reply: Arc<dyn Fn(&Request) -> Reply + Send + Sync>,
+    expected: Outcome,
+}
+
+fn case(
+    name: &'static str,
     entry: &'static str,
     reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     expected: Outcome,
-) {
+) -> Case {
+    Case { name, entry, reply: Arc::new(reply), expected }
+}
+
+/// Every case ends as it should and leaves the terminal with what it ran; it then
+/// takes a good offer.
+fn check(cases: &[Case]) {
     let world = World::new();
     let operator = Operator::start(&world);
     let terminal = operator.terminal(&world, &Settings::default());
-    let before = Held::by(&terminal);
-    operator.misbehave(move |request| {
-        request.path.strip_prefix("/p/").filter(|asked| *asked == entry).map(|_| reply(request))
-    });
-    operator.offer(&world, &world.package("2.0.0", 2), 1);
+    let bad = world.package("2.0.0", 2);
     let power = BootLoop::start(terminal);
-    let report = operator.wait_for_report(1);
-    assert_eq!(report.outcome, expected, "{case}: {}", report.detail);
-    says_why(&report, case);
-    wait_for_status(power.terminal(), "rest", |status| status["phase"] == "idle");
-    before.check(power.terminal(), expected, case);
+    let mut number = 0;
+    for Case { name, entry, reply, expected } in cases {
+        number += 1;
+        let before = Held::by(power.terminal());
+        let (entry, reply) = (format!("/p/{entry}"), Arc::clone(reply));
+        operator.misbehave(move |request| (request.path == entry).then(|| reply(request)));
+        operator.offer(&world, &bad, number);
+        let report = operator.wait_for_report(number);
+        assert_eq!(report.outcome, *expected, "{name}: {}", report.detail);
+        says_why(&report, name);
+        wait_for_status(power.terminal(), "rest", |status| status["phase"] == "idle");
+        before.check(power.terminal(), *expected, name);
+    }
     operator.behave();
-    operator.offer(&world, &world.package("3.0.0", 3), 2);
-    assert_eq!(operator.wait_for_report(2).outcome, Outcome::Ok, "{case}");
+    operator.offer(&world, &world.package("3.0.0", 3), number + 1);
+    assert_eq!(operator.wait_for_report(number + 1).outcome, Outcome::Ok);
     wait_for_version(power.terminal(), "3.0.0");
 }
 
@@ -70,84 +87,63 @@ fn forever(to: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[test]
-fn a_payload_that_is_too_short() {
+fn truncated() {
     let mut short = payload();
     short.truncate(short.len() / 2);
-    check("half of it", PAYLOAD, body(short), Outcome::Truncated);
+    check(&[
+        case("half a payload", PAYLOAD, body(short), Outcome::Truncated),
+        case("no payload", PAYLOAD, body(Vec::new()), Outcome::Truncated),
+        case("half a manifest", MANIFEST, body(b"{\"product\":".to_vec()), Outcome::Malformed),
+    ]);
 }
 
 #[test]
-fn a_payload_that_is_too_long() {
+fn oversized() {
     let mut long = payload();
     long.extend(b"more");
-    check("four bytes more", PAYLOAD, body(long), Outcome::Oversized);
+    check(&[case("four bytes more", PAYLOAD, body(long), Outcome::Oversized)]);
 }
 
 #[test]
-fn a_payload_without_an_end() {
-    check("endless", PAYLOAD, endless(payload()), Outcome::Oversized);
+fn without_an_end() {
+    check(&[
+        case("payload", PAYLOAD, endless(payload()), Outcome::Oversized),
+        case("manifest", MANIFEST, endless(Vec::new()), Outcome::Oversized),
+        case("signatures", TARGETS, endless(Vec::new()), Outcome::Oversized),
+        case("chunk list", CHUNKS, endless(Vec::new()), Outcome::Oversized),
+    ]);
 }
 
 #[test]
-fn a_manifest_without_an_end() {
-    check("endless", MANIFEST, endless(Vec::new()), Outcome::Oversized);
-}
-
-#[test]
-fn signatures_without_an_end() {
-    check("endless", TARGETS, endless(Vec::new()), Outcome::Oversized);
-}
-
-#[test]
-fn a_chunk_list_without_an_end() {
-    check("endless", CHUNKS, endless(Vec::new()), Outcome::Oversized);
-}
-
-#[test]
-fn a_flipped_bit_on_the_way() {
+fn other_bytes() {
     let payload = payload();
-    let middle = payload.len() / 2;
-    check("one bit", PAYLOAD, body(flipped(&payload, middle)), Outcome::CorruptPayload);
-}
-
-#[test]
-fn a_page_instead_of_a_manifest() {
+    let flipped = flipped(&payload, payload.len() / 2);
     let page = b"<html>Welcome to the hotel's network</html>".to_vec();
-    check("a page", MANIFEST, body(page), Outcome::Malformed);
-}
-
-/// Frames that decode to far more than they may.
-#[test]
-fn a_payload_that_explodes() {
+    // A frame that decodes to far more than it may.
     let bomb = delta::FrameEncoder::new(3).unwrap().encode(&vec![0; 1 << 20]).unwrap();
-    let mut payload = payload();
-    payload[..bomb.len()].copy_from_slice(&bomb);
-    check("1 MiB in place of 64 KiB", PAYLOAD, body(payload), Outcome::CorruptPayload);
-}
-
-fn check_redirect(to: &'static str) {
-    let reply = move |_: &Request| Reply::Elsewhere(to.into());
-    check(to, PAYLOAD, reply, Outcome::BadRedirect);
-}
-
-#[test]
-fn a_redirect_to_plain_http() {
-    check_redirect("http://localhost:1/payload");
+    let mut exploding = payload;
+    exploding[..bomb.len()].copy_from_slice(&bomb);
+    check(&[
+        case("a bit of the payload", PAYLOAD, body(flipped), Outcome::CorruptPayload),
+        case("a page for a manifest", MANIFEST, body(page), Outcome::Malformed),
+        case("1 MiB in place of 64 KiB", PAYLOAD, body(exploding), Outcome::CorruptPayload),
+    ]);
 }
 
 #[test]
-fn a_redirect_to_a_file() {
-    check_redirect("file:///etc/passwd");
-}
-
-#[test]
-fn a_redirect_to_another_host() {
-    check_redirect("https://elsewhere.example/payload");
-}
-
-#[test]
-fn a_redirect_in_circles() {
-    check_redirect("/p/payload/rootfs.zst");
+fn redirected() {
+    let to = |place: &'static str| {
+        case(place, PAYLOAD, move |_| Reply::Elsewhere(place.into()), Outcome::BadRedirect)
+    };
+    check(&[
+        to("http://localhost:1/payload"),
+        to("file:///etc/passwd"),
+        to("ftp://localhost/payload"),
+        to("https://elsewhere.example/payload"),
+        to("//elsewhere.example/payload"),
+        // In circles.
+        to("/p/payload/rootfs.zst"),
+    ]);
 }
 
 /// One byte a second is given up, tried again, and ends with a number after so many

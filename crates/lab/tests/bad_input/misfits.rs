@@ -11,7 +11,7 @@ use trust::{SigningKey, sign};
 use types::{Outcome, Sealed};
 
 /// A package that differs in `details` is not taken.
-fn check_misfit(details: Details, expected: Outcome) {
+fn check_misfit(details: &Details, expected: Outcome) {
     let world = World::new();
     let terminal = world.terminal("terminal");
     let package = world.package_by(&world.maker, "2.0.0", 2, SIZE, details);
@@ -22,13 +22,13 @@ fn check_misfit(details: Details, expected: Outcome) {
 #[test]
 fn wrong_hardware() {
     let details = Details { hardware: "lab-r1-rev-b", ..Details::default() };
-    check_misfit(details, Outcome::WrongHardware);
+    check_misfit(&details, Outcome::WrongHardware);
 }
 
 #[test]
 fn wrong_variant() {
     let details = Details { variant: Some("telco-x"), ..Details::default() };
-    check_misfit(details, Outcome::WrongVariant);
+    check_misfit(&details, Outcome::WrongVariant);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn another_variant_than_the_terminals() {
     let terminal = world.terminal_with("terminal", &world.maker.root(), None, &settings, SIZE);
     let package = |version: &str, variant| {
         let details = Details { variant: Some(variant), ..Details::default() };
-        world.package_by(&world.maker, version, 2, SIZE, details)
+        world.package_by(&world.maker, version, 2, SIZE, &details)
     };
     check("telco-x", &terminal, &package("2.0.0", "telco-x"), Outcome::WrongVariant);
     check_still_updates(&terminal, &package("2.1.0", "telco-y"), "2.1.0");
@@ -46,7 +46,7 @@ fn another_variant_than_the_terminals() {
 
 #[test]
 fn fewer_keys_than_required() {
-    check_misfit(Details { keys: &[1], ..Details::default() }, Outcome::TooFewSignatures);
+    check_misfit(&Details { keys: &[1], ..Details::default() }, Outcome::TooFewSignatures);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn no_signature() {
 
 #[test]
 fn expired() {
-    check_misfit(Details { expires: Some("2026-02-01"), ..Details::default() }, Outcome::Expired);
+    check_misfit(&Details { expires: Some("2026-02-01"), ..Details::default() }, Outcome::Expired);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn wrong_key() {
     let world = World::new();
     let terminal = world.terminal("terminal");
     let stranger = world.stranger();
-    let package = world.package_by(&stranger, "2.0.0", 2, SIZE, Details::default());
+    let package = world.package_by(&stranger, "2.0.0", 2, SIZE, &Details::default());
     check("keys of another maker", &terminal, &package, Outcome::UntrustedKey);
     check_still_updates(&terminal, &world.package("3.0.0", 3), "3.0.0");
 }
@@ -89,7 +89,7 @@ fn a_lower_rollback_index() {
 fn an_image_larger_than_the_slot() {
     let world = World::new();
     let terminal = world.terminal("terminal");
-    let package = world.package_by(&world.maker, "2.0.0", 2, SIZE + 4096, Details::default());
+    let package = world.package_by(&world.maker, "2.0.0", 2, SIZE + 4096, &Details::default());
     check("4096 bytes too many", &terminal, &package, Outcome::SlotTooSmall);
     check_still_updates(&terminal, &world.package("3.0.0", 3), "3.0.0");
 }
@@ -108,7 +108,7 @@ fn what_runs_already() {
 fn the_same_key_twice() {
     let world = World::new();
     let details = Details { keys: &[1], ..Details::default() };
-    let entries = Entries::of(&world.package_by(&world.maker, "2.0.0", 2, SIZE, details));
+    let entries = Entries::of(&world.package_by(&world.maker, "2.0.0", 2, SIZE, &details));
     let mut targets: Value = serde_json::from_slice(entries.get(TARGETS)).unwrap();
     let signature = targets["signatures"][0].clone();
     let mut alias = signature.clone();

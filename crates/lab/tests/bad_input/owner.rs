@@ -3,8 +3,7 @@
 use crate::archive::{Entries, PAYLOAD};
 use crate::operator::{Operator, careful};
 use crate::world::{
-    CHUNK, Held, SOON, World, check_still_updates, said_last, status, wait_for_status,
-    wait_for_version,
+    Held, SOON, World, check_still_updates, said_last, status, wait_for_status, wait_for_version,
 };
 use lab::boot::BootLoop;
 use lab::clock::{now, until};
@@ -182,14 +181,13 @@ fn a_terminal_without_a_server() {
 /// Bytes per second, from the first byte of the payload to its last, within a quarter.
 #[test]
 fn the_bandwidth_limit_holds() {
-    const RATE: u32 = 384 << 10;
+    const RATE: u32 = 512 << 10;
     const IMAGE: u64 = 4 << 20;
     let world = World::new();
     let operator = Operator::start(&world);
     let settings = Settings { bandwidth: RATE, ..careful() };
     let terminal = operator.terminal_of_size(&world, &settings, IMAGE);
-    let details = Details { chunk_size: CHUNK, ..Details::default() };
-    let package = world.package_by(&world.maker, "2.0.0", 2, IMAGE, details);
+    let package = world.package_by(&world.maker, "2.0.0", 2, IMAGE, &Details::default());
     let bytes = Entries::of(&package).get(PAYLOAD).len();
     operator.offer(&world, &package, 1);
     let power = BootLoop::start(terminal);

@@ -1,14 +1,15 @@
 //! The agent's own records, lost or damaged in the middle of an update.
 
-use crate::archive::PAYLOAD;
 use crate::operator::{Operator, careful};
-use crate::world::{Held, World, says_why, wait_for_status, wait_for_version};
+use crate::world::{Held, SOON, World, said_last, says_why, wait_for_version};
 use lab::boot::BootLoop;
-use lab::terminal::Terminal;
-use lab::web::{Reply, Request};
+use lab::clock::until;
+use lab::terminal::{Settings, Terminal};
 use std::fs;
-use std::io::Write;
 use types::{Outcome, Report};
+
+/// Bytes per second at which there is time to switch the terminal off.
+const SLOW: u32 = 512 << 10;
 
 /// A terminal in the middle of an update, switched off.
 struct Halfway {
@@ -22,34 +23,20 @@ impl Halfway {
     fn new() -> Self {
         let world = World::new();
         let operator = Operator::start(&world);
-        let terminal = operator.terminal(&world, &careful());
+        let settings = Settings { bandwidth: SLOW, ..careful() };
+        let terminal = operator.terminal(&world, &settings);
         let before = Held::by(&terminal);
-        let package = world.package("2.0.0", 2);
-        let payload = crate::archive::Entries::of(&package).get(PAYLOAD).to_vec();
-        operator.misbehave(move |request| half_of(&payload, request));
-        operator.offer(&world, &package, 1);
+        operator.offer(&world, &world.package("2.0.0", 2), 1);
         let power = BootLoop::start(terminal.clone());
-        wait_for_status(&terminal, "some chunks", |status| {
-            status["phase"] == "downloading" && status["done"].as_u64() > Some(0)
-        });
+        until(SOON, "some chunks", || {
+            let status = said_last(&terminal);
+            Ok((status["done"].as_u64() > Some(0)).then_some(()))
+        })
+        .unwrap();
         drop(power);
-        operator.behave();
+        assert_eq!(said_last(&terminal)["phase"], "downloading");
         Self { world, operator, terminal, before }
     }
-}
-
-/// The first half, then silence until the peer goes away.
-fn half_of(payload: &[u8], request: &Request) -> Option<Reply> {
-    let first = payload.get(..payload.len() / 2).unwrap_or_default().to_vec();
-    let length = payload.len();
-    let reply = move |to: &mut dyn Write| {
-        write!(to, "HTTP/1.1 200 -\r\ncontent-length: {length}\r\n\r\n")?;
-        to.write_all(&first)?;
-        to.flush()?;
-        std::thread::park();
-        Ok(())
-    };
-    request.path.ends_with(PAYLOAD).then(|| Reply::Wild(Box::new(reply)))
 }
 
 /// What is done to the terminal while it is off ends the update in progress, and the

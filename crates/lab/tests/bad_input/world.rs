@@ -9,7 +9,7 @@ use lab::entry::{Entry, Start};
 use lab::image::digest_of_first;
 use lab::maker::{Details, Maker, Release};
 use lab::process::Programs;
-use lab::terminal::{Factory, Places, Server, Settings, Terminal};
+use lab::terminal::{Factory, Server, Settings, Terminal};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ impl World {
 
     /// A package of `version` that the terminals take.
     pub(crate) fn package(&self, version: &str, index: u64) -> PathBuf {
-        self.package_by(&self.maker, version, index, SIZE, Details::default())
+        self.package_by(&self.maker, version, index, SIZE, &Details::default())
     }
 
     /// A package of `version` that differs in `details`.
@@ -74,11 +74,11 @@ impl World {
         version: &str,
         index: u64,
         size: u64,
-        details: Details,
+        details: &Details,
     ) -> PathBuf {
         let package = self.file(&format!("{version}.zip"));
         let image = self.image(version, size);
-        let details = Details { chunk_size: CHUNK.min(details.chunk_size), level: 1, ..details };
+        let details = Details { chunk_size: CHUNK, level: 1, ..details.clone() };
         maker.pack(&Release { version, index, image: &image, details }, &package).unwrap();
         package
     }
@@ -105,7 +105,7 @@ impl World {
             server,
             settings,
         };
-        Terminal::make(name, Places::together(&self.file(name)), &factory).unwrap()
+        Terminal::make(name, self.folder.path(), &factory).unwrap()
     }
 }
 
@@ -207,7 +207,7 @@ pub(crate) fn status(terminal: &Terminal) -> Value {
 
 /// What the agent that runs said last of the terminal, cheaply; null before that.
 pub(crate) fn said_last(terminal: &Terminal) -> Value {
-    let json = fs::read(terminal.log().with_file_name("status.json")).unwrap_or_default();
+    let json = fs::read(terminal.file("run/status.json")).unwrap_or_default();
     serde_json::from_slice(&json).unwrap_or_default()
 }
 
@@ -219,7 +219,7 @@ pub(crate) fn wait_for_status(
 ) -> Value {
     let seen = until(SOON, what, || Ok(Some(status(terminal)).filter(&wanted)));
     seen.unwrap_or_else(|e| {
-        let log = fs::read_to_string(terminal.log()).unwrap_or_default();
+        let log = fs::read_to_string(terminal.file("log")).unwrap_or_default();
         panic!("{e}: {}\n{log}", status(terminal))
     })
 }
