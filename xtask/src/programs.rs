@@ -13,7 +13,7 @@ pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&BUILD)?;
     packages::ensure_installed(&IMAGES)?;
     println!("building the server, the agent and the tools");
-    cargo(root, &["build", "--quiet", "--workspace", "--bins"])?;
+    cargo(root, &["build", "--workspace", "--bins"])?;
     hand_over(&directory()?.join("lab"), "demo", arguments)
 }
 
