@@ -44,6 +44,8 @@ impl Mounted {
         config.mount_options = vec![MountOption::FSName("refit-cuts".into())];
         let session = fuser::spawn_mount(Storage(Arc::clone(&recorder)), at, &config);
         let session = session.with_context(|| format!("cannot mount with {DEVICE}; be root"))?;
+        // Asked once, or the system takes it for another user's folder.
+        std::fs::metadata(at).context("the mounted file system does not answer")?;
         Ok(Self { recorder, _session: session })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! What was flushed is there. Of the rest, and of the operation that was under way,
 //! each file and folder keeps what chance says: bytes are lost in pieces of 512 or
-//! 4096, names one operation at a time. No order holds between what was not flushed.
+//! 4096, some of which break in the middle, and names one operation at a time. No
+//! order holds between what was not flushed.
 
 use super::record::{Op, Recording};
 use super::tree::{Change, Ino, Tree};
@@ -59,6 +60,16 @@ impl Fate {
             Self::Lost => false,
             Self::Kept => true,
             Self::Torn { kept, .. } => chance.below(8) < kept,
+        }
+    }
+
+    /// How many bytes of a piece are there, from its start. One torn piece in eight
+    /// breaks off anywhere, as on flash without whole sectors.
+    fn of_piece(self, len: usize, chance: &mut Chance) -> usize {
+        match self {
+            Self::Torn { .. } if chance.once_in(8) => chance.below(len),
+            _ if self.keeps(chance) => len,
+            _ => 0,
         }
     }
 
@@ -129,9 +140,8 @@ fn tear(tree: &mut Tree, change: &Change, fate: Fate, chance: &mut Chance) {
         // Media tear at multiples of their blocks, wherever a write begins.
         let to_border = fate.grain() - at % fate.grain();
         let (piece, tail) = rest.split_at(to_border.min(rest.len()));
-        if fate.keeps(chance) {
-            tree.apply(&Change::Write { file: *file, at, bytes: piece.to_vec() });
-        }
+        let left = piece.get(..fate.of_piece(piece.len(), chance)).unwrap_or_default();
+        tree.apply(&Change::Write { file: *file, at, bytes: left.to_vec() });
         at += piece.len();
         rest = tail;
     }
@@ -217,8 +227,9 @@ mod tests {
             assert!(seen.iter().any(|slot| new(slot) == 0), "never lost");
             assert!(seen.iter().any(|slot| new(slot) == 8192), "never kept");
             assert!(seen.iter().any(|slot| new(slot) % 4096 == 512), "never torn at a sector");
+            assert!(seen.iter().any(|slot| new(slot) % 512 != 0), "never torn inside a sector");
             assert!(seen.iter().any(|slot| slot[4096] == 1 && slot[8192] == 2), "always in order");
-            assert!(seen.iter().all(|slot| new(slot) % 512 == 0 && slot.len() == 16384));
+            assert!(seen.iter().all(|slot| slot.len() == 16384));
             assert!(seen.iter().all(|slot| slot[..4096].iter().all(|byte| *byte == 1)));
         }
     }
