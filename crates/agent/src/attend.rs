@@ -23,6 +23,8 @@ pub(crate) struct Attendance {
     awaiting_source: bool,
     /// Why the last question was not answered.
     trouble: Option<String>,
+    /// Which rule the last answer named.
+    why: Option<Text>,
     /// Why the update came no further the last time.
     setback: Option<String>,
 }
@@ -39,6 +41,7 @@ impl Attendance {
             withdrawn: None,
             awaiting_source: false,
             trouble: None,
+            why: None,
             setback: None,
         }
     }
@@ -100,6 +103,9 @@ impl Device {
     }
 
     fn take(&mut self, heard: Heard, asked: Option<AttemptId>) -> Result<(), DeviceError> {
+        if !heard.why.as_str().is_empty() {
+            self.attendance.why = Some(heard.why);
+        }
         if let Some(every) = heard.poll {
             self.attendance.poll = Poll::new(every);
         }
@@ -275,6 +281,11 @@ impl Device {
         let rest = self.attendance.rest_until.saturating_sub(now);
         let due = if rest > 0 { ask.min(rest) } else { ask };
         Seconds(u32::try_from(due.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Which rule a source named when it last answered, as a sentence.
+    pub fn rule(&self) -> Option<&str> {
+        self.attendance.why.as_ref().map(Text::as_str)
     }
 
     /// Why the last question to a source was not answered, or the update came no

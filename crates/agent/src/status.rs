@@ -34,6 +34,8 @@ pub struct Status {
     /// Why the last question to a source was not answered, or the update came no
     /// further.
     pub trouble: Option<String>,
+    /// Which rule a source named when it last answered, as a sentence.
+    pub rule: Option<String>,
     /// Reports that nobody has confirmed yet.
     pub undelivered: usize,
     /// How the last attempt ended.
@@ -63,6 +65,7 @@ impl Device {
             total,
             waiting: self.waiting()?,
             trouble: self.trouble().map(str::to_string),
+            rule: self.rule().map(str::to_string),
             undelivered: outbox.pending().count(),
             last: outbox.last().cloned(),
             switches: self.switches()?,

@@ -146,7 +146,7 @@ mod tests {
         let seen: Seen = serde_json::from_value(json!({
             "device": "d", "product": "p", "slot": "A", "running": {}, "phase": phase,
             "attempt": null, "version": null, "done": done, "total": total, "waiting": waiting,
-            "trouble": null, "undelivered": 0, "last": null,
+            "trouble": null, "rule": null, "undelivered": 0, "last": null,
             "switches": agent::Switches::default(),
         }))
         .unwrap();

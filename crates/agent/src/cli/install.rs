@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use engine::inspect::Refusal;
 use engine::{Locator, State};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use types::{AttemptId, Report};
 
@@ -118,7 +118,8 @@ fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result
         bail!("another update is in progress; `refit-agent status --why` tells which");
     }
     let mut shown = Shown::new(form);
-    let mut glance = Glance { watch: Stopwatch::start(), phase: "" };
+    let path = terminal::status_path(config);
+    let mut glance = Glance { path, watch: Stopwatch::start(), phase: "" };
     let mut filed = None;
     while !stop.asked() {
         glance.at(&mut terminal, &mut shown)?;
@@ -141,6 +142,7 @@ fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result
 
 /// Looks at the terminal now and then, and whenever it does something else.
 struct Glance {
+    path: PathBuf,
     watch: Stopwatch,
     phase: &'static str,
 }
@@ -151,9 +153,10 @@ impl Glance {
         if phase == self.phase && u128::from(self.watch.millis()) < LOOK.as_millis() {
             return Ok(());
         }
-        *self = Self { watch: Stopwatch::start(), phase };
-        let status = serde_json::to_vec(&terminal.device.status()?)?;
-        shown.show(&serde_json::from_slice::<Seen>(&status)?);
+        (self.watch, self.phase) = (Stopwatch::start(), phase);
+        let status = terminal.device.status()?;
+        run::write_status(&self.path, &status)?;
+        shown.show(&serde_json::from_slice::<Seen>(&serde_json::to_vec(&status)?)?);
         // The step that restarts does not return.
         if matches!(terminal.device.state(), State::Rebooting { .. }) {
             shown.restarts();

@@ -42,6 +42,7 @@ pub(super) struct Seen {
     pub(super) total: u64,
     pub(super) waiting: Option<String>,
     pub(super) trouble: Option<String>,
+    pub(super) rule: Option<String>,
     pub(super) undelivered: usize,
     pub(super) last: Option<Report>,
     pub(super) switches: Switches,
@@ -121,6 +122,9 @@ fn why(seen: &Seen) -> String {
     }
     if let Some(trouble) = &seen.trouble {
         say(trouble);
+    }
+    if let Some(rule) = &seen.rule {
+        say(&format!("the server says: {rule}"));
     }
     if seen.switches.paused {
         say("updates are paused; `refit-agent resume` continues");

@@ -8,7 +8,7 @@ use agent::platform::lock::{self, Lock};
 use agent::platform::stop::Stop;
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Milliseconds between two looks at how far it is.
 const SAY: u64 = 500;
@@ -124,7 +124,7 @@ fn line(status: &Status) -> String {
 }
 
 /// Replaces the status file; it need not survive.
-fn write_status(path: &std::path::Path, status: &Status) -> anyhow::Result<()> {
+pub(super) fn write_status(path: &Path, status: &Status) -> anyhow::Result<()> {
     let new = path.with_extension("new");
     let bytes = serde_json::to_vec(status)?;
     std::fs::write(&new, bytes)

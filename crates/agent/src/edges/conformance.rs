@@ -255,3 +255,6 @@ pub fn direct(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

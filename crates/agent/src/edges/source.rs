@@ -2,7 +2,7 @@
 
 use super::Now;
 use engine::{Order, Phase, Standing};
-use types::{AttemptId, DeviceId, Name, Report, Running, Seconds, Slot};
+use types::{AttemptId, DeviceId, Name, Report, Running, Seconds, Slot, Text};
 
 /// What a terminal says of itself each time it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Heard {
     pub standing: Standing,
     /// How soon it wants to be asked again.
     pub poll: Option<Seconds>,
+    /// Which rule decided so, as a sentence for people; empty when it does not say.
+    pub why: Text,
 }
 
 /// What became of a report.

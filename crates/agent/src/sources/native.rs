@@ -156,6 +156,7 @@ impl<S: Store> NativeSource<S> {
             order: order.transpose()?,
             standing: if withdrawn { Standing::Withdrawn } else { Standing::Stands },
             poll: Some(Seconds(answer.poll_seconds)),
+            why: answer.why,
         };
         self.last = Some((answer.etag, heard.clone()));
         Ok(heard)

@@ -45,7 +45,7 @@ impl Source for FakeServer {
         // Now and then it has not noticed yet that it has the report.
         let over = world.counted.contains_key(&attempt()) && !world.chance.one_in(4);
         let order = if over { None } else { self.order() };
-        Ok(Heard { order, standing: Standing::Stands, poll: None })
+        Ok(Heard { order, standing: Standing::Stands, ..Heard::default() })
     }
 
     fn deliver(&mut self, report: &Report) -> Result<Delivered, SourceError> {

@@ -33,6 +33,8 @@ pub(crate) enum Act {
     Redirect(String),
     /// Bytes that are no HTTP.
     Noise,
+    /// This status and this body.
+    Answer(&'static str, String),
 }
 
 /// The server; it serves until the test ends.
@@ -49,6 +51,7 @@ struct Shared {
     acts: Mutex<VecDeque<Act>>,
     served: AtomicU64,
     requests: Mutex<Vec<String>>,
+    bodies: Mutex<Vec<String>>,
 }
 
 impl Server {
@@ -91,6 +94,11 @@ impl Server {
         self.shared.served.load(Ordering::SeqCst)
     }
 
+    /// Bodies of all requests so far.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.shared.bodies.lock().unwrap().clone()
+    }
+
     /// First lines and ranges of all requests so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
@@ -103,7 +111,8 @@ fn connection(tcp: TcpStream, config: Arc<ServerConfig>, shared: &Shared) -> io:
     // As a server does that does not want to send what nobody takes.
     rustix::net::sockopt::set_socket_send_buffer_size(&tcp, 128 << 10)?;
     let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), tcp);
-    while let Some((path, from)) = request(&mut tls)? {
+    while let Some((path, from, body)) = request(&mut tls)? {
+        shared.bodies.lock().unwrap().push(body);
         let noted = from.map_or_else(|| path.clone(), |from| format!("{path} {from}-"));
         shared.requests.lock().unwrap().push(noted);
         let act = shared.acts.lock().unwrap().pop_front().unwrap_or(Act::Serve);
@@ -121,8 +130,8 @@ enum After {
     Close,
 }
 
-/// The path and first byte of the next request.
-fn request(tls: &mut Tls) -> io::Result<Option<(String, Option<usize>)>> {
+/// The path, first byte and body of the next request.
+fn request(tls: &mut Tls) -> io::Result<Option<(String, Option<usize>, String)>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -133,11 +142,13 @@ fn request(tls: &mut Tls) -> io::Result<Option<(String, Option<usize>)>> {
     }
     let head = String::from_utf8(head).unwrap();
     let path = head.split(' ').nth(1).unwrap().to_string();
-    let range = head.lines().find_map(|line| {
-        let value = line.to_ascii_lowercase();
-        value.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok()
-    });
-    Ok(Some((path, range)))
+    let lines = || head.lines().map(str::to_ascii_lowercase);
+    let range = lines()
+        .find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-')?.parse().ok());
+    let len = lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; len.unwrap_or(0)];
+    tls.read_exact(&mut body)?;
+    Ok(Some((path, range, String::from_utf8(body).unwrap())))
 }
 
 fn answer(
@@ -154,6 +165,11 @@ fn answer(
         }
         (Act::Redirect(to), _) => {
             write!(tls, "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")?;
+            Ok(After::Next)
+        }
+        (Act::Answer(status, body), _) => {
+            let len = body.len();
+            write!(tls, "HTTP/1.1 {status}\r\nContent-Length: {len}\r\n\r\n{body}")?;
             Ok(After::Next)
         }
         (Act::Noise, _) => tls.write_all(&[0x16; 5000]).map(|()| After::Close),

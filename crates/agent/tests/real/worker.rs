@@ -1,20 +1,12 @@
 //! The real worker process against a server, and packages, that misbehave.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that meets the unexpected has failed"
-)]
 
-mod support;
-
+use crate::server::{Act, Server, image};
 use agent::edges::{Feed, FeedError, Feeds, PayloadSpec, Retry};
 use agent::platform::stop::{Stop, by_hand};
 use agent::worker::{Network, Workers};
 use engine::Cursor;
 use package::Codec;
 use std::path::Path;
-use support::{Act, Server, image};
 use types::Outcome;
 
 /// Bytes of a chunk.

@@ -1,9 +1,6 @@
 //! The real program, command by command.
-#![expect(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
-mod bench;
-
-use bench::{Bench, Ended, image};
+use crate::bench::{Bench, Ended, image};
 use std::path::Path;
 use types::Effect;
 

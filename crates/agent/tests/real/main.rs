@@ -1,0 +1,14 @@
+//! The real program and its processes: worker, sources, command line.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected has failed"
+)]
+
+mod bench;
+mod command_line;
+mod hostile_worker;
+mod native_source;
+mod server;
+mod worker;
