@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// The most bytes of one command's output that are kept in memory.
 const KEPT_MAX: usize = 64 << 20;
 
+/// Parts of a second in which Linux tells processor time (`USER_HZ`).
+const TICKS: u64 = 100;
+
 /// What of a command's output appears on the terminal while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Show {
@@ -66,6 +69,16 @@ pub(crate) fn run(
 #[expect(clippy::disallowed_methods, reason = "this file measures how long commands take")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Processor time of all commands that have ended, and of what they waited for.
+pub(crate) fn spent() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold anything, so count from its end.
+    let numbers = stat.rsplit_once(')').map_or("", |(_, numbers)| numbers);
+    let children = numbers.split_ascii_whitespace().skip(13).take(2);
+    let ticks: u64 = children.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS)
 }
 
 fn start(command: &mut Command) -> Result<Child> {
@@ -161,6 +174,14 @@ mod tests {
         assert!(!ended.well);
         assert!(ended.output.contains("one\n") && ended.output.contains("two\n"));
         assert!(shell("true", Duration::from_secs(60)).unwrap().well);
+    }
+
+    #[test]
+    fn processor_time_is_counted() {
+        let before = spent();
+        let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        assert!(shell(busy, Duration::from_secs(60)).unwrap().well);
+        assert!(spent() > before);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::count::Count;
 use crate::packages::{self, BUILD, IMAGES};
 use crate::programs;
-use crate::run::now;
+use crate::run::{now, spent};
 use crate::stages::{Bench, Length, STAGES, Stage};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -19,6 +19,8 @@ struct Done {
     name: &'static str,
     budget: u64,
     took: Duration,
+    /// Processor time, by which a slow stage is told from a busy machine.
+    spent: Duration,
     count: Count,
     fault: Option<String>,
 }
@@ -57,7 +59,7 @@ fn named(name: &str) -> Result<&'static Stage> {
 
 fn attempt(root: &Path, logs: &Path, stage: &'static Stage) -> Done {
     println!("== {}: {}", stage.name, stage.what);
-    let began = now();
+    let (began, before) = (now(), spent());
     let budget = Duration::from_secs(stage.budget);
     let bench = Bench { root: root.into(), logs: logs.into(), stage: stage.name, budget };
     let result = (stage.run)(&bench).and_then(|count| {
@@ -72,7 +74,8 @@ fn attempt(root: &Path, logs: &Path, stage: &'static Stage) -> Done {
         Ok(count) => (count, None),
         Err(error) => (Count { passed: 0, failed: 1 }, Some(format!("{error:#}"))),
     };
-    let done = Done { name: stage.name, budget: stage.budget, took, count, fault };
+    let spent = spent().saturating_sub(before);
+    let done = Done { name: stage.name, budget: stage.budget, took, spent, count, fault };
     println!("== {}", done.line());
     done
 }
@@ -83,13 +86,14 @@ impl Done {
     }
 
     fn line(&self) -> String {
-        let Self { name, budget, took, count, fault } = self;
+        let Self { name, budget, took, spent, count, fault } = self;
         let verdict = if self.well() { "ok" } else { "FAILED" };
         let why = fault.as_ref().map(|fault| format!("  {fault}")).unwrap_or_default();
-        let took = took.as_secs_f64();
+        let (took, spent) = (took.as_secs_f64(), spent.as_secs_f64());
         let Count { passed, failed } = count;
         format!(
-            "{name:<12} {verdict:<6} {took:>6.1} of {budget:>4} s {passed:>5} passed {failed:>3} failed{why}"
+            "{name:<12} {verdict:<6} {took:>6.1} of {budget:>4} s, processor {spent:>6.1} s {passed:>5} \
+             passed {failed:>3} failed{why}"
         )
     }
 }
@@ -100,7 +104,8 @@ fn conclude(done: &[Done], usual: bool) -> ExitCode {
     done.iter().for_each(|done| println!("{}", done.line()));
     let took: f64 = done.iter().map(|done| done.took.as_secs_f64()).sum();
     let of = if usual { format!(" of {TOTAL_BUDGET} s") } else { " s".into() };
-    println!("{:<12} {took:>13.1}{of}", "together");
+    let spent: f64 = done.iter().map(|done| done.spent.as_secs_f64()).sum();
+    println!("{:<12} {took:>13.1}{of}, processor {spent:.1} s", "together");
     let count = done.iter().fold(Count::default(), |sum, done| sum.plus(done.count));
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed == 0 && count.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
