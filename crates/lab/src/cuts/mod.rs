@@ -44,7 +44,7 @@ const NEW: &str = "2.0.0";
 /// The fewest states that count as a test.
 const STATES_MIN: usize = 200;
 /// How many states are tried for every operation.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 3;
 /// Cuts on a medium that lies.
 const LIES: usize = 24;
 /// Threads that recover terminals.
@@ -55,7 +55,7 @@ const NAME: &str = "cut";
 /// Records an update, cuts the power at every operation, and recovers from each cut.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// How many states to try; four for every operation by default.
+    /// How many states to try; three for every operation by default.
     #[arg(long)]
     states: Option<usize>,
     /// What chance begins with.

@@ -43,7 +43,8 @@ impl Mounted {
         let mut config = Config::default();
         config.mount_options = vec![MountOption::FSName("refit-cuts".into())];
         let session = fuser::spawn_mount(Storage(Arc::clone(&recorder)), at, &config);
-        let session = session.with_context(|| format!("cannot mount with {DEVICE}; be root"))?;
+        let session =
+            session.with_context(|| format!("this user cannot mount with {DEVICE}; root can"))?;
         // Asked once, or the system takes it for another user's folder.
         std::fs::metadata(at).context("the mounted file system does not answer")?;
         Ok(Self { recorder, _session: session })

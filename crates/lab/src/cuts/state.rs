@@ -63,11 +63,15 @@ impl Fate {
         }
     }
 
-    /// How many bytes of a piece are there, from its start. One torn piece in eight
-    /// breaks off anywhere, as on flash without whole sectors.
+    /// How many bytes of a piece are there, from its start. One torn piece in four
+    /// breaks off, as on flash without whole sectors: anywhere, and more often early,
+    /// where small records have their bytes.
     fn of_piece(self, len: usize, chance: &mut Chance) -> usize {
         match self {
-            Self::Torn { .. } if chance.once_in(8) => chance.below(len),
+            Self::Torn { .. } if chance.once_in(4) => {
+                let early = len >> chance.below(8);
+                chance.below(early)
+            }
             _ if self.keeps(chance) => len,
             _ => 0,
         }
