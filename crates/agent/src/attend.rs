@@ -5,7 +5,7 @@ use crate::device::{Device, DeviceError};
 use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
 use crate::outbox::Outbox;
 use crate::switches::Switches;
-use engine::{Backoff, Consent, Facts, Hold, Order, Poll, Reason, Standing, State};
+use engine::{Backoff, Consent, Facts, Hold, Locator, Order, Poll, Reason, Standing, State};
 use types::{AttemptId, Name, Outcome, Report, Seconds, Text};
 
 /// When the sources were asked and what they said. Lost with the process, and
@@ -19,6 +19,8 @@ pub(crate) struct Attendance {
     backoff: Backoff,
     asking: Backoff,
     heard: Option<Order>,
+    /// The newest address of the package in progress: addresses expire.
+    newest: Option<(AttemptId, Locator)>,
     withdrawn: Option<AttemptId>,
     awaiting_source: bool,
     /// Why the last question was not answered.
@@ -38,6 +40,7 @@ impl Attendance {
             backoff: Backoff::default(),
             asking: Backoff::default(),
             heard: None,
+            newest: None,
             withdrawn: None,
             awaiting_source: false,
             trouble: None,
@@ -121,7 +124,10 @@ impl Device {
     /// An order for an attempt that is over is not begun again: whoever gave it did
     /// not hear of the report, which is sent again.
     fn take_order(&mut self, order: Order) -> Result<(), DeviceError> {
-        let State::Idle { over } = self.state else { return Ok(()) };
+        let State::Idle { over } = self.state else {
+            self.attendance.newest = Some((order.attempt, order.locator));
+            return Ok(());
+        };
         let sent_again = self.send_again(order.attempt)?;
         if sent_again || over == Some(order.attempt) {
             return Ok(());
@@ -150,6 +156,14 @@ impl Device {
         }
         self.attendance.heard = Some(order);
         Ok(())
+    }
+
+    /// The newest address of the package of `attempt`, known or as it was `ordered`.
+    pub(crate) fn newest(&self, attempt: AttemptId, ordered: &Locator) -> Locator {
+        match &self.attendance.newest {
+            Some((of, newest)) if *of == attempt => newest.clone(),
+            _ => ordered.clone(),
+        }
     }
 
     /// The order that was heard, once.

@@ -49,7 +49,7 @@ impl Device {
         if let Err(error) = self.prepare(task, &job, cursor) {
             return self.flash_failed(&error);
         }
-        let open = match self.feed(locator) {
+        let open = match self.feed(&self.newest(task.attempt, locator)) {
             Ok(open) => open,
             Err(error) => return self.stopped(Stop::Feed(error), &job, cursor, Spent::default()),
         };

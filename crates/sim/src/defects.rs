@@ -153,6 +153,12 @@ const DEFECTS: &[Defect] = &[
         "{ let _ = (inventory, &job); }",
     ),
     defect(
+        "an expired address is not renewed",
+        "agent/src/attend.rs",
+        "Some((of, newest)) if *of == attempt => newest.clone(),",
+        "Some((of, newest)) if *of == attempt && newest == ordered => newest.clone(),",
+    ),
+    defect(
         "a report is not kept",
         "agent/src/perform/file.rs",
         "if self.write(Outbox::NAME, &outbox).is_err() && self.deliver(report) == Delivered::Later {",

@@ -79,6 +79,8 @@ pub struct World {
     pub arrived: u32,
     /// What the last health check said.
     pub healthy: Option<bool>,
+    /// Which address of the package is valid; older ones have expired.
+    pub address: u32,
     /// Payload bytes served.
     pub served: u64,
     /// Milliseconds since the beginning.
@@ -140,6 +142,7 @@ impl World {
             counted: BTreeMap::new(),
             arrived: 0,
             healthy: None,
+            address: 0,
             served: 0,
             clock: 0,
             boots: 0,
@@ -173,6 +176,8 @@ impl World {
         let chance = &mut self.chance;
         self.banks.values_mut().for_each(|bank| bank.lose_power(chance));
         self.beside.values_mut().for_each(|beside| beside.staging.lose_power(chance));
+        // The device was off for long.
+        self.address += u32::from(chance.one_in(2));
         if self.scenario.fault == Fault::LostJournal && chance.one_in(3) {
             self.journal = [None, None];
             self.journals_lost += u32::from(self.journal_used);

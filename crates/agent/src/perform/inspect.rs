@@ -85,7 +85,8 @@ impl Device {
 
     fn accept(&mut self, order: &Order) -> Result<Task, Stop> {
         let running = self.confirmed_slot()?;
-        let mut feed = self.edges.feeds.open(order.locator.as_str())?;
+        let locator = self.newest(order.attempt, &order.locator);
+        let mut feed = self.edges.feeds.open(locator.as_str())?;
         let (manifest, exact) = self.documents(feed.as_mut())?;
         let inventory = self.inventory()?;
         if inventory.failed(manifest.digest()) && order.again == Again::No {

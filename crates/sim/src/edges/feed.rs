@@ -1,5 +1,6 @@
 //! A feed of the new release; its payload's bytes are the image itself.
 
+use super::server::address_of;
 use crate::release::Release;
 use crate::world::Shared;
 use agent::edges::{Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
@@ -11,7 +12,10 @@ use types::Outcome;
 pub struct FakeFeeds(pub Shared);
 
 impl Feeds for FakeFeeds {
-    fn open(&mut self, _: &str) -> Result<Box<dyn Feed>, FeedError> {
+    fn open(&mut self, locator: &str) -> Result<Box<dyn Feed>, FeedError> {
+        if locator != address_of(self.0.borrow().address) {
+            return Err(unreachable("the address has expired"));
+        }
         let release = Rc::clone(&self.0.borrow().release);
         let world = Rc::clone(&self.0);
         Ok(Box::new(FakeFeed { world, release, entry: String::new(), at: 0, fetched: 0 }))

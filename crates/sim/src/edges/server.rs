@@ -17,10 +17,15 @@ impl FakeServer {
         Self { world, name: "server".parse().unwrap_or_else(|_| Name::unknown()) }
     }
 
-    fn order(&self) -> Option<Order> {
-        let locator = Locator::new("https://fake/").ok()?;
+    fn order(&self, address: u32) -> Option<Order> {
+        let locator = Locator::new(&address_of(address)).ok()?;
         Some(Order { attempt: attempt(), source: self.name.clone(), locator, again: Again::No })
     }
+}
+
+/// The package's address, which changes now and then.
+pub(crate) fn address_of(number: u32) -> String {
+    format!("https://fake/{number}/")
 }
 
 /// One reply in sixteen is lost.
@@ -44,7 +49,7 @@ impl Source for FakeServer {
         }
         // Now and then it has not noticed yet that it has the report.
         let over = world.counted.contains_key(&attempt()) && !world.chance.one_in(4);
-        let order = if over { None } else { self.order() };
+        let order = if over { None } else { self.order(world.address) };
         Ok(Heard { order, standing: Standing::Stands, ..Heard::default() })
     }
 
