@@ -40,9 +40,7 @@ fn open_to_all() -> fs::Permissions {
 /// certain of, stays expired.
 #[test]
 fn expired_stays_expired_in_1970() {
-    if !own_mounts() {
-        return;
-    }
+    own_mounts();
     let world = World::new();
     let package = |version: &str, expires| {
         let details = Details { expires: Some(expires), ..Details::default() };
@@ -62,9 +60,7 @@ fn expired_stays_expired_in_1970() {
 /// The server's certificate is years from being valid in 1970; the terminal reaches it.
 #[test]
 fn a_server_is_reached_in_1970() {
-    if !own_mounts() {
-        return;
-    }
+    own_mounts();
     let world = World::new();
     let root = world.maker.root();
     let operator = Operator::start(&world.programs, &world.file("server"), &root).unwrap();

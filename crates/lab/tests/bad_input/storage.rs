@@ -1,7 +1,7 @@
 //! Storage that is full: real file systems that are too small.
 //!
 //! They are mounted where only the test's own thread and its children see them, which
-//! takes root's rights; without them these tests say that they did not run.
+//! takes root's rights.
 
 use crate::world::{World, check, check_still_updates};
 use lab::process::{said, system};
@@ -13,18 +13,15 @@ use std::path::Path;
 use types::{Outcome, Slot};
 
 /// Gives this thread mounts of its own. They end with it.
-pub(crate) fn own_mounts() -> bool {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("not run: mounting takes root's rights");
-        return false;
-    }
+pub(crate) fn own_mounts() {
+    let root = rustix::process::geteuid().is_root();
+    assert!(root, "this test mounts file systems: run it as root");
     #[expect(
         deprecated,
         reason = "it is unsafe for shared descriptors only, which stay as they are"
     )]
     rustix::thread::unshare(UnshareFlags::NEWNS).unwrap();
     mount(&["--make-rprivate", "/"]);
-    true
 }
 
 pub(crate) fn mount(words: &[&str]) {
@@ -47,9 +44,7 @@ fn fill(path: &Path) {
 /// A slot that is a file of a file system with half as much room.
 #[test]
 fn the_slots_storage_is_full() {
-    if !own_mounts() {
-        return;
-    }
+    own_mounts();
     let world = World::new();
     let terminal = world.terminal("terminal");
     let package = world.package("2.0.0", 2);
@@ -70,9 +65,7 @@ fn the_slots_storage_is_full() {
 /// A state directory in which nothing more fits.
 #[test]
 fn the_state_directory_is_full() {
-    if !own_mounts() {
-        return;
-    }
+    own_mounts();
     let world = World::new();
     let terminal = world.terminal("terminal");
     let folder = world.file("small");
