@@ -13,6 +13,7 @@ mod outcome;
 mod release;
 mod report;
 mod slot;
+mod text;
 mod time;
 
 pub use digest::{Digest, DigestError, Hasher};

@@ -2,10 +2,9 @@
 
 use crate::digest::{read_hex, write_hex};
 use crate::{Digest, Name, Outcome, Seconds, Text, Version};
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// One try of one release on one terminal: 16 bytes, 32 lower-case hex digits
 /// (the limit of a `CommandKey`, TR-069 A.3.2.8). Computed from rollout, device and
@@ -49,18 +48,7 @@ impl FromStr for AttemptId {
     }
 }
 
-impl Serialize for AttemptId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for AttemptId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+crate::text::serde_as_text!(AttemptId);
 
 /// What an attempt has cost so far, across restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
