@@ -131,7 +131,11 @@ impl Medium {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let open = self.opened()?;
         open.cached.sync_data()?;
-        open.forget_cache()
+        match open.direct {
+            // It reads past the cache.
+            Some(_) => Ok(()),
+            None => open.forget_cache(),
+        }
     }
 
     /// Reads from the medium itself.
