@@ -16,21 +16,52 @@ impl Count {
     }
 }
 
-/// What the summary lines of nextest and of Rust's own test programs in `output` add
-/// up to.
+/// What the summary of nextest, or those of Rust's own test programs in `output` add
+/// up to. Nextest repeats what the programs say, one test at a time.
 pub(crate) fn count(output: &str) -> Count {
-    output.lines().map(|line| summary(line.trim())).fold(Count::default(), Count::plus)
+    let sum = |counts: &dyn Fn(&str) -> Option<String>| {
+        let found: Vec<String> = output.lines().map(str::trim).filter_map(counts).collect();
+        let whole = found.iter().map(|counts| parts(counts)).fold(Count::default(), Count::plus);
+        (!found.is_empty()).then_some(whole)
+    };
+    sum(&nextest).or_else(|| sum(&plain)).unwrap_or_default()
 }
 
-fn summary(line: &str) -> Count {
-    let counts = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "));
-    let counts = match counts {
-        Some((_, counts)) => counts,
-        None if line.starts_with("Summary [") => line.rsplit_once(": ").map_or("", |(_, c)| c),
-        None => return Count::default(),
-    };
+/// The counts in nextest's last line.
+fn nextest(line: &str) -> Option<String> {
+    let summary = line.strip_prefix("Summary [")?;
+    summary.rsplit_once(": ").map(|(_, counts)| counts.to_owned())
+}
+
+/// The counts in the last line of a test program.
+fn plain(line: &str) -> Option<String> {
+    let result = line.strip_prefix("test result: ")?;
+    result.split_once(". ").map(|(_, counts)| counts.to_owned())
+}
+
+fn parts(counts: &str) -> Count {
     let parts = counts.split([',', ';']).map(str::trim);
     parts.map(part).fold(Count::default(), Count::plus)
+}
+
+/// What a person needs of `output` to see what failed: without what tests said that
+/// passed.
+pub(crate) fn without_passed(output: &str) -> String {
+    let mut shown = String::new();
+    let mut passed = false;
+    for line in output.lines() {
+        let word = line.split_ascii_whitespace().next().unwrap_or_default();
+        passed = match word {
+            "PASS" => true,
+            "FAIL" | "TIMEOUT" | "SIGABRT" | "SIGSEGV" | "Summary" | "error:" => false,
+            _ => passed,
+        };
+        if !passed {
+            shown.push_str(line);
+            shown.push('\n');
+        }
+    }
+    shown
 }
 
 /// `3 passed (1 slow)`, `2 failed`, `1 timed out`.
@@ -71,6 +102,19 @@ mod tests {
             5,
             2,
         );
+    }
+
+    #[test]
+    fn nextest_repeats_what_programs_say() {
+        let said = "PASS [ 0.1s] x\n test result: ok. 1 passed; 0 failed\n";
+        check(&format!("{said}{said} Summary [ 0.2s] 2 tests run: 2 passed, 0 skipped"), 2, 0);
+    }
+
+    #[test]
+    fn what_passed_is_not_shown_again() {
+        let output = "a\n  PASS [ 0.1s] x\nsaid by x\n  FAIL [ 0.1s] y\nsaid by y\nSummary [] z\n";
+        let shown = without_passed(output);
+        assert_eq!(shown, "a\n  FAIL [ 0.1s] y\nsaid by y\nSummary [] z\n");
     }
 
     #[test]

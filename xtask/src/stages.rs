@@ -3,7 +3,7 @@
 //! All stages that compile select the same packages with the same features and the
 //! same profile, so that nothing is built twice.
 
-use crate::count::{Count, count};
+use crate::count::{Count, count, without_passed};
 use crate::house;
 use crate::programs;
 use crate::run::{Ended, Show, run};
@@ -135,7 +135,7 @@ fn cuts(bench: &Bench) -> Result<Count> {
 }
 
 fn demo(bench: &Bench) -> Result<Count> {
-    bench.one(bench.program("lab")?.args(["demo", "--terminals", "4"]), Show::All)
+    bench.one(bench.program("lab")?.args(["demo", "--terminals", "4", "--mib", "32"]), Show::All)
 }
 
 fn demo_full(bench: &Bench) -> Result<Count> {
@@ -165,7 +165,7 @@ impl Bench {
         let log = self.log();
         let ended = run(command, self.budget, &log, show)?;
         if !ended.well && show == Show::Tried {
-            print!("{}", ended.output);
+            print!("{}", without_passed(&ended.output));
         }
         Ok(ended)
     }
