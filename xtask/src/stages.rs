@@ -56,7 +56,7 @@ pub(crate) const STAGES: [Stage; 13] = [
     stage("unit", "unit and integration tests", 400, unit),
     stage("doc", "examples in the documentation", 240, doc),
     stage("sim", "every power cut in the fake world", 420, sim),
-    stage("defects", "deliberate defects, each caught", 420, defects),
+    stage("defects", "deliberate defects, each caught", 900, defects),
     stage("end-to-end", "real programs, good and bad input", 420, end_to_end),
     stage("cuts", "recorded writes replayed with power cuts", 300, cuts),
     stage("demo", "the main job, with four terminals", 300, demo),
