@@ -12,7 +12,7 @@ sim: runs the agent's own loop in a fake world, through kills and power cuts
 
   sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (20000)
   sim quick                     every third point and 3000 pairs; ends at the first broken rule
-  sim defects                   each deliberate defect of engine and agent must be caught
+  sim defects [WORD]            each deliberate defect of engine and agent must be caught
   sim replay SCENARIO SEED [POINTkill|POINTcut ...]
                                 one case again, as a broken rule printed it
 ";
@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     let ran = match words.as_slice() {
         ["sweep", counts @ ..] => sweep_all(counts),
         ["quick"] => quick(),
-        ["defects"] => defects::try_all(),
+        ["defects"] => defects::try_all(""),
+        ["defects", word] => defects::try_all(word),
         ["replay", scenario, seed, injections @ ..] => replay(scenario, seed, injections),
         _ => Err(USAGE.into()),
     };
