@@ -2,7 +2,7 @@
 
 use crate::run;
 use anyhow::{Context, Result, bail, ensure};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const BUDGET: Duration = Duration::from_secs(600);
 /// A program that the stages need and the Debian package that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// Found in `PATH` or the `sbin` directories.
+    /// Found in `PATH`, the `sbin` directories, or where PostgreSQL has its own.
     pub program: &'static str,
     /// The package.
     pub package: &'static str,
@@ -25,6 +25,11 @@ pub(crate) const IMAGES: [Need; 3] = [
     Need { program: "mkfs.ext4", package: "e2fsprogs" },
     Need { program: "e2fsck", package: "e2fsprogs" },
     Need { program: "unzip", package: "unzip" },
+];
+/// What the tests of the fleet's stores need besides.
+pub(crate) const STORES: [Need; 2] = [
+    Need { program: "postgres", package: "postgresql" },
+    Need { program: "setpriv", package: "util-linux" },
 ];
 /// What the bench against other updaters needs besides.
 pub(crate) const PEERS: [Need; 11] = [
@@ -75,8 +80,11 @@ fn missing(needs: &[Need], there: impl Fn(&str) -> bool) -> Vec<&'static str> {
 
 fn is_there(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default();
-    let places = path.split(':').chain(["/usr/sbin", "/sbin"]);
-    places.map(Path::new).any(|place| place.join(program).is_file())
+    // Debian keeps the server programs of PostgreSQL in a folder per version.
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = versions.map(|version| version.path().join("bin"));
+    let places = path.split(':').chain(["/usr/sbin", "/sbin"]).map(PathBuf::from);
+    places.chain(versions).any(|place| place.join(program).is_file())
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {

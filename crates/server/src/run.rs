@@ -8,7 +8,7 @@ use crate::pki::{self, Authority};
 use crate::quota::Quota;
 use crate::secret;
 use crate::server::{Parts, Server, Settings};
-use crate::store::{self, Store};
+use crate::store::{self, Address, Store};
 use crate::ticket::{self, Tickets};
 use crate::{jobs, routes};
 use anyhow::{Context as _, bail, ensure};
@@ -29,6 +29,10 @@ pub(crate) struct Serve {
     /// Folder for everything the server keeps; made if it is not there
     #[arg(long)]
     data: PathBuf,
+    /// Where the fleet is kept: postgres://USER:PASSWORD@HOST/NAME?sslmode=verify-full,
+    /// or sqlite:FILE; without it a file in the data folder
+    #[arg(long, env = "REFIT_DATABASE", hide_env_values = true)]
+    database: Option<Address>,
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
@@ -72,6 +76,8 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     let url = public_url(args.public_url.as_deref(), address)?;
     let (stop, stopped) = watch::channel(false);
     let tls = tls(&folder, &args, &url, address, &stopped)?;
+    let database = args.database.clone();
+    let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));
     let parts = Parts {
         settings: Settings {
             public_url: url.clone(),
@@ -79,7 +85,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
             package_limit: args.package_limit,
             started: clock::now(),
         },
-        store: Store::open(&folder.path("server.db")).await?,
+        store: Store::open(&database).await.context("cannot use the database")?,
         blobs: Blobs::open(folder.path("blobs")).context("cannot use the folder of packages")?,
         tickets: Tickets::new(&folder.payload_secret()?, Seconds(args.address_seconds)),
         quota: Quota::new(args.stranger_quota),

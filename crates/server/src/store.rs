@@ -1,34 +1,35 @@
-//! Everything durable but the packages, in SQLite.
+//! Everything durable but the packages, in SQLite or PostgreSQL.
 //!
-//! SQL is in this folder only. One connection writes and reads: what polls need is
-//! in memory, so nothing else asks often. `synchronous=FULL`: what is committed, and
-//! then acknowledged, survives a power cut.
+//! SQL is in this folder only, in one text for both engines. One connection writes
+//! and reads: what polls need is in memory, so nothing else asks often. What is
+//! committed, and then acknowledged, survives a power cut. Rules for the text, so that
+//! engines that speak PostgreSQL's protocol and spread over machines can run it: TEXT,
+//! BIGINT and BLOB only; no serial columns, triggers or notifications; what is kept
+//! per terminal has the terminal first in its key.
 
+mod address;
 mod attempts;
+#[cfg(test)]
+pub(crate) mod bench;
 mod devices;
 mod jobs;
+mod line;
 mod releases;
 mod rollouts;
 mod rows;
+mod schema;
+mod statement;
 
+pub(crate) use address::Address;
 pub(crate) use attempts::StoredAttempt;
 pub(crate) use devices::{StoredDevice, TokenUse};
 pub(crate) use rollouts::{Happened, StoredRollout};
 
-use sqlx::query::Query;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite, SqliteConnection};
-use std::path::Path;
+use line::Line;
+use statement::{Row, Statement, query};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
-
-/// Schemas by version: the first brings an empty database to version 1, and so on.
-/// Never edited once released; a new version is a new entry.
-const SCHEMAS: &[&str] = &[include_str!("store/schema.sql")];
 
 /// Why the store fails.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,15 @@ pub(crate) enum StoreError {
     /// The database fails.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The database does not answer.
+    #[error("the database does not answer in time")]
+    Slow,
+    /// The connection broke inside of a transaction, which therefore never was.
+    #[error("the connection to the database broke")]
+    Gone,
+    /// The address is not one of a database.
+    #[error("the database's address is not of the form postgres://USER@HOST/NAME")]
+    Address,
     /// A row holds what this server never wrote.
     #[error("the database holds a {what} that cannot be read")]
     Row {
@@ -52,24 +62,71 @@ pub(crate) enum StoreError {
     },
 }
 
+/// States of SQL in which the same transaction, run again, may well succeed:
+/// `serialization_failure` and `deadlock_detected`.
+const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+
+impl StoreError {
+    /// Whether the connection can no longer be used.
+    fn breaks(&self) -> bool {
+        match self {
+            Self::Slow => true,
+            // Class 57P is the other end going away, 25P an end of the transaction.
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("25P"))
+            }
+            Self::Database(error) => !matches!(
+                error,
+                sqlx::Error::RowNotFound
+                    | sqlx::Error::ColumnNotFound(_)
+                    | sqlx::Error::ColumnDecode { .. }
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Errors that may come of a transaction that others got in the way of.
+pub(crate) trait Conflict {
+    /// Whether others got in the way, and nothing else.
+    fn is_conflict(&self) -> bool;
+}
+
+impl Conflict for StoreError {
+    fn is_conflict(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| CONFLICTS.contains(&code.as_ref()))
+    }
+}
+
+/// How often a transaction is run again that others got in the way of.
+pub(crate) const AGAIN: u32 = 5;
+
+/// Runs a whole transaction, again if others got in its way. It is an expression that
+/// makes a future and begins the transaction anew each time. A macro, because closures
+/// that make futures do not yet say which threads these can move to.
+macro_rules! settle {
+    ($transaction:expr) => {{
+        use $crate::store::{AGAIN, Conflict as _};
+        let mut left = AGAIN;
+        loop {
+            match $transaction.await {
+                Err(error) if left > 0 && error.is_conflict() => left -= 1,
+                other => break other,
+            }
+        }
+    }};
+}
+pub(crate) use settle;
+
 /// What store functions return.
 pub(crate) type Stored<T> = Result<T, StoreError>;
-
-/// A statement with its arguments.
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 
 /// The database.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     line: Arc<Mutex<Line>>,
     statements: Arc<AtomicU64>,
-}
-
-#[derive(Debug)]
-struct Line {
-    connection: SqliteConnection,
-    /// A transaction was begun and neither committed nor rolled back.
-    begun: bool,
 }
 
 /// A transaction. It holds the store: memory that follows the store is changed
@@ -80,48 +137,25 @@ pub(crate) struct Tx {
 }
 
 impl Store {
-    /// Opens the database file at `path`, made if it is not there.
-    pub(crate) async fn open(path: &Path) -> Stored<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let connection = options.connect().await?;
-        let line = Arc::new(Mutex::new(Line { connection, begun: false }));
-        let store = Self { line, statements: Arc::default() };
-        store.migrate().await?;
+    /// Opens the database at `address`, and brings it to the version of this server.
+    pub(crate) async fn open(address: &Address) -> Stored<Self> {
+        let store = Self::connect(address).await?;
+        schema::migrate(&store).await?;
         Ok(store)
     }
 
-    async fn migrate(&self) -> Stored<()> {
-        let mut tx = self.begin().await?;
-        let rows = tx.all(sqlx::query("PRAGMA user_version")).await?;
-        let found: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-        let known = SCHEMAS.len();
-        let done = usize::try_from(found).unwrap_or(usize::MAX);
-        let missing = SCHEMAS.get(done..).ok_or(StoreError::Newer { found, known })?;
-        for schema in missing {
-            sqlx::raw_sql(*schema).execute(&mut tx.line.connection).await?;
-        }
-        let version = format!("PRAGMA user_version = {known}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(version)).execute(&mut tx.line.connection).await?;
-        tx.commit().await
+    /// Opens the database at `address` as it is.
+    async fn connect(address: &Address) -> Stored<Self> {
+        let line = Line::open(address.clone()).await?;
+        Ok(Self { line: Arc::new(Mutex::new(line)), statements: Arc::default() })
     }
 
-    /// Begins a transaction, once no other is under way.
+    /// Begins a transaction, once no other of this server is under way.
     pub(crate) async fn begin(&self) -> Stored<Tx> {
         let mut line = Arc::clone(&self.line).lock_owned().await;
-        if line.begun {
-            sqlx::query("ROLLBACK").execute(&mut line.connection).await?;
-            line.begun = false;
-        }
-        let statements = Arc::clone(&self.statements);
-        let mut tx = Tx { line, statements };
-        tx.run(sqlx::query("BEGIN IMMEDIATE")).await?;
-        tx.line.begun = true;
-        Ok(tx)
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        line.begin().await?;
+        Ok(Tx { line, statements: Arc::clone(&self.statements) })
     }
 
     /// How many statements were run since the start.
@@ -134,26 +168,25 @@ impl Store {
 impl Tx {
     /// Makes it durable. The store is held until the transaction is dropped.
     pub(crate) async fn commit(&mut self) -> Stored<()> {
-        self.run(sqlx::query("COMMIT")).await?;
-        self.line.begun = false;
-        Ok(())
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.line.commit().await
     }
 
     /// Runs `statement`. Returns how many rows it changed.
-    async fn run(&mut self, statement: Statement<'_>) -> Stored<u64> {
+    async fn run(&mut self, statement: Statement) -> Stored<u64> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        Ok(statement.execute(&mut self.line.connection).await?.rows_affected())
+        self.line.run(statement).await
     }
 
     /// Runs `statement`. Returns all its rows.
-    async fn all(&mut self, statement: Statement<'_>) -> Stored<Vec<SqliteRow>> {
+    async fn all(&mut self, statement: Statement) -> Stored<Vec<Row>> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        Ok(statement.fetch_all(&mut self.line.connection).await?)
+        self.line.all(statement).await
     }
 
     /// The plan's generation.
     pub(crate) async fn generation(&mut self) -> Stored<u64> {
-        let statement = sqlx::query("SELECT value FROM settings WHERE name = 'generation'");
+        let statement = query("SELECT value FROM settings WHERE name = 'generation'");
         let rows = self.all(statement).await?;
         let row = rows.first().ok_or(StoreError::Row { what: "generation" })?;
         rows::unsigned(row, "value", "generation")
@@ -162,50 +195,18 @@ impl Tx {
     /// Raises the generation, so that every replica reads the plan anew.
     pub(crate) async fn raise_generation(&mut self) -> Stored<()> {
         let text = "UPDATE settings SET value = value + 1 WHERE name = 'generation'";
-        self.run(sqlx::query(text)).await.map(drop)
+        self.run(query(text)).await.map(drop)
     }
 }
 
 /// Closes the database in good order.
 pub(crate) async fn close(store: Store) -> Stored<()> {
     match Arc::try_unwrap(store.line) {
-        Ok(line) => Ok(line.into_inner().connection.close().await?),
+        Ok(line) => line.into_inner().close().await,
         // Somebody still holds it; the journal makes up for it at the next start.
         Err(_) => Ok(()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_dropped_transaction_never_was() {
-        let place = tempfile::tempdir().unwrap();
-        let store = Store::open(&place.path().join("db")).await.unwrap();
-        let mut tx = store.begin().await.unwrap();
-        tx.raise_generation().await.unwrap();
-        drop(tx);
-        let mut tx = store.begin().await.unwrap();
-        assert_eq!(tx.generation().await.unwrap(), 1);
-        tx.raise_generation().await.unwrap();
-        tx.commit().await.unwrap();
-        drop(tx);
-        close(store).await.unwrap();
-        let store = Store::open(&place.path().join("db")).await.unwrap();
-        assert_eq!(store.begin().await.unwrap().generation().await.unwrap(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_newer_database_is_left_alone() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("db");
-        let store = Store::open(&path).await.unwrap();
-        let mut tx = store.begin().await.unwrap();
-        tx.run(sqlx::query("PRAGMA user_version = 99")).await.unwrap();
-        tx.commit().await.unwrap();
-        drop(tx);
-        close(store).await.unwrap();
-        assert!(matches!(Store::open(&path).await, Err(StoreError::Newer { found: 99, .. })));
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::roster::{Shared, fingerprint, lock};
 use crate::server::Server;
-use crate::store::{Stored, StoredAttempt};
+use crate::store::{Stored, StoredAttempt, settle};
 use fleet::{Event, Offer, Standing, offer};
 use types::{AttemptId, Name, Spent, Text, Timestamp};
 
@@ -15,6 +15,10 @@ impl Server {
         rollout: &Name,
         now: Timestamp,
     ) -> Stored<bool> {
+        settle!(self.try_admit(terminal, rollout, now))
+    }
+
+    async fn try_admit(&self, terminal: &Shared, rollout: &Name, now: Timestamp) -> Stored<bool> {
         let mut entry = self.begin(now).await?;
         // Asked again: between the first answer and this lock others may have started.
         if !self.may_install(terminal, rollout, now) {
@@ -49,9 +53,11 @@ impl Server {
         attempt: AttemptId,
         now: Timestamp,
     ) -> Stored<()> {
-        let mut entry = self.begin(now).await?;
-        entry.event(terminal, attempt, Event::GivenUp).await?;
-        entry.commit().await
+        settle!(async {
+            let mut entry = self.begin(now).await?;
+            entry.event(terminal, attempt, Event::GivenUp).await?;
+            entry.commit().await
+        })
     }
 }
 

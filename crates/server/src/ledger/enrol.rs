@@ -3,7 +3,7 @@
 use crate::roster::lock;
 use crate::secret::{self, NoRandom};
 use crate::server::Server;
-use crate::store::{StoreError, StoredDevice, TokenUse};
+use crate::store::{Conflict, StoreError, StoredDevice, TokenUse, settle};
 use protocols::native::Enrol;
 use types::{DeviceId, Digest, Running, Timestamp};
 
@@ -24,6 +24,12 @@ pub(crate) enum EnrolError {
     Random(#[from] NoRandom),
 }
 
+impl Conflict for EnrolError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
 impl Server {
     /// Makes enrolment tokens, for `device` or for any terminal each.
     pub(crate) async fn make_tokens(
@@ -34,16 +40,23 @@ impl Server {
         expires: Timestamp,
     ) -> Result<Vec<String>, EnrolError> {
         let tokens: Result<Vec<String>, _> = (0..count).map(|_| secret::token("rfe_")).collect();
-        let (tokens, mut entry) = (tokens?, self.begin(now).await?);
-        for token in &tokens {
-            entry.tx.put_token(secret::digest(token), device, now, expires).await?;
-        }
-        entry.commit().await?;
+        let tokens = tokens?;
+        settle!(async {
+            let mut entry = self.begin(now).await?;
+            for token in &tokens {
+                entry.tx.put_token(secret::digest(token), device, now, expires).await?;
+            }
+            entry.commit().await
+        })?;
         Ok(tokens)
     }
 
     /// Lets a terminal in. Returns its credential, which the server keeps a digest of.
     pub(crate) async fn enrol(&self, asked: &Enrol, now: Timestamp) -> Result<String, EnrolError> {
+        settle!(self.try_enrol(asked, now))
+    }
+
+    async fn try_enrol(&self, asked: &Enrol, now: Timestamp) -> Result<String, EnrolError> {
         let token = secret::digest(&asked.token);
         let mut entry = self.begin(now).await?;
         let known = entry.tx.token(token, now).await?.ok_or(EnrolError::Token)?;

@@ -2,7 +2,7 @@
 
 use crate::roster::{Shared, Terminal, lock};
 use crate::server::Server;
-use crate::store::Stored;
+use crate::store::{Stored, settle};
 use fleet::{Event, Shows, Standing};
 use protocols::native::{Heartbeat, Progress};
 use types::{AttemptId, Timestamp};
@@ -23,6 +23,15 @@ impl Server {
         if !has_news {
             return Ok(());
         }
+        settle!(self.note_news(terminal, heartbeat, now))
+    }
+
+    async fn note_news(
+        &self,
+        terminal: &Shared,
+        heartbeat: &Heartbeat,
+        now: Timestamp,
+    ) -> Stored<()> {
         let mut entry = self.begin(now).await?;
         let (changed, shown) = {
             let locked = lock(terminal);

@@ -3,7 +3,7 @@
 use super::Entry;
 use crate::roster::{Shared, lock};
 use crate::server::Server;
-use crate::store::Stored;
+use crate::store::{Stored, settle};
 use fleet::Event;
 use types::{AttemptId, Report, Timestamp};
 
@@ -22,11 +22,13 @@ impl Server {
         reports: &[Report],
         now: Timestamp,
     ) -> Stored<Vec<AttemptId>> {
-        let mut entry = self.begin(now).await?;
-        for report in reports {
-            entry.file(terminal, report).await?;
-        }
-        entry.commit().await?;
+        settle!(async {
+            let mut entry = self.begin(now).await?;
+            for report in reports {
+                entry.file(terminal, report).await?;
+            }
+            entry.commit().await
+        })?;
         lock(terminal).seen = Some(now);
         Ok(reports.iter().map(|report| report.attempt).collect())
     }

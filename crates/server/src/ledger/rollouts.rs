@@ -5,7 +5,7 @@ use crate::catalogue::Published;
 use crate::roster::lock;
 use crate::server::Server;
 use crate::snapshot::{Course, audience};
-use crate::store::{Happened, StoreError, Stored, StoredRollout};
+use crate::store::{Conflict, Happened, StoreError, Stored, StoredRollout, settle};
 use fleet::Class;
 use fleet::operator::State;
 use types::{DeviceId, Name, Text, Timestamp};
@@ -60,6 +60,12 @@ pub(crate) enum ActError {
     Store(#[from] StoreError),
 }
 
+impl Conflict for ActError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+}
+
 impl Act {
     fn verb(self) -> &'static str {
         match self {
@@ -101,13 +107,22 @@ impl Server {
         published: &Published,
         now: Timestamp,
     ) -> Stored<Name> {
+        settle!(self.try_make(&stored, published, now))
+    }
+
+    async fn try_make(
+        &self,
+        stored: &StoredRollout,
+        published: &Published,
+        now: Timestamp,
+    ) -> Stored<Name> {
         let mut entry = self.begin(now).await?;
         let id = stored.id.clone();
-        entry.tx.put_rollout(&stored).await?;
+        entry.tx.put_rollout(stored).await?;
         let (who, why) = (stored.who.clone(), stored.why.clone());
         let event = Happened { at: now, who, what: format!("made of {}", published.package), why };
         entry.tx.put_happened(&id, &event).await?;
-        if let Some(course) = Course::of(stored, &self.catalogue) {
+        if let Some(course) = Course::of(stored.clone(), &self.catalogue) {
             entry.courses.insert(id.clone(), course);
         }
         entry.commit().await?;
@@ -116,6 +131,17 @@ impl Server {
 
     /// Does `act` to a rollout, for `who` and because of `why`.
     pub(crate) async fn act(
+        &self,
+        id: &Name,
+        act: Act,
+        who: &str,
+        why: &Text,
+        now: Timestamp,
+    ) -> Result<(), ActError> {
+        settle!(self.try_act(id, act, who, why, now))
+    }
+
+    async fn try_act(
         &self,
         id: &Name,
         act: Act,
@@ -144,6 +170,15 @@ impl Server {
     /// Orders the release of a rollout anew for a terminal whose attempt there has
     /// ended.
     pub(crate) async fn retry(
+        &self,
+        id: &Name,
+        device: &DeviceId,
+        now: Timestamp,
+    ) -> Result<(), ActError> {
+        settle!(self.try_retry(id, device, now))
+    }
+
+    async fn try_retry(
         &self,
         id: &Name,
         device: &DeviceId,

@@ -5,7 +5,7 @@ use super::Entry;
 use crate::roster::{Terminal, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::Stored;
+use crate::store::{Stored, settle};
 use fleet::operator::{Opens, State, overdue};
 use fleet::{Event, Shows, Standing};
 use protocols::native::Phase;
@@ -18,6 +18,10 @@ impl Server {
     /// Tends `rollout`: what is overdue fails, what may open opens, and the job is
     /// due again when the next thing is expected.
     pub(crate) async fn tend(&self, rollout: &Name, now: Timestamp) -> Stored<()> {
+        settle!(self.try_tend(rollout, now))
+    }
+
+    async fn try_tend(&self, rollout: &Name, now: Timestamp) -> Stored<()> {
         let mut entry = self.begin(now).await?;
         let Some(course) = entry.course(rollout) else {
             entry.tx.drop_job(rollout).await?;

@@ -9,7 +9,7 @@ use crate::ledger::Act;
 use crate::problem::Reply;
 use crate::quota::Quota;
 use crate::server::{Parts, Server, Settings};
-use crate::store::{Store, StoredDevice, StoredRollout};
+use crate::store::{Address, Store, StoredDevice, StoredRollout};
 use crate::ticket::Tickets;
 use fleet::operator::{Halt, Opens, Size, State, Tally, Wave};
 use fleet::{Audience, Standing};
@@ -47,7 +47,7 @@ impl Bench {
                 package_limit: 0,
                 started: NOW,
             },
-            store: Store::open(&folder.path("server.db")).await.unwrap(),
+            store: Store::open(&Address::File(folder.path("server.db"))).await.unwrap(),
             blobs: Blobs::open(folder.path("blobs")).unwrap(),
             tickets: Tickets::new(&[1; 32], Seconds(7200)),
             quota: Quota::new(1),

@@ -1,10 +1,9 @@
 //! Attempts and the reports that end them.
 
 use super::rows::{json, parsed, signed, time, to_json, unsigned};
+use super::statement::{Row, query};
 use super::{Stored, Tx};
 use fleet::Standing;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use types::{AttemptId, DeviceId, Digest, Name, Report, Spent, Text, Timestamp};
 
 /// An attempt as the store keeps it.
@@ -33,7 +32,7 @@ const PUT: &str = "INSERT INTO attempts (device, attempt, rollout, retry, before
 impl Tx {
     /// Writes an attempt, new or changed.
     pub(crate) async fn put_attempt(&mut self, attempt: &StoredAttempt) -> Stored<()> {
-        let statement = sqlx::query(PUT)
+        let statement = query(PUT)
             .bind(attempt.device.as_str())
             .bind(attempt.attempt.to_string())
             .bind(attempt.rollout.as_str())
@@ -51,7 +50,7 @@ impl Tx {
     /// Every attempt, first offered first.
     pub(crate) async fn attempts(&mut self) -> Stored<Vec<StoredAttempt>> {
         let text = "SELECT * FROM attempts ORDER BY device, offered, attempt";
-        self.all(sqlx::query(text)).await?.iter().map(attempt).collect()
+        self.all(query(text)).await?.iter().map(attempt).collect()
     }
 
     /// Writes how many bytes were sent for an attempt.
@@ -63,7 +62,7 @@ impl Tx {
     ) -> Stored<()> {
         let text = "UPDATE attempts SET served = $3 WHERE device = $1 AND attempt = $2";
         let statement =
-            sqlx::query(text).bind(device.as_str()).bind(attempt.to_string()).bind(signed(served));
+            query(text).bind(device.as_str()).bind(attempt.to_string()).bind(signed(served));
         self.run(statement).await.map(drop)
     }
 
@@ -77,7 +76,7 @@ impl Tx {
     ) -> Stored<bool> {
         let text = "INSERT INTO reports (device, attempt, report, received) \
                     VALUES ($1, $2, $3, $4) ON CONFLICT (device, attempt) DO NOTHING";
-        let statement = sqlx::query(text)
+        let statement = query(text)
             .bind(device.as_str())
             .bind(report.attempt.to_string())
             .bind(to_json(report, "report")?)
@@ -88,7 +87,7 @@ impl Tx {
     /// How many reports of a terminal are kept.
     pub(crate) async fn count_reports(&mut self, device: &DeviceId) -> Stored<u64> {
         let text = "SELECT COUNT(*) AS count FROM reports WHERE device = $1";
-        let rows = self.all(sqlx::query(text).bind(device.as_str())).await?;
+        let rows = self.all(query(text).bind(device.as_str())).await?;
         rows.first().map_or(Ok(0), |row| unsigned(row, "count", "count"))
     }
 
@@ -96,12 +95,12 @@ impl Tx {
     pub(crate) async fn reports(&mut self, device: &DeviceId, limit: u32) -> Stored<Vec<Report>> {
         let text = "SELECT report FROM reports WHERE device = $1 \
                     ORDER BY received DESC, attempt LIMIT $2";
-        let statement = sqlx::query(text).bind(device.as_str()).bind(i64::from(limit));
+        let statement = query(text).bind(device.as_str()).bind(i64::from(limit));
         self.all(statement).await?.iter().map(|row| json(row, "report", "report")).collect()
     }
 }
 
-fn attempt(row: &SqliteRow) -> Stored<StoredAttempt> {
+fn attempt(row: &Row) -> Stored<StoredAttempt> {
     let what = "attempt";
     let detail: &str = row.try_get("detail")?;
     Ok(StoredAttempt {

@@ -1,10 +1,9 @@
 //! Terminals and the tokens that let them in.
 
 use super::rows::{json, parsed, to_json};
+use super::statement::{Row, query};
 use super::{StoreError, Stored, Tx};
 use protocols::native::Facts;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use types::{DeviceId, Digest, Running, Slot, Timestamp};
 
 /// A terminal as the store keeps it.
@@ -39,7 +38,7 @@ const PUT: &str = "INSERT INTO devices (device, credential, facts, slot, running
 impl Tx {
     /// Writes a terminal, new or changed.
     pub(crate) async fn put_device(&mut self, device: &StoredDevice, now: Timestamp) -> Stored<()> {
-        let statement = sqlx::query(PUT)
+        let statement = query(PUT)
             .bind(device.device.as_str())
             .bind(device.credential.0.to_vec())
             .bind(to_json(&device.facts, "facts")?)
@@ -52,7 +51,7 @@ impl Tx {
     /// Every terminal.
     pub(crate) async fn devices(&mut self) -> Stored<Vec<StoredDevice>> {
         let text = "SELECT device, credential, facts, slot, running FROM devices";
-        self.all(sqlx::query(text)).await?.iter().map(device).collect()
+        self.all(query(text)).await?.iter().map(device).collect()
     }
 
     /// Adds an enrolment token, for one terminal or for any.
@@ -65,7 +64,7 @@ impl Tx {
     ) -> Stored<()> {
         let text =
             "INSERT INTO enrolment_tokens (digest, device, made, expires) VALUES ($1, $2, $3, $4)";
-        let statement = sqlx::query(text)
+        let statement = query(text)
             .bind(digest.0.to_vec())
             .bind(device.map(|device| device.as_str().to_owned()))
             .bind(now.0)
@@ -81,7 +80,7 @@ impl Tx {
     ) -> Stored<Option<TokenUse>> {
         let text =
             "SELECT device, used_by FROM enrolment_tokens WHERE digest = $1 AND expires > $2";
-        let statement = sqlx::query(text).bind(digest.0.to_vec()).bind(now.0);
+        let statement = query(text).bind(digest.0.to_vec()).bind(now.0);
         self.all(statement).await?.first().map(token).transpose()
     }
 
@@ -93,14 +92,14 @@ impl Tx {
         now: Timestamp,
     ) -> Stored<()> {
         let text = "UPDATE enrolment_tokens SET used_by = $2 WHERE digest = $1";
-        let statement = sqlx::query(text).bind(digest.0.to_vec()).bind(device.as_str());
+        let statement = query(text).bind(digest.0.to_vec()).bind(device.as_str());
         self.run(statement).await?;
         let text = "DELETE FROM enrolment_tokens WHERE expires <= $1";
-        self.run(sqlx::query(text).bind(now.0)).await.map(drop)
+        self.run(query(text).bind(now.0)).await.map(drop)
     }
 }
 
-fn token(row: &SqliteRow) -> Stored<TokenUse> {
+fn token(row: &Row) -> Stored<TokenUse> {
     let name = |column| -> Stored<Option<DeviceId>> {
         let text: Option<&str> = row.try_get(column)?;
         text.map(|text| text.parse().map_err(|_| StoreError::Row { what: "token" })).transpose()
@@ -108,7 +107,7 @@ fn token(row: &SqliteRow) -> Stored<TokenUse> {
     Ok(TokenUse { device: name("device")?, used_by: name("used_by")? })
 }
 
-fn device(row: &SqliteRow) -> Stored<StoredDevice> {
+fn device(row: &Row) -> Stored<StoredDevice> {
     let what = "terminal";
     let credential: &[u8] = row.try_get("credential")?;
     let slot: Option<&str> = row.try_get("slot")?;

@@ -1,18 +1,20 @@
 //! Jobs: what is to be done at a time, whichever server is there to do it.
 
 use super::rows::parsed;
+use super::statement::query;
 use super::{Stored, Tx};
 use types::{Name, Seconds, Timestamp};
 
 const PUT: &str = "INSERT INTO jobs (job, due, lease, tries) VALUES ($1, $2, 0, 0) \
      ON CONFLICT (job) DO UPDATE SET due = excluded.due, lease = 0, tries = 0";
 const CLAIM: &str = "UPDATE jobs SET lease = $2, tries = tries + 1 WHERE job = (SELECT job FROM jobs \
-     WHERE due <= $1 AND lease <= $1 ORDER BY due, job LIMIT 1) RETURNING job";
+     WHERE due <= $1 AND lease <= $1 ORDER BY due, job LIMIT 1) \
+     AND lease <= $1 RETURNING job";
 
 impl Tx {
     /// The job is due at `due`; made if it is not there, and given back if it is claimed.
     pub(crate) async fn put_job(&mut self, job: &Name, due: Timestamp) -> Stored<()> {
-        self.run(sqlx::query(PUT).bind(job.as_str()).bind(due.0)).await.map(drop)
+        self.run(query(PUT).bind(job.as_str()).bind(due.0)).await.map(drop)
     }
 
     /// Claims the job that is due longest, for `lease`. Who claims it and dies
@@ -22,39 +24,12 @@ impl Tx {
         now: Timestamp,
         lease: Seconds,
     ) -> Stored<Option<Name>> {
-        let statement = sqlx::query(CLAIM).bind(now.0).bind(now.after(lease).0);
+        let statement = query(CLAIM).bind(now.0).bind(now.after(lease).0);
         self.all(statement).await?.first().map(|row| parsed(row, "job", "job")).transpose()
     }
 
     /// The job is done for good.
     pub(crate) async fn drop_job(&mut self, job: &Name) -> Stored<()> {
-        self.run(sqlx::query("DELETE FROM jobs WHERE job = $1").bind(job.as_str())).await.map(drop)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Store;
-
-    #[tokio::test]
-    async fn a_job_is_claimed_once_and_comes_back_when_its_worker_dies() {
-        let place = tempfile::tempdir().unwrap();
-        let store = Store::open(&place.path().join("db")).await.unwrap();
-        let mut tx = store.begin().await.unwrap();
-        let (first, second): (Name, Name) = ("a".parse().unwrap(), "b".parse().unwrap());
-        tx.put_job(&second, Timestamp(20)).await.unwrap();
-        tx.put_job(&first, Timestamp(10)).await.unwrap();
-        let lease = Seconds(5);
-        let mut claim = async |at| tx.claim_job(Timestamp(at), lease).await.unwrap();
-        assert_eq!(claim(5).await, None);
-        assert_eq!(claim(30).await, Some(first.clone()));
-        assert_eq!(claim(30).await, Some(second.clone()));
-        assert_eq!(claim(30).await, None, "both are claimed");
-        assert_eq!(claim(5_030).await, Some(first.clone()), "its worker died");
-        tx.put_job(&first, Timestamp(9_000)).await.unwrap();
-        tx.drop_job(&second).await.unwrap();
-        assert_eq!(tx.claim_job(Timestamp(8_000), lease).await.unwrap(), None);
-        assert_eq!(tx.claim_job(Timestamp(9_000), lease).await.unwrap(), Some(first));
+        self.run(query("DELETE FROM jobs WHERE job = $1").bind(job.as_str())).await.map(drop)
     }
 }

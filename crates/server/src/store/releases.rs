@@ -1,9 +1,9 @@
 //! Published releases.
 
 use super::rows::{json, parsed, signed, time, to_json, unsigned};
+use super::statement::{Row, query};
 use super::{Stored, Tx};
 use crate::catalogue::Published;
-use sqlx::sqlite::SqliteRow;
 use types::Release;
 
 const PUT: &str = "INSERT INTO releases (manifest, product, version, rollback_index, package, size, \
@@ -13,7 +13,7 @@ impl Tx {
     /// Adds a release.
     pub(crate) async fn put_release(&mut self, published: &Published) -> Stored<()> {
         let release = &published.release;
-        let statement = sqlx::query(PUT)
+        let statement = query(PUT)
             .bind(release.manifest.to_string())
             .bind(release.product.as_str())
             .bind(release.version.as_str())
@@ -30,11 +30,11 @@ impl Tx {
     pub(crate) async fn releases(&mut self) -> Stored<Vec<Published>> {
         let text = "SELECT manifest, product, version, rollback_index, package, size, entries, \
                     images, published FROM releases ORDER BY published DESC, manifest";
-        self.all(sqlx::query(text)).await?.iter().map(published).collect()
+        self.all(query(text)).await?.iter().map(published).collect()
     }
 }
 
-fn published(row: &SqliteRow) -> Stored<Published> {
+fn published(row: &Row) -> Stored<Published> {
     let what = "release";
     Ok(Published {
         release: Release {

@@ -1,11 +1,10 @@
 //! Rollouts, how they go, and what happened to them.
 
 use super::rows::{json, parsed, time, to_json, unsigned};
+use super::statement::{Row, query};
 use super::{Stored, Tx};
 use fleet::Audience;
 use fleet::operator::{Halt, Rollout, State, Tally, Wave};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use types::{Digest, Name, Text, Timestamp};
 
 /// A rollout as the store keeps it: without what its release's row says.
@@ -58,7 +57,7 @@ const HAPPENED: &str = "INSERT INTO rollout_events (rollout, number, at, who, wh
 impl Tx {
     /// Adds a rollout, as a draft.
     pub(crate) async fn put_rollout(&mut self, rollout: &StoredRollout) -> Stored<()> {
-        let statement = sqlx::query(PUT)
+        let statement = query(PUT)
             .bind(rollout.id.as_str())
             .bind(rollout.name.as_str())
             .bind(rollout.manifest.to_string())
@@ -82,7 +81,7 @@ impl Tx {
     ) -> Stored<()> {
         let started = (rollout.state != State::Draft).then_some(since.0);
         let wave = i64::try_from(rollout.wave).unwrap_or(i64::MAX);
-        let statement = sqlx::query(MOVE)
+        let statement = query(MOVE)
             .bind(rollout.id.as_str())
             .bind(rollout.state.to_string())
             .bind(who)
@@ -97,13 +96,13 @@ impl Tx {
     /// Counts one more terminal, if `limit` and the rollout's own limit leave room.
     /// Returns whether they did: the row decides, whatever a memory believes.
     pub(crate) async fn count_admitted(&mut self, rollout: &Name, limit: u32) -> Stored<bool> {
-        let statement = sqlx::query(ADMIT).bind(rollout.as_str()).bind(i64::from(limit));
+        let statement = query(ADMIT).bind(rollout.as_str()).bind(i64::from(limit));
         Ok(self.run(statement).await? == 1)
     }
 
     /// Writes what became of a rollout's terminals.
     pub(crate) async fn put_tally(&mut self, rollout: &Name, tally: Tally) -> Stored<()> {
-        let statement = sqlx::query(TALLY)
+        let statement = query(TALLY)
             .bind(rollout.as_str())
             .bind(i64::from(tally.exposed))
             .bind(i64::from(tally.in_flight))
@@ -116,12 +115,12 @@ impl Tx {
     /// Every rollout, last made first.
     pub(crate) async fn rollouts(&mut self) -> Stored<Vec<StoredRollout>> {
         let text = "SELECT * FROM rollouts ORDER BY made DESC, rollout";
-        self.all(sqlx::query(text)).await?.iter().map(rollout).collect()
+        self.all(query(text)).await?.iter().map(rollout).collect()
     }
 
     /// Adds to what happened to a rollout.
     pub(crate) async fn put_happened(&mut self, rollout: &Name, event: &Happened) -> Stored<()> {
-        let statement = sqlx::query(HAPPENED)
+        let statement = query(HAPPENED)
             .bind(rollout.as_str())
             .bind(event.at.0)
             .bind(event.who.as_str())
@@ -134,12 +133,12 @@ impl Tx {
     pub(crate) async fn happened(&mut self, rollout: &Name) -> Stored<Vec<Happened>> {
         let text =
             "SELECT at, who, what, why FROM rollout_events WHERE rollout = $1 ORDER BY number";
-        let rows = self.all(sqlx::query(text).bind(rollout.as_str())).await?;
+        let rows = self.all(query(text).bind(rollout.as_str())).await?;
         rows.iter().map(event).collect()
     }
 }
 
-fn event(row: &SqliteRow) -> Stored<Happened> {
+fn event(row: &Row) -> Stored<Happened> {
     Ok(Happened {
         at: time(row, "at")?,
         who: text(row, "who")?,
@@ -148,12 +147,12 @@ fn event(row: &SqliteRow) -> Stored<Happened> {
     })
 }
 
-fn text(row: &SqliteRow, column: &str) -> Stored<Text> {
+fn text(row: &Row, column: &str) -> Stored<Text> {
     let text: &str = row.try_get(column)?;
     Ok(text.into())
 }
 
-fn rollout(row: &SqliteRow) -> Stored<StoredRollout> {
+fn rollout(row: &Row) -> Stored<StoredRollout> {
     let what = "rollout";
     let started: Option<i64> = row.try_get("started")?;
     Ok(StoredRollout {

@@ -1,40 +1,31 @@
 //! Reads columns: numbers that are never negative, names, JSON.
 
+use super::statement::Row;
 use super::{StoreError, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 use std::str::FromStr;
 use types::Timestamp;
 
 /// A column that is a number from 0 on.
-pub(super) fn unsigned<T: TryFrom<i64>>(
-    row: &SqliteRow,
-    column: &str,
-    what: &'static str,
-) -> Stored<T> {
+pub(super) fn unsigned<T: TryFrom<i64>>(row: &Row, column: &str, what: &'static str) -> Stored<T> {
     let value: i64 = row.try_get(column)?;
     T::try_from(value).map_err(|_| StoreError::Row { what })
 }
 
 /// A column that is a time.
-pub(super) fn time(row: &SqliteRow, column: &str) -> Stored<Timestamp> {
+pub(super) fn time(row: &Row, column: &str) -> Stored<Timestamp> {
     Ok(Timestamp(row.try_get(column)?))
 }
 
 /// A column whose text has one of our text forms.
-pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str, what: &'static str) -> Stored<T> {
+pub(super) fn parsed<T: FromStr>(row: &Row, column: &str, what: &'static str) -> Stored<T> {
     let text: &str = row.try_get(column)?;
     text.parse().map_err(|_| StoreError::Row { what })
 }
 
 /// A column that holds JSON.
-pub(super) fn json<T: DeserializeOwned>(
-    row: &SqliteRow,
-    column: &str,
-    what: &'static str,
-) -> Stored<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row, column: &str, what: &'static str) -> Stored<T> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|_| StoreError::Row { what })
 }

@@ -1,0 +1,230 @@
+//! What holds on either engine.
+
+use super::bench::{Place, on_both};
+use super::*;
+use crate::catalogue::Published;
+use fleet::Standing;
+use protocols::native::Facts;
+use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Seconds, Slot, Spent, Timestamp};
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+fn device(id: &str) -> StoredDevice {
+    let (product, hardware) = (name("router"), name("r1"));
+    StoredDevice {
+        device: name(id),
+        credential: Digest::of(id.as_bytes()),
+        facts: Facts { product, hardware, variant: None, region: None, memory_class_mib: 64 },
+        slot: Some(Slot::B),
+        running: Running::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_transaction_never_was() {
+    on_both(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        tx.raise_generation().await.unwrap();
+        drop(tx);
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.generation().await.unwrap(), 1);
+        tx.raise_generation().await.unwrap();
+        tx.commit().await.unwrap();
+        drop(tx);
+        close(store).await.unwrap();
+        let store = place.open().await;
+        assert_eq!(store.begin().await.unwrap().generation().await.unwrap(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone() {
+    on_both(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        schema::set_version(&mut tx, 99).await.unwrap();
+        tx.commit().await.unwrap();
+        drop(tx);
+        close(store).await.unwrap();
+        let opened = Store::open(&place.address()).await;
+        assert!(matches!(opened, Err(StoreError::Newer { found: 99, .. })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_earlier_version_is_brought_forward_with_what_it_holds() {
+    on_both(async |place| {
+        for version in 0..schema::newest() {
+            check_forward(place, version).await;
+        }
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(schema::version(&mut tx).await.unwrap(), schema::newest() as i64);
+    })
+    .await;
+}
+
+/// Makes a database of `version` and opens it with this server.
+async fn check_forward(place: &Place, version: usize) {
+    let place = place.another();
+    let store = Store::connect(&place.address()).await.unwrap();
+    schema::migrate_to(&store, version).await.unwrap();
+    if version > 0 {
+        let mut tx = store.begin().await.unwrap();
+        tx.raise_generation().await.unwrap();
+        let text = "INSERT INTO devices (device, credential, facts, slot, running, enrolled, changed) \
+             VALUES ('d0', $1, '{\"product\":\"router\",\"hardware\":\"r1\",\"variant\":null,\
+             \"region\":null,\"memory_class_mib\":64}', 'B', '{}', 1, 1)";
+        tx.run(query(text).bind(Digest::of(b"d0").0.to_vec())).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    close(store).await.unwrap();
+    let store = place.open().await;
+    let mut tx = store.begin().await.unwrap();
+    let kept = tx.devices().await.unwrap();
+    let expected = if version == 0 { (1, vec![]) } else { (2, vec![device("d0")]) };
+    assert_eq!((tx.generation().await.unwrap(), kept), expected, "from version {version}");
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_back() {
+    on_both(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        tx.put_device(&device("d0"), Timestamp(5)).await.unwrap();
+        let published = release();
+        tx.put_release(&published).await.unwrap();
+        let mut attempt = attempt("d0");
+        tx.put_attempt(&attempt).await.unwrap();
+        attempt.standing = Standing::Confirmed;
+        tx.put_attempt(&attempt).await.unwrap();
+        tx.put_served(&name("d0"), attempt.attempt, 1 << 40).await.unwrap();
+        attempt.served = 1 << 40;
+        tx.commit().await.unwrap();
+        drop(tx);
+        let mut tx = store.begin().await.unwrap();
+        assert_eq!(tx.devices().await.unwrap(), [device("d0")]);
+        assert_eq!(tx.releases().await.unwrap(), [published]);
+        assert_eq!(tx.attempts().await.unwrap(), [attempt]);
+    })
+    .await;
+}
+
+fn release() -> Published {
+    let (product, version) = (name("router"), name("2"));
+    let manifest = Digest::of(b"2");
+    Published {
+        release: Release { product, version, rollback_index: u64::MAX, manifest },
+        package: manifest,
+        size: 1,
+        entries: Vec::new(),
+        images: [(name("rootfs"), manifest)].into(),
+        at: Timestamp(7),
+    }
+}
+
+fn attempt(device: &str) -> StoredAttempt {
+    let device: DeviceId = name(device);
+    StoredAttempt {
+        attempt: AttemptId::new("spring", &device, 0),
+        device,
+        rollout: name("spring"),
+        retry: 0,
+        before: Digest::of(b"before"),
+        standing: Standing::Offered,
+        detail: "a detail".into(),
+        spent: Spent::default(),
+        served: 0,
+        offered: Timestamp(8),
+        changed: Timestamp(9),
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_known_until_it_expires() {
+    on_both(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        tx.put_token(one, None, Timestamp(0), Timestamp(10)).await.unwrap();
+        tx.put_token(other, Some(&name("d1")), Timestamp(0), Timestamp(20)).await.unwrap();
+        tx.use_token(one, &name("d0"), Timestamp(5)).await.unwrap();
+        let used = TokenUse { device: None, used_by: Some(name("d0")) };
+        assert_eq!(tx.token(one, Timestamp(9)).await.unwrap(), Some(used));
+        assert_eq!(tx.token(one, Timestamp(10)).await.unwrap(), None);
+        let unused = TokenUse { device: Some(name("d1")), used_by: None };
+        assert_eq!(tx.token(other, Timestamp(10)).await.unwrap(), Some(unused));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_is_claimed_once_and_comes_back_when_its_worker_dies() {
+    on_both(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        let (first, second) = (name("a"), name("b"));
+        tx.put_job(&second, Timestamp(20)).await.unwrap();
+        tx.put_job(&first, Timestamp(10)).await.unwrap();
+        let lease = Seconds(5);
+        let mut claim = async |at| tx.claim_job(Timestamp(at), lease).await.unwrap();
+        assert_eq!(claim(5).await, None);
+        assert_eq!(claim(30).await, Some(first.clone()));
+        assert_eq!(claim(30).await, Some(second.clone()));
+        assert_eq!(claim(30).await, None, "both are claimed");
+        assert_eq!(claim(5_030).await, Some(first.clone()), "its worker died");
+        tx.put_job(&first, Timestamp(9_000)).await.unwrap();
+        tx.drop_job(&second).await.unwrap();
+        assert_eq!(tx.claim_job(Timestamp(8_000), lease).await.unwrap(), None);
+        assert_eq!(tx.claim_job(Timestamp(9_000), lease).await.unwrap(), Some(first));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_made_anew_and_its_transaction_never_was() {
+    let place = Place::postgres();
+    let store = place.open().await;
+    let mut tx = store.begin().await.unwrap();
+    tx.raise_generation().await.unwrap();
+    place.hang_up();
+    assert!(tx.commit().await.is_err());
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.generation().await.unwrap(), 1);
+    drop(tx);
+    place.hang_up();
+    assert!(store.begin().await.is_ok(), "one that broke between transactions is not noticed");
+}
+
+#[tokio::test]
+async fn who_deadlocks_is_run_again() {
+    let place = Place::postgres();
+    let (one, other) = (place.open().await, place.open().await);
+    let mut tx = one.begin().await.unwrap();
+    for id in ["d0", "d1"] {
+        tx.put_device(&device(id), Timestamp(0)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    drop(tx);
+    let barrier = tokio::sync::Barrier::new(2);
+    let crossing = async |store: &Store, ids: [&str; 2]| {
+        let mut first = true;
+        settle!(async {
+            let mut tx = store.begin().await?;
+            tx.put_device(&device(ids[0]), Timestamp(1)).await?;
+            if std::mem::take(&mut first) {
+                barrier.wait().await;
+            }
+            tx.put_device(&device(ids[1]), Timestamp(1)).await?;
+            tx.commit().await
+        })
+    };
+    let done = tokio::join!(crossing(&one, ["d0", "d1"]), crossing(&other, ["d1", "d0"]));
+    assert!(done.0.is_ok() && done.1.is_ok(), "{done:?}");
+}
