@@ -31,6 +31,13 @@ pub(crate) const STORES: [Need; 2] = [
     Need { program: "postgres", package: "postgresql" },
     Need { program: "setpriv", package: "util-linux" },
 ];
+/// The programs whose compressed data the tests of `delta` open and make again.
+pub(crate) const CODECS: [Need; 4] = [
+    Need { program: "gzip", package: "gzip" },
+    Need { program: "python3", package: "python3-minimal" },
+    Need { program: "xz", package: "xz-utils" },
+    Need { program: "zstd", package: "zstd" },
+];
 /// What the bench against other updaters needs besides.
 pub(crate) const PEERS: [Need; 11] = [
     Need { program: "swupdate", package: "swupdate" },

@@ -1,12 +1,48 @@
-//! The C codec, libzstd, and nothing else: the one file that touches it.
+//! The C codecs and nothing else: this file and its folder are all that touches
+//! them. Here is what reads the frames of full payloads; beside it are encoders
+//! and decoders that make the streams inside images again.
+
+#[expect(unsafe_code, reason = "zlib's functions are C")]
+pub(crate) mod deflate;
+#[expect(unsafe_code, reason = "liblzma's functions are C")]
+pub(crate) mod lzma;
+#[expect(unsafe_code, reason = "libzstd's functions are C")]
+pub(crate) mod zstd;
 
 use crate::WINDOW_MAX;
-#[cfg(any(test, feature = "encode"))]
 use alloc::vec::Vec;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
-/// What libzstd says is wrong; a fixed English text.
-pub(crate) type Fault = &'static str;
+/// What a library says is wrong; a fixed English text.
+pub type Fault = &'static str;
+
+/// How much room an encoder gets at a time.
+const PIECE: usize = 16 << 10;
+
+/// Gives `input` to `code` and appends what comes out to `out`, until all of it
+/// is taken and, with `finish`, the end has come.
+pub(crate) fn drain(
+    mut input: &[u8],
+    out: &mut Vec<u8>,
+    finish: bool,
+    mut code: impl FnMut(&[u8], &mut [u8], bool) -> Result<Progress, Fault>,
+) -> Result<(), Fault> {
+    loop {
+        let at = out.len();
+        out.resize(at + PIECE, 0);
+        let progress = code(input, out.get_mut(at..).unwrap_or_default(), finish);
+        out.truncate(at + progress.as_ref().map_or(0, |progress| progress.filled));
+        let progress = progress?;
+        input = input.get(progress.consumed..).unwrap_or_default();
+        let more = progress.filled == PIECE;
+        if progress.done || (input.is_empty() && !finish && !more) {
+            return Ok(());
+        }
+        if progress.consumed == 0 && progress.filled == 0 {
+            return Err("the encoder does not go on");
+        }
+    }
+}
 
 /// What one call did.
 pub(crate) struct Progress {

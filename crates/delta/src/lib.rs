@@ -6,14 +6,22 @@
 //! what comes out is checked against the signed digests by the caller.
 #![no_std]
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod codec;
 mod frames;
 mod header;
+mod recipe;
 
 #[cfg(any(test, feature = "encode"))]
 pub use codec::FrameEncoder;
+pub use codec::{Fault, deflate::DeflateOptions, lzma::LzmaOptions, zstd::ZstdOptions};
 pub use frames::{DecodeError, FrameDecoder, Step};
+pub use recipe::{
+    Codec, Decoded, Decoder, Encoder, Library, Recipe, RecipeError, WINDOW_LOG_MAX, Wrapper,
+    XzRecipe,
+};
 
 /// The largest window of a frame, 2 MiB. Fixed by the package format: a terminal
 /// knows what memory an update takes before it starts one.

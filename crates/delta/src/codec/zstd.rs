@@ -1,0 +1,271 @@
+//! libzstd's encoder with every parameter, and its decoder into any buffer.
+
+use super::{Fault, Progress};
+use alloc::vec::Vec;
+use core::ffi::{c_int, c_void};
+use core::ptr::NonNull;
+use zstd_sys as sys;
+use zstd_sys::ZSTD_cParameter as Key;
+
+/// What libzstd is told. Zero means what the level says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ZstdOptions {
+    /// -7 to 22.
+    pub level: i8,
+    /// The window is two to this many bytes.
+    pub window_log: u8,
+    /// A bit per switch, see the constants.
+    pub switches: u16,
+    /// How blocks are split, by libzstd's numbers.
+    pub splitter: u8,
+    /// Long-distance matching: its window, or 0 for none.
+    pub long: u8,
+}
+
+impl ZstdOptions {
+    /// The frame states its content's size.
+    pub const CONTENT_SIZE: u16 = 1;
+    /// The frame ends with a checksum.
+    pub const CHECKSUM: u16 = 2;
+    /// The content is given at once (`ZSTD_compressCCtx`), not in pieces.
+    pub const AT_ONCE: u16 = 4;
+    /// The encoder knows the content's size beforehand.
+    pub const PLEDGED: u16 = 8;
+    /// No splitting after the sequences are found.
+    pub const NO_SPLIT_AFTER: u16 = 16;
+    /// The row match finder: on.
+    pub const ROWS: u16 = 32;
+    /// The row match finder: off.
+    pub const NO_ROWS: u16 = 64;
+    /// All switches that there are.
+    pub const ALL: u16 = 127;
+
+    fn has(self, switch: u16) -> bool {
+        self.switches & switch != 0
+    }
+
+    /// The parameters that differ from libzstd's own.
+    fn parameters(self) -> [(Key, c_int); 9] {
+        let rows = match (self.has(Self::ROWS), self.has(Self::NO_ROWS)) {
+            (true, _) => 1,
+            (_, true) => 2,
+            _ => 0,
+        };
+        [
+            (Key::ZSTD_c_compressionLevel, self.level.into()),
+            (Key::ZSTD_c_windowLog, self.window_log.max(self.long).into()),
+            (Key::ZSTD_c_enableLongDistanceMatching, (self.long != 0).into()),
+            (Key::ZSTD_c_contentSizeFlag, self.has(Self::CONTENT_SIZE).into()),
+            (Key::ZSTD_c_checksumFlag, self.has(Self::CHECKSUM).into()),
+            // ZSTD_c_blockSplitterLevel
+            (Key::ZSTD_c_experimentalParam20, self.splitter.into()),
+            // ZSTD_c_splitAfterSequences
+            (Key::ZSTD_c_experimentalParam13, if self.has(Self::NO_SPLIT_AFTER) { 2 } else { 0 }),
+            // ZSTD_c_useRowMatchFinder
+            (Key::ZSTD_c_experimentalParam14, rows),
+            (Key::ZSTD_c_dictIDFlag, 1),
+        ]
+    }
+
+    /// The window that an encoder of `plain` bytes uses, as a power of two.
+    pub(crate) fn window(self, plain: u64) -> u32 {
+        let known = if self.has(Self::PLEDGED | Self::AT_ONCE) { plain.max(1) } else { 0 };
+        // SAFETY: plain arguments, no state.
+        let chosen = unsafe { sys::ZSTD_getCParams(self.level.into(), known, 0) }.windowLog;
+        let asked = u32::from(self.window_log.max(self.long));
+        let fits = plain.max(1 << 10).next_power_of_two().ilog2();
+        let wanted = if asked == 0 { chosen } else { asked };
+        if known == 0 { wanted } else { wanted.min(fits.max(10)) }
+    }
+
+    /// Bytes that an encoder of `plain` bytes allocates.
+    pub(crate) fn encoder_heap(self, plain: u64) -> u64 {
+        let Some(params) = Params::new() else { return u64::MAX };
+        for (key, value) in self.parameters() {
+            // SAFETY: the parameters are alive.
+            let code = unsafe { sys::ZSTD_CCtxParams_setParameter(params.0.as_ptr(), key, value) };
+            if check(code).is_err() {
+                return u64::MAX;
+            }
+        }
+        if self.has(Self::PLEDGED | Self::AT_ONCE) {
+            let hint = c_int::try_from(plain.max(1)).unwrap_or(c_int::MAX);
+            // SAFETY: as above. ZSTD_c_srcSizeHint.
+            unsafe {
+                sys::ZSTD_CCtxParams_setParameter(
+                    params.0.as_ptr(),
+                    Key::ZSTD_c_experimentalParam7,
+                    hint,
+                )
+            };
+        }
+        let params = params.0.as_ptr();
+        // SAFETY: as above.
+        let bytes = unsafe {
+            if self.has(Self::AT_ONCE) {
+                sys::ZSTD_estimateCCtxSize_usingCCtxParams(params)
+            } else {
+                sys::ZSTD_estimateCStreamSize_usingCCtxParams(params)
+            }
+        };
+        check(bytes).map_or(u64::MAX, |bytes| bytes as u64)
+    }
+}
+
+/// Bytes that a decoder of a frame with this window allocates.
+pub(crate) fn decoder_heap(window_log: u32) -> u64 {
+    let window = 1usize.checked_shl(window_log).unwrap_or(usize::MAX);
+    // SAFETY: plain argument, no state.
+    unsafe { sys::ZSTD_estimateDStreamSize(window) as u64 }
+}
+
+struct Params(NonNull<sys::ZSTD_CCtx_params>);
+
+impl Params {
+    fn new() -> Option<Self> {
+        // SAFETY: returns an owned object or null.
+        NonNull::new(unsafe { sys::ZSTD_createCCtxParams() }).map(Self)
+    }
+}
+
+impl Drop for Params {
+    fn drop(&mut self) {
+        // SAFETY: created by its constructor, freed once.
+        unsafe { sys::ZSTD_freeCCtxParams(self.0.as_ptr()) };
+    }
+}
+
+/// One running encoder of one frame.
+pub(crate) struct ZstdEncoder(NonNull<sys::ZSTD_CCtx>);
+
+// SAFETY: a context is owned by one value and used by one thread at a time.
+unsafe impl Send for ZstdEncoder {}
+
+impl ZstdEncoder {
+    /// An encoder of `plain` bytes.
+    pub(crate) fn new(options: ZstdOptions, plain: u64) -> Result<Self, Fault> {
+        // SAFETY: returns an owned context or null.
+        let context = NonNull::new(unsafe { sys::ZSTD_createCCtx() }).ok_or("out of memory")?;
+        let encoder = Self(context);
+        for (key, value) in options.parameters() {
+            // SAFETY: the context is alive.
+            check(unsafe { sys::ZSTD_CCtx_setParameter(context.as_ptr(), key, value) })?;
+        }
+        if options.has(ZstdOptions::PLEDGED) {
+            // SAFETY: the context is alive and idle.
+            check(unsafe { sys::ZSTD_CCtx_setPledgedSrcSize(context.as_ptr(), plain) })?;
+        }
+        Ok(encoder)
+    }
+
+    /// Codes from `input` to `out`; `finish` says that no input follows.
+    pub(crate) fn code(
+        &mut self,
+        input: &[u8],
+        out: &mut [u8],
+        finish: bool,
+    ) -> Result<Progress, Fault> {
+        let mut from =
+            sys::ZSTD_inBuffer { src: input.as_ptr().cast::<c_void>(), size: input.len(), pos: 0 };
+        let mut to =
+            sys::ZSTD_outBuffer { dst: out.as_mut_ptr().cast::<c_void>(), size: out.len(), pos: 0 };
+        let end = if finish {
+            sys::ZSTD_EndDirective::ZSTD_e_end
+        } else {
+            sys::ZSTD_EndDirective::ZSTD_e_continue
+        };
+        // SAFETY: the context is alive; both buffers are valid for their sizes.
+        let left =
+            unsafe { sys::ZSTD_compressStream2(self.0.as_ptr(), &raw mut to, &raw mut from, end) };
+        let left = check(left)?;
+        Ok(Progress { consumed: from.pos, filled: to.pos, done: finish && left == 0 })
+    }
+
+    /// Encodes the whole content at once, with nothing copied.
+    pub(crate) fn encode(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let at = out.len();
+        out.resize(at + zstd_safe::compress_bound(plain.len()), 0);
+        let room = out.get_mut(at..).unwrap_or_default();
+        // SAFETY: the context is alive; both buffers are valid for their sizes.
+        let code = unsafe {
+            sys::ZSTD_compress2(
+                self.0.as_ptr(),
+                room.as_mut_ptr().cast::<c_void>(),
+                room.len(),
+                plain.as_ptr().cast::<c_void>(),
+                plain.len(),
+            )
+        };
+        let made = check(code);
+        out.truncate(at + made.unwrap_or(0));
+        made.map(|_| ())
+    }
+
+    /// Bytes that are allocated now.
+    #[cfg(test)]
+    pub(crate) fn heap(&self) -> u64 {
+        // SAFETY: the context is alive.
+        unsafe { sys::ZSTD_sizeof_CCtx(self.0.as_ptr()) as u64 }
+    }
+}
+
+impl Drop for ZstdEncoder {
+    fn drop(&mut self) {
+        // SAFETY: created by its constructor, freed once.
+        unsafe { sys::ZSTD_freeCCtx(self.0.as_ptr()) };
+    }
+}
+
+/// One running decoder of one frame.
+pub(crate) struct ZstdDecoder(NonNull<sys::ZSTD_DCtx>);
+
+// SAFETY: a context is owned by one value and used by one thread at a time.
+unsafe impl Send for ZstdDecoder {}
+
+impl ZstdDecoder {
+    /// A decoder that refuses larger windows.
+    pub(crate) fn new(window_log: u32) -> Result<Self, Fault> {
+        // SAFETY: returns an owned context or null.
+        let context = NonNull::new(unsafe { sys::ZSTD_createDCtx() }).ok_or("out of memory")?;
+        let decoder = Self(context);
+        let key = sys::ZSTD_dParameter::ZSTD_d_windowLogMax;
+        let value = c_int::try_from(window_log.clamp(10, 30)).unwrap_or(c_int::MAX);
+        // SAFETY: the context is alive.
+        check(unsafe { sys::ZSTD_DCtx_setParameter(context.as_ptr(), key, value) })?;
+        Ok(decoder)
+    }
+
+    /// Decodes from `input` to `out`.
+    pub(crate) fn code(&mut self, input: &[u8], out: &mut [u8]) -> Result<Progress, Fault> {
+        let mut from =
+            sys::ZSTD_inBuffer { src: input.as_ptr().cast::<c_void>(), size: input.len(), pos: 0 };
+        let mut to =
+            sys::ZSTD_outBuffer { dst: out.as_mut_ptr().cast::<c_void>(), size: out.len(), pos: 0 };
+        // SAFETY: the context is alive; both buffers are valid for their sizes.
+        let hint =
+            unsafe { sys::ZSTD_decompressStream(self.0.as_ptr(), &raw mut to, &raw mut from) };
+        let hint = check(hint)?;
+        Ok(Progress { consumed: from.pos, filled: to.pos, done: hint == 0 })
+    }
+}
+
+impl Drop for ZstdDecoder {
+    fn drop(&mut self) {
+        // SAFETY: created by its constructor, freed once.
+        unsafe { sys::ZSTD_freeDCtx(self.0.as_ptr()) };
+    }
+}
+
+/// The release that is linked: 1.5.7 is 10507.
+pub(crate) fn version() -> u32 {
+    // SAFETY: no arguments, no state.
+    unsafe { sys::ZSTD_versionNumber() }
+}
+
+fn check(code: usize) -> Result<usize, Fault> {
+    // SAFETY: plain argument, no state.
+    if unsafe { sys::ZSTD_isError(code) } != 0 {
+        return Err(zstd_safe::get_error_name(code));
+    }
+    Ok(code)
+}

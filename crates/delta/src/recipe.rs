@@ -1,0 +1,378 @@
+//! How a stream was encoded, exactly enough to make the same bytes again.
+//!
+//! A recipe names codec and parameters; the same release of the same library
+//! makes the same bytes of the same content. Whether it does was proven when the
+//! delta was made. Recipes come with patches, from anybody: they are bounded,
+//! and what they allocate is known before it is allocated.
+
+mod deflate;
+mod xz;
+
+use crate::codec::deflate::DeflateOptions;
+use crate::codec::lzma::{self, Lzma, LzmaOptions};
+use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
+use crate::codec::{self, Fault, Progress, drain};
+use alloc::vec::Vec;
+pub use deflate::Wrapper;
+pub use xz::XzRecipe;
+
+/// Encoding and decoding of one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Recipe {
+    /// zlib.
+    Deflate {
+        /// What surrounds the data.
+        wrapper: Wrapper,
+        /// What zlib is told.
+        options: DeflateOptions,
+    },
+    /// liblzma's .xz.
+    Xz(XzRecipe),
+    /// libzstd.
+    Zstd(ZstdOptions),
+}
+
+/// The C libraries that encode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    /// zlib.
+    Zlib,
+    /// liblzma.
+    Lzma,
+    /// libzstd.
+    Zstd,
+}
+
+/// A library in a release, by the library's own number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Library {
+    /// Which.
+    pub codec: Codec,
+    /// Its release: zlib 0x1310, liblzma 50080022, libzstd 10507.
+    pub version: u32,
+}
+
+impl Library {
+    /// The one that this program has linked.
+    pub fn linked(codec: Codec) -> Self {
+        let version = match codec {
+            Codec::Zlib => codec::deflate::version(),
+            Codec::Lzma => lzma::version(),
+            Codec::Zstd => zstd::version(),
+        };
+        Self { codec, version }
+    }
+}
+
+/// Why bytes are no recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RecipeError {
+    /// The bytes end too early.
+    #[error("the recipe is cut off")]
+    Short,
+    /// A kind of a later version.
+    #[error("the recipe is of the unknown kind {0}")]
+    Kind(u8),
+    /// A parameter that no encoder takes.
+    #[error("the recipe has an impossible {0}")]
+    Impossible(&'static str),
+}
+
+/// The largest window that a recipe may ask for, as a power of two: 128 MiB is
+/// what libzstd decodes without being asked and twice xz's largest preset.
+pub const WINDOW_LOG_MAX: u8 = 27;
+
+/// The largest block of an .xz stream whose headers state sizes and which is
+/// therefore held in memory.
+const XZ_BLOCK_MAX: u64 = 1 << 32;
+
+const DEFLATE: u8 = 1;
+const XZ: u8 = 2;
+const ZSTD: u8 = 3;
+
+impl Recipe {
+    /// The most bytes that [`to_bytes`](Self::to_bytes) makes.
+    pub const BYTES_MAX: usize = 32;
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(Self::BYTES_MAX);
+        match self {
+            Self::Deflate { wrapper, options } => {
+                out.push(DEFLATE);
+                match wrapper {
+                    Wrapper::Raw => out.push(0),
+                    Wrapper::Zlib { header } => out.extend([1, header[0], header[1]]),
+                    Wrapper::GzipTail => out.push(2),
+                }
+                out.extend([options.level, options.window_bits]);
+                out.extend([options.mem_level, options.strategy]);
+            }
+            Self::Xz(recipe) => {
+                out.extend([XZ, recipe.check, recipe.sized.into(), recipe.branch]);
+                out.push(recipe.dict_byte);
+                out.extend(recipe.block.to_le_bytes());
+                put_lzma(&mut out, recipe.options);
+            }
+            Self::Zstd(options) => {
+                out.extend([ZSTD, options.level.to_le_bytes()[0], options.window_log]);
+                out.extend(options.switches.to_le_bytes());
+                out.extend([options.splitter, options.long]);
+            }
+        }
+        out
+    }
+
+    /// Reads the stored form from the front of `bytes`.
+    ///
+    /// # Errors
+    /// It is none, or has parameters that no encoder takes.
+    pub fn from_bytes(bytes: &mut &[u8]) -> Result<Self, RecipeError> {
+        match byte(bytes)? {
+            DEFLATE => {
+                let wrapper = match byte(bytes)? {
+                    0 => Wrapper::Raw,
+                    1 => Wrapper::Zlib { header: take(bytes)? },
+                    2 => Wrapper::GzipTail,
+                    _ => return Err(RecipeError::Impossible("wrapper")),
+                };
+                let [level, window_bits, mem_level, strategy] = take(bytes)?;
+                within(level, 1, 9, "level")?;
+                within(window_bits, 9, 15, "window")?;
+                within(mem_level, 1, 9, "memory level")?;
+                within(strategy, 0, 4, "strategy")?;
+                let options = DeflateOptions { level, window_bits, mem_level, strategy };
+                Ok(Self::Deflate { wrapper, options })
+            }
+            XZ => Ok(Self::Xz(take_xz(bytes)?)),
+            ZSTD => {
+                let [level, window_log, low, high, splitter, long] = take(bytes)?;
+                let level = i8::from_le_bytes([level]);
+                let switches = u16::from_le_bytes([low, high]);
+                within(level, -7, 22, "level")?;
+                within(window_log, 0, WINDOW_LOG_MAX, "window")?;
+                within(long, 0, WINDOW_LOG_MAX, "window")?;
+                within(switches, 0, ZstdOptions::ALL, "switch")?;
+                within(splitter, 0, 6, "splitter")?;
+                Ok(Self::Zstd(ZstdOptions { level, window_log, switches, splitter, long }))
+            }
+            kind => Err(RecipeError::Kind(kind)),
+        }
+    }
+
+    /// The library that makes these bytes, as it is linked here.
+    pub fn library(&self) -> Library {
+        Library::linked(match self {
+            Self::Deflate { .. } => Codec::Zlib,
+            Self::Xz(_) => Codec::Lzma,
+            Self::Zstd(_) => Codec::Zstd,
+        })
+    }
+
+    /// Bytes of heap that encoding `plain` bytes of content takes.
+    pub fn encoder_heap(&self, plain: u64) -> u64 {
+        match self {
+            Self::Deflate { options, .. } => deflate::encoder_heap(*options),
+            Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
+            Self::Zstd(options) => {
+                let at_once = options.switches & ZstdOptions::AT_ONCE != 0;
+                let buffered = if at_once { plain } else { 0 };
+                options.encoder_heap(plain).saturating_add(buffered)
+            }
+        }
+    }
+
+    /// Bytes of heap that decoding a stream of `plain` bytes of content takes.
+    pub fn decoder_heap(&self, plain: u64) -> u64 {
+        match self {
+            Self::Deflate { .. } => deflate::DECODER_HEAP,
+            Self::Xz(recipe) => lzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
+            Self::Zstd(options) => zstd::decoder_heap(options.window(plain)),
+        }
+    }
+
+    /// Starts making the stream of `plain` bytes of content.
+    ///
+    /// # Errors
+    /// Out of memory, or parameters that the library refuses.
+    pub fn encoder(&self, plain: u64) -> Result<Encoder, Fault> {
+        Ok(Encoder(match self {
+            Self::Deflate { wrapper, options } => {
+                Encoding::Deflate(deflate::DeflateEncoder::new(*wrapper, *options)?)
+            }
+            Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe, plain)?),
+            Self::Zstd(options) => {
+                let at_once = options.switches & ZstdOptions::AT_ONCE != 0;
+                let whole = if at_once { Some(Vec::new()) } else { None };
+                Encoding::Zstd { codec: ZstdEncoder::new(*options, plain)?, whole }
+            }
+        }))
+    }
+
+    /// Starts decoding a stream of `plain` bytes of content.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn decoder(&self, plain: u64) -> Result<Decoder, Fault> {
+        Ok(Decoder(match self {
+            Self::Deflate { wrapper, .. } => {
+                Decoding::Deflate(deflate::DeflateDecoder::new(*wrapper)?)
+            }
+            Self::Xz(_) => Decoding::Lzma(Lzma::xz_decoder(self.decoder_heap(plain))?),
+            Self::Zstd(options) => Decoding::Zstd(ZstdDecoder::new(options.window(plain))?),
+        }))
+    }
+}
+
+/// The options with the dictionary that the block header states.
+fn stated(recipe: &XzRecipe) -> LzmaOptions {
+    let dict = xz::dictionary(recipe.dict_byte).unwrap_or(u32::MAX);
+    LzmaOptions { dict: dict.max(1 << 12), ..recipe.options }
+}
+
+fn put_lzma(out: &mut Vec<u8>, options: LzmaOptions) {
+    out.extend(options.dict.to_le_bytes());
+    out.extend([options.lc, options.lp, options.pb, options.mode, options.finder]);
+    out.extend(options.nice.to_le_bytes());
+    out.extend(options.depth.to_le_bytes());
+}
+
+fn take_lzma(bytes: &mut &[u8]) -> Result<LzmaOptions, RecipeError> {
+    let dict = u32::from_le_bytes(take(bytes)?);
+    let [lc, lp, pb, mode, finder] = take(bytes)?;
+    let nice = u16::from_le_bytes(take(bytes)?);
+    let depth = u16::from_le_bytes(take(bytes)?);
+    within(dict, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
+    within(lc, 0, 4, "lc")?;
+    within(lp, 0, 4 - lc, "lp")?;
+    within(pb, 0, 4, "pb")?;
+    within(mode, 1, 2, "mode")?;
+    within(nice, 2, 273, "match length")?;
+    if !matches!(finder, 3 | 4 | 0x12 | 0x13 | 0x14) {
+        return Err(RecipeError::Impossible("match finder"));
+    }
+    Ok(LzmaOptions { dict, lc, lp, pb, mode, finder, nice, depth })
+}
+
+fn take_xz(bytes: &mut &[u8]) -> Result<XzRecipe, RecipeError> {
+    let [check, sized, branch, dict_byte] = take(bytes)?;
+    let block = u64::from_le_bytes(take(bytes)?);
+    let options = take_lzma(bytes)?;
+    if !matches!(check, 0 | 1 | 4 | 10) {
+        return Err(RecipeError::Impossible("check"));
+    }
+    within(sized, 0, 1, "switch")?;
+    within(block, 0, XZ_BLOCK_MAX, "block")?;
+    if branch != 0 && !lzma::BRANCH_FILTERS.contains(&branch.into()) {
+        return Err(RecipeError::Impossible("branch converter"));
+    }
+    let window = xz::dictionary(dict_byte).unwrap_or(u32::MAX);
+    within(window, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
+    Ok(XzRecipe { check, sized: sized == 1, block, branch, dict_byte, options })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], RecipeError> {
+    let (now, later) = bytes.split_first_chunk().ok_or(RecipeError::Short)?;
+    *bytes = later;
+    Ok(*now)
+}
+
+fn byte(bytes: &mut &[u8]) -> Result<u8, RecipeError> {
+    take::<1>(bytes).map(|[byte]| byte)
+}
+
+fn within<T: PartialOrd + Copy>(
+    value: T,
+    least: T,
+    most: T,
+    what: &'static str,
+) -> Result<(), RecipeError> {
+    if value < least || value > most {
+        return Err(RecipeError::Impossible(what));
+    }
+    Ok(())
+}
+
+/// Makes one stream out of its content.
+pub struct Encoder(Encoding);
+
+enum Encoding {
+    Deflate(deflate::DeflateEncoder),
+    Xz(xz::XzEncoder),
+    Zstd { codec: ZstdEncoder, whole: Option<Vec<u8>> },
+}
+
+impl Encoder {
+    /// Takes the next piece of the content; appends what comes out to `out`.
+    /// What comes out in all does not depend on the pieces.
+    ///
+    /// # Errors
+    /// The library failed.
+    pub fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        match &mut self.0 {
+            Encoding::Deflate(encoder) => encoder.push(plain, out),
+            Encoding::Xz(encoder) => encoder.push(plain, out),
+            Encoding::Zstd { whole: Some(whole), .. } => {
+                whole.extend_from_slice(plain);
+                Ok(())
+            }
+            Encoding::Zstd { codec, whole: None } => {
+                drain(plain, out, false, |input, out, end| codec.code(input, out, end))
+            }
+        }
+    }
+
+    /// The content is complete; appends the rest of the stream to `out`.
+    ///
+    /// # Errors
+    /// The library failed.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match &mut self.0 {
+            Encoding::Deflate(encoder) => encoder.finish(out),
+            Encoding::Xz(encoder) => encoder.finish(out),
+            Encoding::Zstd { codec, whole: Some(whole) } => codec.encode(whole, out),
+            Encoding::Zstd { codec, whole: None } => {
+                drain(&[], out, true, |input, out, end| codec.code(input, out, end))
+            }
+        }
+    }
+}
+
+/// Makes the content out of one stream.
+pub struct Decoder(Decoding);
+
+enum Decoding {
+    Deflate(deflate::DeflateDecoder),
+    Lzma(Lzma),
+    Zstd(ZstdDecoder),
+}
+
+/// What one call of a decoder did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decoded {
+    /// Bytes of input used.
+    pub consumed: usize,
+    /// Bytes of content written.
+    pub filled: usize,
+    /// The stream is complete.
+    pub done: bool,
+}
+
+impl Decoder {
+    /// Decodes from `input` to the start of `out`. A call that neither consumes
+    /// nor fills needs more input or more room.
+    ///
+    /// # Errors
+    /// The stream is damaged or needs more memory than its recipe says.
+    pub fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Decoded, Fault> {
+        let Progress { consumed, filled, done } = match &mut self.0 {
+            Decoding::Deflate(decoder) => decoder.step(input, out)?,
+            Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
+            Decoding::Zstd(decoder) => decoder.code(input, out)?,
+        };
+        Ok(Decoded { consumed, filled, done })
+    }
+}
+
+#[cfg(test)]
+mod tests;
