@@ -45,10 +45,13 @@ impl Published {
 pub(crate) struct Catalogue(RwLock<Arc<[Arc<Published>]>>);
 
 impl Catalogue {
-    /// Exchanges all of them.
-    pub(crate) fn replace(&self, all: Vec<Published>) {
-        let all = all.into_iter().map(Arc::new).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = all;
+    /// Exchanges all of them. Returns whether they are others than before.
+    pub(crate) fn replace(&self, all: Vec<Published>) -> bool {
+        let all: Arc<[_]> = all.into_iter().map(Arc::new).collect();
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = *held != all;
+        *held = all;
+        differs
     }
 
     /// Adds one.

@@ -20,62 +20,91 @@ pub(crate) use rollouts::{Act, ActError};
 use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::{Happened, StoreError, Stored, StoredAttempt, StoredDevice, Tx};
+use crate::store::{Happened, Sign, Stored, StoredAttempt, StoredDevice, Touched, Tx};
 use fleet::Event;
 use fleet::operator::{Change, State, tend};
 use std::collections::BTreeMap;
-use types::{AttemptId, Name, Text, Timestamp};
+use types::{AttemptId, DeviceId, Name, Report, Text, Timestamp};
 
 /// The name under which the server itself acts.
 pub(crate) const SERVER: &str = "refit-server";
 
-/// A change on its way.
+/// A change on its way. What it writes is gathered and written at its end, in few
+/// statements. Where several servers share the store, it first takes what it is about:
+/// holds the rows and brings memory to what they say. Terminals are taken before
+/// rollouts, so that two changes seldom wait for each other.
 pub(crate) struct Entry<'s> {
     server: &'s Server,
     tx: Tx,
     now: Timestamp,
-    generation: u64,
+    /// The plan's generation, once this change raised it, and how often it did.
+    generation: Option<(u64, u64)>,
+    taken: Touched,
     courses: BTreeMap<Name, Course>,
-    attempts: Vec<(Shared, StoredAttempt)>,
-    devices: Vec<(Shared, StoredDevice)>,
+    attempts: BTreeMap<AttemptId, (Shared, StoredAttempt)>,
+    devices: BTreeMap<DeviceId, (Shared, StoredDevice)>,
+    reports: Vec<(DeviceId, Report)>,
+    signs: Vec<Sign>,
 }
 
 impl Server {
     /// Begins a change.
     pub(crate) async fn begin(&self, now: Timestamp) -> Stored<Entry<'_>> {
         let tx = self.store.begin().await?;
-        let generation = self.snapshot().plan.generation;
-        let (courses, attempts, devices) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Entry { server: self, tx, now, generation, courses, attempts, devices })
+        Ok(Entry {
+            server: self,
+            tx,
+            now,
+            generation: None,
+            taken: Touched::default(),
+            courses: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            reports: Vec::new(),
+            signs: Vec::new(),
+        })
     }
 }
 
 impl Entry<'_> {
-    /// The rollout as it is in this change.
-    fn course(&self, rollout: &Name) -> Option<Course> {
-        let known = || self.server.snapshot().courses.get(rollout).cloned();
-        self.courses.get(rollout).cloned().or_else(known)
+    /// Takes terminals: nobody else changes them until this change is over, and
+    /// memory is as the store is.
+    async fn take(&mut self, terminals: &[Shared]) -> Stored<()> {
+        if !self.tx.is_shared() {
+            return Ok(());
+        }
+        let names = terminals.iter().map(|terminal| lock(terminal).stored.device.clone());
+        let names: Vec<DeviceId> = names.filter(|n| self.taken.devices.insert(n.clone())).collect();
+        let devices = self.tx.devices_held(&names).await?;
+        self.server.absorb(&mut self.tx, devices).await
+    }
+
+    /// The rollout as it is in this change; taken, if it is not yet.
+    async fn course(&mut self, rollout: &Name) -> Stored<Option<Course>> {
+        if let Some(course) = self.courses.get(rollout) {
+            return Ok(Some(course.clone()));
+        }
+        if self.tx.is_shared() && self.taken.rollouts.insert(rollout.clone()) {
+            let held = self.tx.rollout_held(rollout).await?;
+            self.server.absorb_rollouts(&mut self.tx, held.into_iter().collect()).await?;
+        }
+        Ok(self.server.snapshot().courses.get(rollout).cloned())
     }
 
     /// The attempt as it is in this change.
     fn attempt(&self, terminal: &Shared, id: AttemptId) -> Option<StoredAttempt> {
-        let pending = self.attempts.iter().rev().map(|(_, attempt)| attempt);
-        let known = || lock(terminal).tried(id).map(|tried| tried.stored.clone());
-        pending.clone().find(|attempt| attempt.attempt == id).cloned().or_else(known)
+        let pending = self.attempts.get(&id).map(|(_, attempt)| attempt.clone());
+        pending.or_else(|| lock(terminal).tried(id).map(|tried| tried.stored.clone()))
     }
 
-    /// Writes a terminal.
-    async fn put_device(&mut self, terminal: &Shared, device: StoredDevice) -> Stored<()> {
-        self.tx.put_device(&device, self.now).await?;
-        self.devices.push((terminal.clone(), device));
-        Ok(())
+    /// A terminal is to be written.
+    fn put_device(&mut self, terminal: &Shared, device: StoredDevice) {
+        self.devices.insert(device.device.clone(), (terminal.clone(), device));
     }
 
-    /// Writes an attempt.
-    async fn put_attempt(&mut self, terminal: &Shared, attempt: StoredAttempt) -> Stored<()> {
-        self.tx.put_attempt(&attempt).await?;
-        self.attempts.push((terminal.clone(), attempt));
-        Ok(())
+    /// An attempt is to be written.
+    fn put_attempt(&mut self, terminal: &Shared, attempt: StoredAttempt) {
+        self.attempts.insert(attempt.attempt, (terminal.clone(), attempt));
     }
 
     /// Something happened to an attempt: it moves, and its rollout's tally with it.
@@ -85,12 +114,13 @@ impl Entry<'_> {
         if from == to {
             return Ok(());
         }
-        if let Some(mut course) = self.course(&attempt.rollout) {
+        if let Some(mut course) = self.course(&attempt.rollout).await? {
             course.rollout.tally = course.rollout.tally.moved(from.class(), to.class());
             self.courses.insert(attempt.rollout.clone(), course);
         }
         (attempt.standing, attempt.changed) = (to, self.now);
-        self.put_attempt(terminal, attempt).await
+        self.put_attempt(terminal, attempt);
+        Ok(())
     }
 
     /// Brings a rollout to where `course` says, and writes who did it.
@@ -104,9 +134,15 @@ impl Entry<'_> {
         let event = Happened { at: self.now, who, what, why: rollout.why.clone() };
         self.tx.move_rollout(rollout, course.who.as_str(), self.now).await?;
         self.tx.put_happened(&rollout.id, &event).await?;
-        self.tx.raise_generation().await?;
-        self.generation += 1;
+        self.raise().await?;
         self.courses.insert(course.rollout.id.clone(), course);
+        Ok(())
+    }
+
+    /// Every server is to read the plan anew.
+    async fn raise(&mut self) -> Stored<()> {
+        let times = self.generation.map_or(0, |(_, times)| times);
+        self.generation = Some((self.tx.raise_generation().await?, times + 1));
         Ok(())
     }
 
@@ -150,34 +186,54 @@ impl Entry<'_> {
             self.tx.put_tally(&course.rollout.id, course.rollout.tally).await?;
         }
         self.plan_jobs().await?;
+        self.write().await?;
         self.tx.commit().await?;
         self.show();
         Ok(())
     }
 
+    /// Writes what was gathered.
+    async fn write(&mut self) -> Stored<()> {
+        let devices: Vec<_> = self.devices.values().map(|(_, device)| device).collect();
+        self.tx.put_devices(&devices, self.now).await?;
+        let attempts: Vec<_> = self.attempts.values().map(|(_, attempt)| attempt).collect();
+        self.tx.put_attempts(&attempts).await?;
+        self.tx.put_reports(&self.reports, self.now).await?;
+        for sign in &self.signs {
+            self.tx.put_sign(sign).await?;
+        }
+        let tried = attempts.iter().map(|attempt| attempt.device.clone());
+        let touched = Touched {
+            devices: self.devices.keys().cloned().chain(tried).collect(),
+            rollouts: self.courses.keys().cloned().collect(),
+        };
+        self.tx.note(touched, self.now).await
+    }
+
     /// Makes a committed change visible.
     fn show(&mut self) {
-        for (terminal, device) in self.devices.drain(..) {
+        for (terminal, device) in std::mem::take(&mut self.devices).into_values() {
             let release = self.server.catalogue.running(&device.facts.product, &device.running);
             let mut locked = lock(&terminal);
             (locked.stored, locked.release) = (device, release);
             self.server.roster.stir();
         }
-        for (terminal, attempt) in self.attempts.drain(..) {
+        for (terminal, attempt) in std::mem::take(&mut self.attempts).into_values() {
             self.server.show_attempt(&terminal, &attempt);
         }
+        self.server.note_signs(&self.signs);
         if !self.courses.is_empty() {
             let courses = std::mem::take(&mut self.courses);
             self.server.change_snapshot(|snapshot| {
                 snapshot.courses.extend(courses);
-                snapshot.plan.generation = self.generation;
+                // Unless another server raised it meanwhile: then the plan is read anew.
+                if let Some((generation, times)) = self.generation
+                    && snapshot.plan.generation + times == generation
+                {
+                    snapshot.plan.generation = generation;
+                }
                 snapshot.compile();
             });
         }
     }
-}
-
-/// An error for what memory and store disagree about.
-pub(crate) fn missing(what: &'static str) -> StoreError {
-    StoreError::Row { what }
 }

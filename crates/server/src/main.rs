@@ -8,6 +8,7 @@
 mod blobs;
 mod catalogue;
 mod clock;
+mod common;
 mod folder;
 mod gather;
 mod jobs;

@@ -45,6 +45,11 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "the request proves nobody's identity", advice)
     }
 
+    /// Whether it is for somebody unknown who did not ask too often.
+    pub(crate) fn is_stranger(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// There is no such thing.
     pub(crate) fn absent(what: &str) -> Self {
         let error = format!("there is no {what}");

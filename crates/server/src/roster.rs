@@ -1,6 +1,6 @@
 //! The terminals, in memory: what polls are answered from.
 
-use crate::store::{StoredAttempt, StoredDevice};
+use crate::store::{Sign, StoredAttempt, StoredDevice};
 use fleet::{Attempt, Class, DeviceFacts, Shows};
 use protocols::native::{Heartbeat, Phase, Progress};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -90,6 +90,15 @@ impl Terminal {
     /// The attempt of this id, to change it.
     pub(crate) fn tried_mut(&mut self, attempt: AttemptId) -> Option<&mut Tried> {
         self.tries.iter_mut().find(|tried| tried.stored.attempt == attempt)
+    }
+
+    /// What the store does not know of an attempt: bytes sent, and when the terminal
+    /// was seen.
+    pub(crate) fn sign(&self, attempt: AttemptId, now: Timestamp) -> Option<Sign> {
+        let tried = self.tried(attempt)?;
+        let served = tried.served.load(Ordering::Relaxed).saturating_sub(tried.stored.served);
+        let seen = self.seen.unwrap_or(tried.stored.seen).min(now);
+        Some(Sign { device: self.stored.device.clone(), attempt, served, seen })
     }
 
     /// The terminal as the store should keep it after `heartbeat`, if that differs.

@@ -2,11 +2,11 @@
 
 use crate::blobs::Blobs;
 use crate::clock;
-use crate::folder::{Audience, Folder, Made};
+use crate::common;
+use crate::folder::{Folder, Made};
 use crate::listen::{self, Tls};
 use crate::pki::{self, Authority};
 use crate::quota::Quota;
-use crate::secret;
 use crate::server::{Parts, Server, Settings};
 use crate::store::{self, Address, Store};
 use crate::ticket::{self, Tickets};
@@ -20,8 +20,7 @@ use std::sync::{Arc, RwLock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use trust::Root;
-use types::{Sealed, Seconds};
+use types::Seconds;
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
@@ -69,15 +68,21 @@ pub(crate) struct Serve {
 /// Serves until a signal ends it.
 pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     let folder = Folder::open(&args.data)?;
-    let (token, token_made) = folder.operator_token()?;
-    let root = root(&folder, &args)?;
+    let database = args.database.clone();
+    let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));
+    let store = Store::open(&database).await.context("cannot use the database")?;
+    // Made before the servers agree, so that the first one's becomes all servers'.
+    let authority = match args.cert {
+        None => Authority::open(&folder, clock::now())?.1,
+        Some(_) => Made::Before,
+    };
+    folder.payload_secret()?;
+    let common = common::agree(&folder, &store, args.root.as_deref()).await?;
     let listener = listen::bind(args.listen).context("cannot listen")?;
     let address = listener.local_addr().context("cannot listen")?;
     let url = public_url(args.public_url.as_deref(), address)?;
     let (stop, stopped) = watch::channel(false);
     let tls = tls(&folder, &args, &url, address, &stopped)?;
-    let database = args.database.clone();
-    let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));
     let parts = Parts {
         settings: Settings {
             public_url: url.clone(),
@@ -85,18 +90,18 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
             package_limit: args.package_limit,
             started: clock::now(),
         },
-        store: Store::open(&database).await.context("cannot use the database")?,
+        store,
         blobs: Blobs::open(folder.path("blobs")).context("cannot use the folder of packages")?,
         tickets: Tickets::new(&folder.payload_secret()?, Seconds(args.address_seconds)),
         quota: Quota::new(args.stranger_quota),
-        operator: secret::digest(&token),
-        root,
+        operator: common.operator,
+        root: common.root,
         folder,
     };
     let app = Arc::new(Server::new(parts));
     app.load(clock::now()).await?;
     let jobs = tokio::spawn(jobs::run(Arc::clone(&app), stopped.clone()));
-    announce(&app, &args, &format!("https://{address}"), token_made)?;
+    announce(&app, &args, &format!("https://{address}"), [authority, common.token])?;
     let router = routes::router(Arc::clone(&app));
     let served = tokio::spawn(serve_all(listener, tls, router, stopped));
     wait_for_signal().await?;
@@ -122,19 +127,6 @@ async fn finish(app: Arc<Server>) -> anyhow::Result<()> {
         store::close(app.store).await?;
     }
     Ok(())
-}
-
-/// The maker's keys: given now, or kept.
-fn root(folder: &Folder, args: &Serve) -> anyhow::Result<Option<Root>> {
-    if let Some(path) = &args.root {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Root::open(&Sealed::from(&bytes[..])).context("the maker's keys cannot be used")?;
-        folder.write("root.json", &bytes, Audience::Owner)?;
-    }
-    let kept = folder.read("root.json")?;
-    let open = |bytes: Vec<u8>| Root::open(&Sealed::from(&bytes[..]));
-    kept.map(open).transpose().context("the maker's keys cannot be used")
 }
 
 /// The address for terminals, without a slash at its end.
@@ -166,13 +158,9 @@ fn tls(
     if let (Some(cert), Some(key)) = (&args.cert, &args.key) {
         return Ok(Arc::new(RwLock::new(pki::given(cert, key)?)));
     }
-    let (authority, made) = Authority::open(folder, clock::now())?;
+    let (authority, _) = Authority::open(folder, clock::now())?;
     let names = names(url, address);
     let tls: Tls = Arc::new(RwLock::new(authority.config(names.clone(), clock::now())?));
-    if made == Made::Now {
-        let path = folder.path("ca.pem");
-        println!("refit-server: made an authority of its own; terminals need {}", path.display());
-    }
     tokio::spawn(jobs::renew(authority, names, Arc::clone(&tls), stopped.clone()));
     Ok(tls)
 }
@@ -195,8 +183,12 @@ fn names(url: &str, address: SocketAddr) -> Vec<String> {
 }
 
 /// Says that the server is ready, and how to use it.
-fn announce(app: &Server, args: &Serve, address: &str, token: Made) -> anyhow::Result<()> {
+fn announce(app: &Server, args: &Serve, address: &str, made: [Made; 2]) -> anyhow::Result<()> {
     let data = args.data.display();
+    let [authority, token] = made;
+    if authority == Made::Now {
+        println!("refit-server: made an authority of its own; terminals need {data}/ca.pem");
+    }
     if token == Made::Now {
         println!("refit-server: made an operator's token; to use it:");
         let login = format!("--server {} --ca {data}/ca.pem", app.settings.public_url);

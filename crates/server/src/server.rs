@@ -8,7 +8,7 @@ use crate::roster::{Roster, Shared, Tried, lock};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoredAttempt};
 use crate::ticket::Tickets;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Notify;
 use trust::Root;
@@ -46,6 +46,8 @@ pub(crate) struct Server {
     /// Rings when a job may be due earlier than its loop believes.
     pub(crate) wake: Notify,
     snapshot: RwLock<Arc<Snapshot>>,
+    /// Since when the store was reached without a gap.
+    knows_since: AtomicI64,
 }
 
 /// What a server is put together from.
@@ -64,6 +66,7 @@ impl Server {
     /// A server that knows nobody yet.
     pub(crate) fn new(parts: Parts) -> Self {
         Self {
+            knows_since: AtomicI64::new(parts.settings.started.0),
             settings: parts.settings,
             folder: parts.folder,
             store: parts.store,
@@ -84,6 +87,16 @@ impl Server {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Since when this server knows, of every terminal, what all servers know.
+    pub(crate) fn knows_since(&self) -> Timestamp {
+        Timestamp(self.knows_since.load(Ordering::Relaxed))
+    }
+
+    /// The store is reached again.
+    pub(crate) fn knows_again(&self, now: Timestamp) {
+        self.knows_since.store(now.0, Ordering::Relaxed);
+    }
+
     /// Exchanges the rollouts and the plan by a changed copy. Only who holds the store
     /// does this, and `change` locks no terminal: others look at the snapshot while
     /// they hold one.
@@ -102,6 +115,9 @@ impl Server {
         self.roster.index(attempt, terminal);
         let mut locked = lock(terminal);
         if let Some(tried) = locked.tried_mut(attempt.attempt) {
+            // What other servers sent is added to what this one sent.
+            let others = attempt.served.saturating_sub(tried.stored.served);
+            tried.served.fetch_add(others, Ordering::Relaxed);
             tried.stored = attempt.clone();
             return;
         }

@@ -11,6 +11,8 @@ mod address;
 mod attempts;
 #[cfg(test)]
 pub(crate) mod bench;
+mod bulk;
+mod changes;
 mod devices;
 mod jobs;
 mod line;
@@ -18,10 +20,11 @@ mod releases;
 mod rollouts;
 mod rows;
 mod schema;
-mod statement;
+pub(crate) mod statement;
 
 pub(crate) use address::Address;
-pub(crate) use attempts::StoredAttempt;
+pub(crate) use attempts::{Sign, StoredAttempt};
+pub(crate) use changes::Touched;
 pub(crate) use devices::{StoredDevice, TokenUse};
 pub(crate) use rollouts::{Happened, StoredRollout};
 
@@ -46,6 +49,9 @@ pub(crate) enum StoreError {
     /// The address is not one of a database.
     #[error("the database's address is not of the form postgres://USER@HOST/NAME")]
     Address,
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
     /// A row holds what this server never wrote.
     #[error("the database holds a {what} that cannot be read")]
     Row {
@@ -126,6 +132,7 @@ pub(crate) type Stored<T> = Result<T, StoreError>;
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     line: Arc<Mutex<Line>>,
+    shared: bool,
     statements: Arc<AtomicU64>,
 }
 
@@ -147,7 +154,13 @@ impl Store {
     /// Opens the database at `address` as it is.
     async fn connect(address: &Address) -> Stored<Self> {
         let line = Line::open(address.clone()).await?;
-        Ok(Self { line: Arc::new(Mutex::new(line)), statements: Arc::default() })
+        let shared = line.is_postgres();
+        Ok(Self { line: Arc::new(Mutex::new(line)), shared, statements: Arc::default() })
+    }
+
+    /// Whether other servers may use the same database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// Begins a transaction, once no other of this server is under way.
@@ -192,10 +205,13 @@ impl Tx {
         rows::unsigned(row, "value", "generation")
     }
 
-    /// Raises the generation, so that every replica reads the plan anew.
-    pub(crate) async fn raise_generation(&mut self) -> Stored<()> {
-        let text = "UPDATE settings SET value = value + 1 WHERE name = 'generation'";
-        self.run(query(text)).await.map(drop)
+    /// Raises the generation, so that every replica reads the plan anew. Returns it.
+    pub(crate) async fn raise_generation(&mut self) -> Stored<u64> {
+        let text =
+            "UPDATE settings SET value = value + 1 WHERE name = 'generation' RETURNING value";
+        let rows = self.all(query(text)).await?;
+        let row = rows.first().ok_or(StoreError::Row { what: "generation" })?;
+        rows::unsigned(row, "value", "generation")
     }
 }
 

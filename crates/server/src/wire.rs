@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
-use protocols::json::{Message, decode, encode};
+use protocols::json::{Message, decode, encode, sentence};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -65,8 +65,18 @@ impl FromRequestParts<App> for Device {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Reply<Self> {
-        let holder = bearer(parts).and_then(|secret| app.roster.holder(secret::digest(secret)));
-        holder.map(Self).ok_or_else(|| refuse(parts, app))
+        let Some(digest) = bearer(parts).map(secret::digest) else {
+            return Err(refuse(parts, app));
+        };
+        if let Some(holder) = app.roster.holder(digest) {
+            return Ok(Self(holder));
+        }
+        let refusal = refuse(parts, app);
+        // Another server may have let it in a moment ago. Strangers have a quota.
+        if app.store.is_shared() && refusal.is_stranger() {
+            app.learn_holder(digest).await?;
+        }
+        app.roster.holder(digest).map(Self).ok_or(refusal)
     }
 }
 
@@ -82,6 +92,12 @@ impl FromRequestParts<App> for Operator {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Reply<Self> {
         let digest = bearer(parts).map(secret::digest);
         if digest == Some(app.operator) {
+            // An operator sees what any server did; without the store, what this one knows.
+            if app.store.is_shared()
+                && let Err(error) = app.refresh(clock::now()).await
+            {
+                eprintln!("refit-server: {}", sentence(&error));
+            }
             return Ok(Self { name: "operator" });
         }
         Err(refuse(parts, app))

@@ -20,18 +20,19 @@ impl Server {
 
     async fn try_admit(&self, terminal: &Shared, rollout: &Name, now: Timestamp) -> Stored<bool> {
         let mut entry = self.begin(now).await?;
+        entry.take(std::slice::from_ref(terminal)).await?;
+        let Some(mut course) = entry.course(rollout).await? else { return Ok(false) };
         // Asked again: between the first answer and this lock others may have started.
         if !self.may_install(terminal, rollout, now) {
             return Ok(false);
         }
-        let Some(mut course) = entry.course(rollout) else { return Ok(false) };
         let limit = self.snapshot().limit(&course.rollout);
         if !entry.tx.count_admitted(rollout, limit).await? {
             return Ok(false);
         }
         course.rollout.tally = course.rollout.tally.admitted();
         entry.courses.insert(rollout.clone(), course);
-        entry.put_attempt(terminal, new_attempt(terminal, rollout, 0, now)).await?;
+        entry.put_attempt(terminal, new_attempt(terminal, rollout, 0, now));
         entry.commit().await?;
         self.wake.notify_one();
         Ok(true)
@@ -55,6 +56,7 @@ impl Server {
     ) -> Stored<()> {
         settle!(async {
             let mut entry = self.begin(now).await?;
+            entry.take(std::slice::from_ref(terminal)).await?;
             entry.event(terminal, attempt, Event::GivenUp).await?;
             entry.commit().await
         })
@@ -82,5 +84,6 @@ pub(super) fn new_attempt(
         served: 0,
         offered: now,
         changed: now,
+        seen: now,
     }
 }

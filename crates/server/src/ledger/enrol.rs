@@ -3,7 +3,7 @@
 use crate::roster::lock;
 use crate::secret::{self, NoRandom};
 use crate::server::Server;
-use crate::store::{Conflict, StoreError, StoredDevice, TokenUse, settle};
+use crate::store::{Conflict, StoreError, StoredDevice, TokenUse, Touched, settle};
 use protocols::native::Enrol;
 use types::{DeviceId, Digest, Running, Timestamp};
 
@@ -60,11 +60,19 @@ impl Server {
         let token = secret::digest(&asked.token);
         let mut entry = self.begin(now).await?;
         let known = entry.tx.token(token, now).await?.ok_or(EnrolError::Token)?;
+        self.learn(&mut entry.tx, &asked.device).await?;
         self.may_enter(&known, &asked.device)?;
         entry.tx.use_token(token, &asked.device, now).await?;
         let credential = secret::token("rfd_")?;
         let device = fresh(asked, secret::digest(&credential));
-        entry.tx.put_device(&device, now).await?;
+        if self.roster.device(&asked.device).is_some() {
+            entry.tx.put_devices(&[&device], now).await?;
+        } else if !entry.tx.add_device(&device, now).await? {
+            // Another server was quicker.
+            return Err(EnrolError::Taken(device.device));
+        }
+        let touched = Touched { devices: [device.device.clone()].into(), ..Touched::default() };
+        entry.tx.note(touched, now).await?;
         entry.tx.commit().await?;
         self.show_device(device);
         Ok(credential)

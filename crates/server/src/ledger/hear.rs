@@ -33,12 +33,13 @@ impl Server {
         now: Timestamp,
     ) -> Stored<()> {
         let mut entry = self.begin(now).await?;
+        entry.take(std::slice::from_ref(terminal)).await?;
         let (changed, shown) = {
             let locked = lock(terminal);
             (locked.changed_by(heartbeat), self.shown(&locked, heartbeat))
         };
         if let Some(device) = changed {
-            entry.put_device(terminal, device).await?;
+            entry.put_device(terminal, device);
         }
         for (attempt, shows) in shown {
             entry.event(terminal, attempt, Event::Heartbeat(shows)).await?;

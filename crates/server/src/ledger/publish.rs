@@ -67,6 +67,9 @@ impl Server {
         let (upload, published) = examined.map_err(io::Error::other)??;
         let release = published.release.clone();
         let mut entry = self.begin(now).await?;
+        if entry.tx.is_shared() {
+            self.catalogue.replace(entry.tx.releases().await?);
+        }
         if let Some(same) = self.catalogue.find(release.manifest) {
             return Ok(same);
         }
@@ -86,7 +89,7 @@ impl Server {
     }
 
     /// Terminals may run the new release already.
-    fn recognise(&self) {
+    pub(super) fn recognise(&self) {
         for terminal in self.roster.all() {
             let mut locked = crate::roster::lock(&terminal);
             let stored = &locked.stored;
@@ -97,6 +100,7 @@ impl Server {
 
 async fn store(tx: &mut crate::store::Tx, published: &Published) -> Result<(), StoreError> {
     tx.put_release(published).await?;
+    tx.raise_generation().await?;
     tx.commit().await
 }
 

@@ -24,9 +24,8 @@ impl Server {
     ) -> Stored<Vec<AttemptId>> {
         settle!(async {
             let mut entry = self.begin(now).await?;
-            for report in reports {
-                entry.file(terminal, report).await?;
-            }
+            entry.take(std::slice::from_ref(terminal)).await?;
+            entry.file(terminal, reports).await?;
             entry.commit().await
         })?;
         lock(terminal).seen = Some(now);
@@ -35,44 +34,53 @@ impl Server {
 }
 
 impl Entry<'_> {
-    async fn file(&mut self, terminal: &Shared, report: &Report) -> Stored<()> {
+    async fn file(&mut self, terminal: &Shared, reports: &[Report]) -> Stored<()> {
         let device = lock(terminal).stored.device.clone();
-        let offered = self.attempt(terminal, report.attempt).is_some();
-        if !offered && self.tx.count_reports(&device).await? >= KEPT {
-            return Ok(());
+        let mut known = self.tx.known_reports(&device, reports).await?;
+        for report in reports.iter().filter(|report| known.insert(report.attempt)) {
+            if self.attempt(terminal, report.attempt).is_some() {
+                self.count(terminal, report).await?;
+            } else if self.tx.count_reports(&device).await? >= KEPT {
+                continue;
+            }
+            self.reports.push((device.clone(), report.clone()));
         }
-        if !self.tx.put_report(&device, report, self.now).await? || !offered {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// Counts a report of an attempt that was offered.
+    async fn count(&mut self, terminal: &Shared, report: &Report) -> Stored<()> {
         self.event(terminal, report.attempt, Event::Report(report.outcome)).await?;
-        self.note_cost(terminal, report).await?;
+        self.note_cost(terminal, report);
         // The heartbeat that showed the release may have come before the report.
-        if let Some(shows) = self.shows_now(terminal, report.attempt) {
+        if let Some(shows) = self.shows_now(terminal, report.attempt).await? {
             self.event(terminal, report.attempt, Event::Heartbeat(shows)).await?;
         }
         Ok(())
     }
 
-    async fn note_cost(&mut self, terminal: &Shared, report: &Report) -> Stored<()> {
-        let Some(mut attempt) = self.attempt(terminal, report.attempt) else { return Ok(()) };
+    fn note_cost(&mut self, terminal: &Shared, report: &Report) {
+        let Some(mut attempt) = self.attempt(terminal, report.attempt) else { return };
         attempt.detail = report.detail.clone();
         attempt.spent = report.spent;
-        attempt.served = served(terminal, report.attempt).unwrap_or(attempt.served);
-        self.put_attempt(terminal, attempt).await
+        self.signs.extend(lock(terminal).sign(report.attempt, self.now));
+        self.put_attempt(terminal, attempt);
     }
 
     /// What the last heartbeat showed of an attempt, if it showed the release. That
     /// it showed the old one says nothing: it may be older than the report.
-    fn shows_now(&self, terminal: &Shared, attempt: AttemptId) -> Option<fleet::Shows> {
+    async fn shows_now(
+        &mut self,
+        terminal: &Shared,
+        attempt: AttemptId,
+    ) -> Stored<Option<fleet::Shows>> {
+        let rollout = lock(terminal).tried(attempt).map(|tried| tried.stored.rollout.clone());
+        let Some(rollout) = rollout else { return Ok(None) };
+        let Some(course) = self.course(&rollout).await? else { return Ok(None) };
         let locked = lock(terminal);
-        let tried = locked.tried(attempt)?;
-        let course = self.course(&tried.stored.rollout)?;
-        let shows = tried.shows(&course.rollout.images, &locked.stored.running);
-        (shows == fleet::Shows::New).then_some(shows)
+        let shows = locked
+            .tried(attempt)
+            .map(|tried| tried.shows(&course.rollout.images, &locked.stored.running));
+        Ok(shows.filter(|shows| *shows == fleet::Shows::New))
     }
-}
-
-fn served(terminal: &Shared, attempt: AttemptId) -> Option<u64> {
-    let locked = lock(terminal);
-    locked.tried(attempt).map(|tried| tried.served.load(std::sync::atomic::Ordering::Relaxed))
 }

@@ -125,6 +125,7 @@ impl Server {
         if let Some(course) = Course::of(stored.clone(), &self.catalogue) {
             entry.courses.insert(id.clone(), course);
         }
+        entry.raise().await?;
         entry.commit().await?;
         Ok(id)
     }
@@ -150,7 +151,7 @@ impl Server {
         now: Timestamp,
     ) -> Result<(), ActError> {
         let mut entry = self.begin(now).await?;
-        let mut course = entry.course(id).ok_or_else(|| ActError::NoRollout(id.clone()))?;
+        let mut course = entry.course(id).await?.ok_or_else(|| ActError::NoRollout(id.clone()))?;
         advance(&mut course, act, now)?;
         course.rollout.why = why.clone();
         let (what, started) = (act.done(course.rollout.wave), course.rollout.clone());
@@ -185,13 +186,15 @@ impl Server {
         now: Timestamp,
     ) -> Result<(), ActError> {
         let mut entry = self.begin(now).await?;
-        let mut course = entry.course(id).ok_or_else(|| ActError::NoRollout(id.clone()))?;
+        let no_device = || ActError::NoDevice(device.clone());
+        let terminal = self.roster.device(device).ok_or_else(no_device)?;
+        entry.take(std::slice::from_ref(&terminal)).await?;
+        let no_rollout = || ActError::NoRollout(id.clone());
+        let mut course = entry.course(id).await?.ok_or_else(no_rollout)?;
         let state = course.rollout.state;
         if !matches!(state, State::Running | State::Finished) {
             return Err(ActError::State { id: id.clone(), state, act: "be retried" });
         }
-        let no_device = || ActError::NoDevice(device.clone());
-        let terminal = self.roster.device(device).ok_or_else(no_device)?;
         let last = {
             let locked = lock(&terminal);
             let of_rollout = |tried: &&crate::roster::Tried| tried.stored.rollout == *id;
@@ -206,7 +209,7 @@ impl Server {
         course.rollout.tally = course.rollout.tally.moved(class, Class::InFlight);
         entry.courses.insert(id.clone(), course);
         let fresh = new_attempt(&terminal, id, last.retry.saturating_add(1), now);
-        entry.put_attempt(&terminal, fresh).await?;
+        entry.put_attempt(&terminal, fresh);
         Ok(entry.commit().await?)
     }
 }

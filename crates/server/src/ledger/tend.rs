@@ -2,10 +2,10 @@
 //! open by time.
 
 use super::Entry;
-use crate::roster::{Terminal, lock};
+use crate::roster::{Shared, Terminal, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::{Stored, settle};
+use crate::store::{Stored, StoredAttempt, settle};
 use fleet::operator::{Opens, State, overdue};
 use fleet::{Event, Shows, Standing};
 use protocols::native::Phase;
@@ -23,11 +23,15 @@ impl Server {
 
     async fn try_tend(&self, rollout: &Name, now: Timestamp) -> Stored<()> {
         let mut entry = self.begin(now).await?;
-        let Some(course) = entry.course(rollout) else {
+        let known = self.snapshot().courses.get(rollout).cloned();
+        let suspects = known.map(|course| self.suspects(&course, now)).unwrap_or_default();
+        let terminals: Vec<Shared> = suspects.iter().map(|(_, t)| t.clone()).collect();
+        entry.take(&terminals).await?;
+        let Some(course) = entry.course(rollout).await? else {
             entry.tx.drop_job(rollout).await?;
             return entry.commit().await;
         };
-        for (attempt, terminal) in self.roster.in_flight(rollout) {
+        for (attempt, terminal) in suspects {
             let event = self.outlived(&lock(&terminal), attempt, &course, now);
             if let Some(event) = event {
                 entry.event(&terminal, attempt, event).await?;
@@ -35,6 +39,14 @@ impl Server {
         }
         entry.courses.entry(rollout.clone()).or_insert(course);
         entry.commit().await
+    }
+
+    /// The attempts in flight that time alone may have ended, as far as memory knows.
+    fn suspects(&self, course: &Course, now: Timestamp) -> Vec<(AttemptId, Shared)> {
+        let outlived = |(attempt, terminal): &(AttemptId, Shared)| {
+            self.outlived(&lock(terminal), *attempt, course, now).is_some()
+        };
+        self.roster.in_flight(&course.rollout.id).into_iter().filter(outlived).collect()
     }
 
     /// What has become of an attempt in flight by nothing but time.
@@ -47,7 +59,7 @@ impl Server {
     ) -> Option<Event> {
         let tried = terminal.tried(attempt)?;
         let late = |since| overdue(&course.rollout.halt, since, now);
-        if late(self.last_sign(terminal.seen, tried.stored.offered)) {
+        if late(self.last_sign(terminal.seen, &tried.stored)) {
             return Some(Event::Silent);
         }
         let shows = tried.shows(&course.rollout.images, &terminal.stored.running);
@@ -66,10 +78,11 @@ impl Server {
         }
     }
 
-    /// When a terminal last gave a sign of life. What came before the start of the
-    /// server is not remembered: it gets the benefit of the doubt.
-    fn last_sign(&self, seen: Option<Timestamp>, offered: Timestamp) -> Timestamp {
-        seen.unwrap_or(self.settings.started).max(offered)
+    /// When a terminal last gave a sign of life, to whatever server. What came while
+    /// this server did not know gives it the benefit of the doubt.
+    fn last_sign(&self, seen: Option<Timestamp>, attempt: &StoredAttempt) -> Timestamp {
+        let seen = seen.unwrap_or(self.settings.started).max(self.knows_since());
+        seen.max(attempt.seen).max(attempt.offered)
     }
 
     /// When something is to be expected of a rollout without anybody asking; never,
@@ -92,10 +105,9 @@ impl Server {
     /// When the first terminal in flight will have failed by its silence.
     fn first_overdue(&self, course: &Course, now: Timestamp) -> Timestamp {
         let not_back = course.rollout.halt.not_back;
-        let last = |(attempt, terminal): &(_, crate::roster::Shared)| {
+        let last = |(attempt, terminal): &(_, Shared)| {
             let locked = lock(terminal);
-            let offered = locked.tried(*attempt).map(|tried| tried.stored.offered);
-            self.last_sign(locked.seen, offered.unwrap_or(now))
+            locked.tried(*attempt).map_or(now, |tried| self.last_sign(locked.seen, &tried.stored))
         };
         let in_flight = self.roster.in_flight(&course.rollout.id);
         let first = in_flight.iter().map(last).min().unwrap_or(now);

@@ -14,7 +14,6 @@ use engine::examine::ExamineError;
 use http_body_util::BodyExt as _;
 use protocols::json::sentence;
 use protocols::operator::ReleaseList;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::time::timeout;
@@ -103,15 +102,9 @@ pub(crate) async fn put_root(State(app): State<App>, _: Operator, body: Body) ->
         let advice = "send the maker's root.json, as refit keygen made it";
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, sentence(&error), advice)
     })?;
-    let mut held = app.root.write().unwrap_or_else(PoisonError::into_inner);
-    let kept = app.folder.read("root.json").map_err(|error| Refusal::broken(&error))?;
-    if let Some(kept) = kept.filter(|_| held.is_some()) {
-        let advice = "start the server with --root to exchange them";
-        let other = || Refusal::conflict("the server has other maker's keys already", advice);
-        return if kept == bytes { Ok(StatusCode::NO_CONTENT) } else { Err(other()) };
+    if app.keep_root(&bytes, root).await.map_err(|error| Refusal::broken(&error))? {
+        return Ok(StatusCode::NO_CONTENT);
     }
-    let owner = crate::folder::Audience::Owner;
-    app.folder.write("root.json", &bytes, owner).map_err(|error| Refusal::broken(&error))?;
-    *held = Some(Arc::new(root));
-    Ok(StatusCode::NO_CONTENT)
+    let advice = "start the server with --root to exchange them";
+    Err(Refusal::conflict("the server has other maker's keys already", advice))
 }

@@ -4,15 +4,18 @@ use super::body::{FileBody, Reader};
 use super::range::{Part, part};
 use crate::catalogue::Span;
 use crate::clock;
+use crate::listen::Peer;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::ticket::{Grant, claim};
 use crate::wire::App;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use types::{AttemptId, Digest, Timestamp};
@@ -29,9 +32,11 @@ struct Found {
 pub(crate) async fn artifact(
     State(app): State<App>,
     Path((ticket, entry)): Path<(String, String)>,
+    Extension(Peer(address)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Reply<Response> {
     let now = clock::now();
+    learn(&app, &ticket, address, now).await?;
     let found = find(&app, &ticket, &entry, now)?;
     lock(&found.terminal).seen = Some(now);
     let tag = format!("\"{}\"", found.package);
@@ -43,6 +48,19 @@ pub(crate) async fn artifact(
     let fresh = text(header::IF_RANGE).is_none_or(|wanted| wanted == tag);
     let range = text(header::RANGE).filter(|_| fresh);
     Ok(respond(&app, &found, part(range, found.span.size), &tag)?)
+}
+
+/// Looks for an attempt that another server may have offered. Whoever makes up
+/// addresses uses up the quota of strangers.
+async fn learn(app: &Server, ticket: &str, from: IpAddr, now: Timestamp) -> Reply<()> {
+    let Some(claim) = claim(ticket).filter(|_| app.store.is_shared()) else { return Ok(()) };
+    if app.roster.of_attempt(claim.attempt).is_some() {
+        return Ok(());
+    }
+    if !app.quota.admits(from, now) {
+        return Err(Refusal::too_often());
+    }
+    Ok(app.learn_attempt(claim.attempt).await?)
 }
 
 fn respond(app: &Server, found: &Found, part: Part, tag: &str) -> std::io::Result<Response> {

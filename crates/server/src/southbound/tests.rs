@@ -1,5 +1,7 @@
 //! Heartbeats in memory: what costs a statement, and what a stale plan says.
 
+mod replicas;
+
 use super::native::news;
 use crate::blobs::Blobs;
 use crate::catalogue::{Published, Span};
@@ -9,7 +11,8 @@ use crate::ledger::Act;
 use crate::problem::Reply;
 use crate::quota::Quota;
 use crate::server::{Parts, Server, Settings};
-use crate::store::{Address, Store, StoredDevice, StoredRollout};
+use crate::store::bench::Place;
+use crate::store::{StoredDevice, StoredRollout};
 use crate::ticket::Tickets;
 use fleet::operator::{Halt, Opens, Size, State, Tally, Wave};
 use fleet::{Audience, Standing};
@@ -32,14 +35,22 @@ fn name(text: &str) -> Name {
 
 /// A server without listener, clock or loops, in a folder of its own.
 struct Bench {
-    _place: TempDir,
+    _folder: TempDir,
     server: Server,
 }
 
 impl Bench {
+    /// A server of its own with a release and two terminals.
     async fn new() -> Self {
-        let place = tempfile::tempdir().unwrap();
-        let folder = Folder::open(place.path()).unwrap();
+        let bench = Self::on(&Place::file()).await;
+        bench.publish("2").await;
+        bench
+    }
+
+    /// A server on the database of `place`.
+    async fn on(place: &Place) -> Self {
+        let own = tempfile::tempdir().unwrap();
+        let folder = Folder::open(own.path()).unwrap();
         let parts = Parts {
             settings: Settings {
                 public_url: "https://updates.example".into(),
@@ -47,7 +58,7 @@ impl Bench {
                 package_limit: 0,
                 started: NOW,
             },
-            store: Store::open(&Address::File(folder.path("server.db"))).await.unwrap(),
+            store: place.open().await,
             blobs: Blobs::open(folder.path("blobs")).unwrap(),
             tickets: Tickets::new(&[1; 32], Seconds(7200)),
             quota: Quota::new(1),
@@ -55,9 +66,7 @@ impl Bench {
             root: None,
             folder,
         };
-        let bench = Self { _place: place, server: Server::new(parts) };
-        bench.publish("2").await;
-        bench
+        Self { _folder: own, server: Server::new(parts) }
     }
 
     async fn publish(&self, version: &str) {
@@ -85,7 +94,7 @@ impl Bench {
                 slot: None,
                 running: Running::new(),
             };
-            tx.put_device(&device, NOW).await.unwrap();
+            tx.put_devices(&[&device], NOW).await.unwrap();
         }
         tx.commit().await.unwrap();
         drop(tx);

@@ -1,9 +1,12 @@
 //! Attempts and the reports that end them.
 
-use super::rows::{json, parsed, signed, time, to_json, unsigned};
-use super::statement::{Row, query};
+use super::bulk::{insert, within};
+use super::rows::{json, parsed, signed, texts, time, to_json, unsigned};
+use super::statement::{Row, Value, query};
 use super::{Stored, Tx};
 use fleet::Standing;
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
 use types::{AttemptId, DeviceId, Digest, Name, Report, Spent, Text, Timestamp};
 
 /// An attempt as the store keeps it.
@@ -22,66 +25,118 @@ pub(crate) struct StoredAttempt {
     pub(crate) served: u64,
     pub(crate) offered: Timestamp,
     pub(crate) changed: Timestamp,
+    /// When any server was known to have seen the terminal, not counting the last
+    /// moments.
+    pub(crate) seen: Timestamp,
+}
+
+/// A sign of life during an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sign {
+    pub(crate) device: DeviceId,
+    pub(crate) attempt: AttemptId,
+    /// Bytes sent since the last sign.
+    pub(crate) served: u64,
+    /// When it was.
+    pub(crate) seen: Timestamp,
 }
 
 const PUT: &str = "INSERT INTO attempts (device, attempt, rollout, retry, before, standing, detail, \
-     spent, served, offered, changed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-     ON CONFLICT (device, attempt) DO UPDATE SET standing = excluded.standing, \
+     spent, served, offered, changed, seen)";
+/// What was served and seen is counted apart, by the servers that serve and see it.
+const CHANGE: &str = "ON CONFLICT (device, attempt) DO UPDATE SET standing = excluded.standing, \
      detail = excluded.detail, spent = excluded.spent, changed = excluded.changed";
 
 impl Tx {
-    /// Writes an attempt, new or changed.
-    pub(crate) async fn put_attempt(&mut self, attempt: &StoredAttempt) -> Stored<()> {
-        let statement = query(PUT)
-            .bind(attempt.device.as_str())
-            .bind(attempt.attempt.to_string())
-            .bind(attempt.rollout.as_str())
-            .bind(i64::from(attempt.retry))
-            .bind(attempt.before.to_string())
-            .bind(to_json(&attempt.standing, "standing")?)
-            .bind(attempt.detail.as_str())
-            .bind(to_json(&attempt.spent, "cost")?)
-            .bind(signed(attempt.served))
-            .bind(attempt.offered.0)
-            .bind(attempt.changed.0);
-        self.run(statement).await.map(drop)
+    /// Writes attempts, new or changed, each only once.
+    pub(crate) async fn put_attempts(&mut self, attempts: &[&StoredAttempt]) -> Stored<()> {
+        let rows: Stored<Vec<_>> = attempts.iter().map(|attempt| values(attempt)).collect();
+        for statement in insert(PUT, &rows?, CHANGE) {
+            self.run(statement).await?;
+        }
+        Ok(())
     }
 
-    /// Every attempt, first offered first.
-    pub(crate) async fn attempts(&mut self) -> Stored<Vec<StoredAttempt>> {
-        let text = "SELECT * FROM attempts ORDER BY device, offered, attempt";
-        self.all(query(text)).await?.iter().map(attempt).collect()
-    }
-
-    /// Writes how many bytes were sent for an attempt.
-    pub(crate) async fn put_served(
+    /// The attempts of the terminals from `first` to `last`, first offered first.
+    pub(crate) async fn attempts_between(
         &mut self,
-        device: &DeviceId,
-        attempt: AttemptId,
-        served: u64,
-    ) -> Stored<()> {
-        let text = "UPDATE attempts SET served = $3 WHERE device = $1 AND attempt = $2";
-        let statement =
-            query(text).bind(device.as_str()).bind(attempt.to_string()).bind(signed(served));
-        self.run(statement).await.map(drop)
+        first: &DeviceId,
+        last: &DeviceId,
+    ) -> Stored<Vec<StoredAttempt>> {
+        let text = format!(
+            "SELECT {COLUMNS} FROM attempts WHERE device >= $1 AND device <= $2 \
+             ORDER BY device, offered, attempt"
+        );
+        let statement = query(AssertSqlSafe(text)).bind(first.as_str()).bind(last.as_str());
+        self.all(statement).await?.iter().map(attempt).collect()
     }
 
-    /// Keeps a report. Returns whether it is new: a report is delivered at least
-    /// once and counted once.
-    pub(crate) async fn put_report(
-        &mut self,
-        device: &DeviceId,
-        report: &Report,
-        now: Timestamp,
-    ) -> Stored<bool> {
-        let text = "INSERT INTO reports (device, attempt, report, received) \
-                    VALUES ($1, $2, $3, $4) ON CONFLICT (device, attempt) DO NOTHING";
+    /// The attempts of these terminals, first offered first.
+    pub(crate) async fn attempts_of(&mut self, devices: &[Name]) -> Stored<Vec<StoredAttempt>> {
+        let head = format!("SELECT {COLUMNS} FROM attempts WHERE device");
+        let mut all = Vec::new();
+        for statement in within(&head, &texts(devices), "ORDER BY device, offered, attempt") {
+            for row in self.all(statement).await? {
+                all.push(attempt(&row)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whose attempt this is.
+    pub(crate) async fn device_of(&mut self, attempt: AttemptId) -> Stored<Option<DeviceId>> {
+        let text = "SELECT device FROM attempts WHERE attempt = $1";
+        let rows = self.all(query(text).bind(attempt.to_string())).await?;
+        rows.first().map(|row| parsed(row, "device", "attempt")).transpose()
+    }
+
+    /// Adds to the bytes that were sent for an attempt, and writes when its terminal
+    /// was seen last.
+    pub(crate) async fn put_sign(&mut self, sign: &Sign) -> Stored<()> {
+        let text = "UPDATE attempts SET served = served + $3, seen = CASE WHEN seen < $4 \
+                    THEN $4 ELSE seen END WHERE device = $1 AND attempt = $2";
         let statement = query(text)
-            .bind(device.as_str())
-            .bind(report.attempt.to_string())
-            .bind(to_json(report, "report")?)
-            .bind(now.0);
-        Ok(self.run(statement).await? == 1)
+            .bind(sign.device.as_str())
+            .bind(sign.attempt.to_string())
+            .bind(signed(sign.served))
+            .bind(sign.seen);
+        self.run(statement).await.map(drop)
+    }
+
+    /// Which of these reports are kept already: a report is delivered at least once
+    /// and counted once.
+    pub(crate) async fn known_reports(
+        &mut self,
+        device: &DeviceId,
+        reports: &[Report],
+    ) -> Stored<BTreeSet<AttemptId>> {
+        let mut known = BTreeSet::new();
+        let text = "SELECT attempt FROM reports WHERE device = $1 AND attempt = $2";
+        for report in reports {
+            let statement = query(text).bind(device.as_str()).bind(report.attempt.to_string());
+            if !self.all(statement).await?.is_empty() {
+                known.insert(report.attempt);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Keeps reports that are not kept yet.
+    pub(crate) async fn put_reports(
+        &mut self,
+        reports: &[(DeviceId, Report)],
+        now: Timestamp,
+    ) -> Stored<()> {
+        let row = |(device, report): &(DeviceId, Report)| {
+            let (attempt, text) = (report.attempt.to_string(), to_json(report, "report")?);
+            Ok(vec![device.as_str().into(), attempt.into(), text.into(), now.into()])
+        };
+        let rows: Stored<Vec<_>> = reports.iter().map(row).collect();
+        let head = "INSERT INTO reports (device, attempt, report, received)";
+        for statement in insert(head, &rows?, "ON CONFLICT (device, attempt) DO NOTHING") {
+            self.run(statement).await?;
+        }
+        Ok(())
     }
 
     /// How many reports of a terminal are kept.
@@ -100,6 +155,26 @@ impl Tx {
     }
 }
 
+const COLUMNS: &str = "device, attempt, rollout, retry, before, standing, detail, spent, served, \
+     offered, changed, seen";
+
+fn values(attempt: &StoredAttempt) -> Stored<Vec<Value>> {
+    Ok(vec![
+        attempt.device.as_str().into(),
+        attempt.attempt.to_string().into(),
+        attempt.rollout.as_str().into(),
+        i64::from(attempt.retry).into(),
+        attempt.before.to_string().into(),
+        to_json(&attempt.standing, "standing")?.into(),
+        attempt.detail.as_str().into(),
+        to_json(&attempt.spent, "cost")?.into(),
+        signed(attempt.served).into(),
+        attempt.offered.into(),
+        attempt.changed.into(),
+        attempt.seen.into(),
+    ])
+}
+
 fn attempt(row: &Row) -> Stored<StoredAttempt> {
     let what = "attempt";
     let detail: &str = row.try_get("detail")?;
@@ -115,5 +190,6 @@ fn attempt(row: &Row) -> Stored<StoredAttempt> {
         served: unsigned(row, "served", what)?,
         offered: time(row, "offered")?,
         changed: time(row, "changed")?,
+        seen: time(row, "seen")?,
     })
 }

@@ -1,10 +1,12 @@
 //! Terminals and the tokens that let them in.
 
-use super::rows::{json, parsed, to_json};
-use super::statement::{Row, query};
+use super::bulk::{insert, within};
+use super::rows::{json, parsed, texts, to_json};
+use super::statement::{HELD, Row, Value, query};
 use super::{StoreError, Stored, Tx};
 use protocols::native::Facts;
-use types::{DeviceId, Digest, Running, Slot, Timestamp};
+use sqlx::AssertSqlSafe;
+use types::{DeviceId, Digest, Name, Running, Slot, Timestamp};
 
 /// A terminal as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,28 +32,81 @@ pub(crate) struct TokenUse {
     pub(crate) used_by: Option<DeviceId>,
 }
 
-const PUT: &str = "INSERT INTO devices (device, credential, facts, slot, running, enrolled, changed) \
-     VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (device) DO UPDATE SET \
+const PUT: &str =
+    "INSERT INTO devices (device, credential, facts, slot, running, enrolled, changed)";
+const CHANGE: &str = "ON CONFLICT (device) DO UPDATE SET \
      credential = excluded.credential, facts = excluded.facts, slot = excluded.slot, \
      running = excluded.running, changed = excluded.changed";
 
 impl Tx {
-    /// Writes a terminal, new or changed.
-    pub(crate) async fn put_device(&mut self, device: &StoredDevice, now: Timestamp) -> Stored<()> {
-        let statement = query(PUT)
-            .bind(device.device.as_str())
-            .bind(device.credential.0.to_vec())
-            .bind(to_json(&device.facts, "facts")?)
-            .bind(device.slot.map(|slot| slot.to_string()))
-            .bind(to_json(&device.running, "running")?)
-            .bind(now.0);
-        self.run(statement).await.map(drop)
+    /// Writes terminals, new or changed, each only once.
+    pub(crate) async fn put_devices(
+        &mut self,
+        devices: &[&StoredDevice],
+        now: Timestamp,
+    ) -> Stored<()> {
+        let rows: Stored<Vec<_>> = devices.iter().map(|device| values(device, now)).collect();
+        for statement in insert(PUT, &rows?, CHANGE) {
+            self.run(statement).await?;
+        }
+        Ok(())
     }
 
-    /// Every terminal.
-    pub(crate) async fn devices(&mut self) -> Stored<Vec<StoredDevice>> {
-        let text = "SELECT device, credential, facts, slot, running FROM devices";
-        self.all(query(text)).await?.iter().map(device).collect()
+    /// Adds a terminal. Returns whether its name was free.
+    pub(crate) async fn add_device(
+        &mut self,
+        device: &StoredDevice,
+        now: Timestamp,
+    ) -> Stored<bool> {
+        let mut added = 0;
+        for statement in insert(PUT, &[values(device, now)?], "ON CONFLICT (device) DO NOTHING") {
+            added += self.run(statement).await?;
+        }
+        Ok(added == 1)
+    }
+
+    /// At most `limit` terminals behind `after`, by name.
+    pub(crate) async fn devices_after(
+        &mut self,
+        after: Option<&DeviceId>,
+        limit: u32,
+    ) -> Stored<Vec<StoredDevice>> {
+        let text =
+            format!("SELECT {COLUMNS} FROM devices WHERE device > $1 ORDER BY device LIMIT $2");
+        let after = after.map_or("", |device| device.as_str());
+        let statement = query(AssertSqlSafe(text)).bind(after).bind(i64::from(limit));
+        self.all(statement).await?.iter().map(device).collect()
+    }
+
+    /// These terminals; their rows are held until the transaction ends.
+    pub(crate) async fn devices_held(&mut self, devices: &[Name]) -> Stored<Vec<StoredDevice>> {
+        let head = format!("SELECT {COLUMNS} FROM devices WHERE device");
+        let mut all = Vec::new();
+        for statement in within(&head, &texts(devices), &format!("ORDER BY device{HELD}")) {
+            for row in self.all(statement).await? {
+                all.push(device(&row)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// These terminals.
+    pub(crate) async fn devices_of(&mut self, devices: &[Name]) -> Stored<Vec<StoredDevice>> {
+        let head = format!("SELECT {COLUMNS} FROM devices WHERE device");
+        let mut all = Vec::new();
+        for statement in within(&head, &texts(devices), "") {
+            for row in self.all(statement).await? {
+                all.push(device(&row)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The terminal whose credential has this digest.
+    pub(crate) async fn holder(&mut self, credential: Digest) -> Stored<Option<DeviceId>> {
+        let text = "SELECT device FROM devices WHERE credential = $1";
+        let rows = self.all(query(text).bind(credential.0.to_vec())).await?;
+        rows.first().map(|row| parsed(row, "device", "terminal")).transpose()
     }
 
     /// Adds an enrolment token, for one terminal or for any.
@@ -105,6 +160,20 @@ fn token(row: &Row) -> Stored<TokenUse> {
         text.map(|text| text.parse().map_err(|_| StoreError::Row { what: "token" })).transpose()
     };
     Ok(TokenUse { device: name("device")?, used_by: name("used_by")? })
+}
+
+const COLUMNS: &str = "device, credential, facts, slot, running";
+
+fn values(device: &StoredDevice, now: Timestamp) -> Stored<Vec<Value>> {
+    Ok(vec![
+        device.device.as_str().into(),
+        device.credential.0.to_vec().into(),
+        to_json(&device.facts, "facts")?.into(),
+        device.slot.map(|slot| slot.to_string()).into(),
+        to_json(&device.running, "running")?.into(),
+        now.into(),
+        now.into(),
+    ])
 }
 
 fn device(row: &Row) -> Stored<StoredDevice> {

@@ -4,6 +4,7 @@
 //! off gives up, and the database ends what it had begun: neither waits for the other
 //! for longer than [`PATIENCE`].
 
+use super::changes::Log;
 use super::statement::{Row, Statement};
 use super::{Address, StoreError, Stored};
 use sqlx::postgres::PgConnectOptions;
@@ -38,12 +39,14 @@ pub(super) struct Line {
     address: Address,
     connection: Option<Connection>,
     pub(super) begun: bool,
+    /// What this server and others tell each other of their changes.
+    pub(super) log: Log,
 }
 
 impl Line {
     /// A connected line.
     pub(super) async fn open(address: Address) -> Stored<Self> {
-        let mut line = Self { address, connection: None, begun: false };
+        let mut line = Self { address, connection: None, begun: false, log: Log::new()? };
         line.connect().await?;
         Ok(line)
     }
@@ -76,13 +79,18 @@ impl Line {
             other => other?,
         }
         self.begun = true;
+        self.log.begin();
         Ok(())
     }
 
     /// Makes the transaction durable.
     pub(super) async fn commit(&mut self) -> Stored<()> {
-        self.run_text("COMMIT").await?;
+        if let Err(error) = self.run_text("COMMIT").await {
+            self.log.doubt()?;
+            return Err(error);
+        }
         self.begun = false;
+        self.log.committed();
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! Rollouts, how they go, and what happened to them.
 
-use super::rows::{json, parsed, time, to_json, unsigned};
-use super::statement::{Row, query};
+use super::bulk::within;
+use super::rows::{json, parsed, texts, time, to_json, unsigned};
+use super::statement::{HELD, Row, query};
 use super::{Stored, Tx};
 use fleet::Audience;
 use fleet::operator::{Halt, Rollout, State, Tally, Wave};
+use sqlx::AssertSqlSafe;
 use types::{Digest, Name, Text, Timestamp};
 
 /// A rollout as the store keeps it: without what its release's row says.
@@ -53,6 +55,9 @@ const TALLY: &str = "UPDATE rollouts SET exposed = $2, in_flight = $3, confirmed
      failed = $5, neutral = $6 WHERE rollout = $1";
 const HAPPENED: &str = "INSERT INTO rollout_events (rollout, number, at, who, what, why) \
      SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM rollout_events WHERE rollout = $1";
+
+const COLUMNS: &str = "rollout, name, manifest, audience, waves, halt, in_flight_limit, made, \
+     started, state, who, why, since, wave, opened, exposed, in_flight, confirmed, failed, neutral";
 
 impl Tx {
     /// Adds a rollout, as a draft.
@@ -114,8 +119,27 @@ impl Tx {
 
     /// Every rollout, last made first.
     pub(crate) async fn rollouts(&mut self) -> Stored<Vec<StoredRollout>> {
-        let text = "SELECT * FROM rollouts ORDER BY made DESC, rollout";
-        self.all(query(text)).await?.iter().map(rollout).collect()
+        let text = format!("SELECT {COLUMNS} FROM rollouts ORDER BY made DESC, rollout");
+        self.all(query(AssertSqlSafe(text))).await?.iter().map(rollout).collect()
+    }
+
+    /// One rollout; its row is held until the transaction ends.
+    pub(crate) async fn rollout_held(&mut self, id: &Name) -> Stored<Option<StoredRollout>> {
+        let text = format!("SELECT {COLUMNS} FROM rollouts WHERE rollout = $1{HELD}");
+        let rows = self.all(query(AssertSqlSafe(text)).bind(id.as_str())).await?;
+        rows.first().map(rollout).transpose()
+    }
+
+    /// These rollouts.
+    pub(crate) async fn rollouts_of(&mut self, ids: &[Name]) -> Stored<Vec<StoredRollout>> {
+        let head = format!("SELECT {COLUMNS} FROM rollouts WHERE rollout");
+        let mut all = Vec::new();
+        for statement in within(&head, &texts(ids), "") {
+            for row in self.all(statement).await? {
+                all.push(rollout(&row)?);
+            }
+        }
+        Ok(all)
     }
 
     /// Adds to what happened to a rollout.

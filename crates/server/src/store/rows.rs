@@ -1,11 +1,11 @@
 //! Reads columns: numbers that are never negative, names, JSON.
 
-use super::statement::Row;
+use super::statement::{Row, Value};
 use super::{StoreError, Stored};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
-use types::Timestamp;
+use types::{Name, Timestamp};
 
 /// A column that is a number from 0 on.
 pub(super) fn unsigned<T: TryFrom<i64>>(row: &Row, column: &str, what: &'static str) -> Stored<T> {
@@ -28,6 +28,11 @@ pub(super) fn parsed<T: FromStr>(row: &Row, column: &str, what: &'static str) ->
 pub(super) fn json<T: DeserializeOwned>(row: &Row, column: &str, what: &'static str) -> Stored<T> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|_| StoreError::Row { what })
+}
+
+/// Names as values.
+pub(super) fn texts(names: &[Name]) -> Vec<Value> {
+    names.iter().map(|name| name.as_str().into()).collect()
 }
 
 /// The JSON of `value`, for a column.

@@ -4,7 +4,7 @@ use super::{StoreError, Stored};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Type};
+use sqlx::{AssertSqlSafe, Decode, Postgres, Row as _, SqlSafeStr, SqlStr, Sqlite, Type};
 use types::Timestamp;
 
 /// A statement of one text for both engines, with its values `$1`, `$2`, ...
@@ -13,6 +13,10 @@ pub(super) struct Statement {
     text: SqlStr,
     values: Vec<Value>,
 }
+
+/// The end of a text that also locks the rows it reads until the transaction ends.
+/// Every engine but SQLite spells it so.
+pub(super) const HELD: &str = " FOR UPDATE";
 
 /// What a column can hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +53,17 @@ impl Statement {
         self
     }
 
-    /// As SQLite takes it.
-    pub(super) fn sqlite(self) -> Query<'static, Sqlite, SqliteArguments> {
+    /// Its text.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        self.text.as_str()
+    }
+
+    /// As SQLite takes it: whoever began a transaction there holds every row.
+    pub(super) fn sqlite(mut self) -> Query<'static, Sqlite, SqliteArguments> {
+        if let Some(text) = self.text.as_str().strip_suffix(HELD) {
+            self.text = AssertSqlSafe(text.to_owned()).into_sql_str();
+        }
         bound!(self, Sqlite, SqliteArguments)
     }
 

@@ -86,7 +86,7 @@ async fn check_forward(place: &Place, version: usize) {
     close(store).await.unwrap();
     let store = place.open().await;
     let mut tx = store.begin().await.unwrap();
-    let kept = tx.devices().await.unwrap();
+    let kept = tx.devices_after(None, 10).await.unwrap();
     let expected = if version == 0 { (1, vec![]) } else { (2, vec![device("d0")]) };
     assert_eq!((tx.generation().await.unwrap(), kept), expected, "from version {version}");
 }
@@ -96,21 +96,32 @@ async fn what_is_written_is_read_back() {
     on_both(async |place| {
         let store = place.open().await;
         let mut tx = store.begin().await.unwrap();
-        tx.put_device(&device("d0"), Timestamp(5)).await.unwrap();
+        tx.put_devices(&[&device("d0")], Timestamp(5)).await.unwrap();
         let published = release();
         tx.put_release(&published).await.unwrap();
         let mut attempt = attempt("d0");
-        tx.put_attempt(&attempt).await.unwrap();
+        tx.put_attempts(&[&attempt]).await.unwrap();
         attempt.standing = Standing::Confirmed;
-        tx.put_attempt(&attempt).await.unwrap();
-        tx.put_served(&name("d0"), attempt.attempt, 1 << 40).await.unwrap();
-        attempt.served = 1 << 40;
+        tx.put_attempts(&[&attempt]).await.unwrap();
+        let id = attempt.attempt;
+        for (served, seen) in [(1 << 40, Timestamp(20)), (5, Timestamp(15))] {
+            let sign = Sign { device: name("d0"), attempt: id, served, seen };
+            tx.put_sign(&sign).await.unwrap();
+        }
+        (attempt.served, attempt.seen) = ((1 << 40) + 5, Timestamp(20));
         tx.commit().await.unwrap();
         drop(tx);
         let mut tx = store.begin().await.unwrap();
-        assert_eq!(tx.devices().await.unwrap(), [device("d0")]);
+        assert_eq!(tx.devices_after(None, 10).await.unwrap(), [device("d0")]);
+        assert_eq!(tx.devices_after(Some(&name("d0")), 10).await.unwrap(), []);
+        assert_eq!(tx.devices_held(&[name("d0"), name("d9")]).await.unwrap(), [device("d0")]);
+        assert_eq!(tx.holder(Digest::of(b"d0")).await.unwrap(), Some(name("d0")));
+        assert!(!tx.add_device(&device("d0"), Timestamp(6)).await.unwrap());
+        assert_eq!(tx.device_of(attempt.attempt).await.unwrap(), Some(name("d0")));
         assert_eq!(tx.releases().await.unwrap(), [published]);
-        assert_eq!(tx.attempts().await.unwrap(), [attempt]);
+        assert_eq!(tx.attempts_of(&[name("d0")]).await.unwrap(), [attempt.clone()]);
+        let between = tx.attempts_between(&name("d0"), &name("d0")).await.unwrap();
+        assert_eq!(between, [attempt]);
     })
     .await;
 }
@@ -142,7 +153,67 @@ fn attempt(device: &str) -> StoredAttempt {
         served: 0,
         offered: Timestamp(8),
         changed: Timestamp(9),
+        seen: Timestamp(8),
     }
+}
+
+#[tokio::test]
+async fn servers_tell_each_other_what_they_touched() {
+    let place = Place::postgres();
+    let (one, other) = (place.open().await, place.open().await);
+    let touched = |ids: &[&str]| {
+        let devices = ids.iter().map(|id| name(id)).collect();
+        Touched { devices, rollouts: [name("spring")].into() }
+    };
+    let change = async |store: &Store, ids: &[&str], keep: bool| {
+        let mut tx = store.begin().await.unwrap();
+        tx.note(touched(ids), Timestamp(1)).await.unwrap();
+        if keep {
+            tx.commit().await.unwrap();
+        }
+    };
+    let hears = async |store: &Store| {
+        let mut tx = store.begin().await.unwrap();
+        let news = tx.news().await.unwrap();
+        let said = (news.touched.clone(), news.missed);
+        tx.heard(news);
+        said
+    };
+    change(&one, &["d0"], true).await;
+    change(&one, &["d1"], false).await;
+    change(&one, &["d1", "d2"], true).await;
+    assert_eq!(hears(&other).await, (touched(&["d0", "d1", "d2"]), false));
+    assert_eq!(hears(&other).await, (Touched::default(), false));
+    assert_eq!(hears(&one).await, (Touched::default(), false), "its own are no news");
+    change(&one, &["d3"], true).await;
+    let mut tx = one.begin().await.unwrap();
+    tx.tidy_changes(Timestamp(3_000_000)).await.unwrap();
+    tx.commit().await.unwrap();
+    drop(tx);
+    assert!(hears(&other).await.1, "what was removed unread was missed");
+    let mut tx = other.begin().await.unwrap();
+    let everything = tx.read_everything().await.unwrap();
+    tx.heard(everything);
+    drop(tx);
+    change(&one, &["d4"], true).await;
+    assert_eq!(hears(&other).await, (touched(&["d4"]), false));
+}
+
+#[tokio::test]
+async fn what_may_not_be_committed_comes_back_as_news() {
+    let place = Place::postgres();
+    let (store, other) = (place.open().await, place.open().await);
+    let touched = Touched { devices: [name("d0")].into(), ..Touched::default() };
+    let mut tx = store.begin().await.unwrap();
+    tx.note(touched.clone(), Timestamp(1)).await.unwrap();
+    place.hang_up();
+    assert!(tx.commit().await.is_err());
+    drop(tx);
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.news().await.unwrap().touched, touched);
+    tx.note(touched.clone(), Timestamp(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(other.begin().await.unwrap().news().await.unwrap().touched, touched);
 }
 
 #[tokio::test]
@@ -207,9 +278,7 @@ async fn who_deadlocks_is_run_again() {
     let place = Place::postgres();
     let (one, other) = (place.open().await, place.open().await);
     let mut tx = one.begin().await.unwrap();
-    for id in ["d0", "d1"] {
-        tx.put_device(&device(id), Timestamp(0)).await.unwrap();
-    }
+    tx.put_devices(&[&device("d0"), &device("d1")], Timestamp(0)).await.unwrap();
     tx.commit().await.unwrap();
     drop(tx);
     let barrier = tokio::sync::Barrier::new(2);
@@ -217,11 +286,11 @@ async fn who_deadlocks_is_run_again() {
         let mut first = true;
         settle!(async {
             let mut tx = store.begin().await?;
-            tx.put_device(&device(ids[0]), Timestamp(1)).await?;
+            tx.put_devices(&[&device(ids[0])], Timestamp(1)).await?;
             if std::mem::take(&mut first) {
                 barrier.wait().await;
             }
-            tx.put_device(&device(ids[1]), Timestamp(1)).await?;
+            tx.put_devices(&[&device(ids[1])], Timestamp(1)).await?;
             tx.commit().await
         })
     };
