@@ -3,12 +3,20 @@
 //! Deliberately absent: what an owner switches while the agent runs (`switches`),
 //! and secrets: the file names the files that hold them.
 
+mod boot;
+
+pub use boot::{
+    Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
+    SlotNames,
+};
+
+use crate::edges::BootControl;
 use crate::platform::health::Check;
 use crate::{Identity, Inventory, Options, ReadBack};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Tries, Version};
+use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Version};
 
 /// Where the file is when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/refit/agent.toml";
@@ -52,6 +60,9 @@ pub struct Config {
     pub install: Install,
     /// The bootloader.
     pub boot: Boot,
+    /// How the agent learns which slot runs, where the bootloader's convention does
+    /// not say: `refit.slot=A` on the kernel's command line otherwise.
+    pub running: Option<Running>,
     /// Where components are written to.
     pub components: BTreeMap<Name, Component>,
     /// What was installed in the factory.
@@ -137,55 +148,6 @@ pub struct Install {
 impl Default for Install {
     fn default() -> Self {
         Self { read_back: true, checkpoint_kib: 256 }
-    }
-}
-
-/// The bootloader.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "control", rename_all = "kebab-case")]
-pub enum Boot {
-    /// It keeps its memory in a file or on a partition of 8 KiB.
-    File {
-        /// Where that is.
-        path: PathBuf,
-        /// How often it tries a new slot; `"single"` when it tries once.
-        #[serde(default)]
-        tries: BootTries,
-        /// A file that says which slot runs; the kernel's command line otherwise.
-        running_file: Option<PathBuf>,
-    },
-}
-
-/// How often a bootloader tries a new slot.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
-pub enum BootTries {
-    /// It counts down.
-    Counted(u8),
-    /// It tries once.
-    Single(Single),
-}
-
-impl Default for BootTries {
-    fn default() -> Self {
-        Self::Counted(3)
-    }
-}
-
-/// The word for one try.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Single {
-    /// One try; the agent arms the slot again.
-    Single,
-}
-
-impl From<BootTries> for Tries {
-    fn from(tries: BootTries) -> Self {
-        match tries {
-            BootTries::Counted(tries) => Self::Counted(tries.clamp(1, 10)),
-            BootTries::Single(Single::Single) => Self::Single,
-        }
     }
 }
 
@@ -344,7 +306,13 @@ impl Config {
         {
             return Some("`server.url` does not start with https://".into());
         }
-        self.components.iter().find_map(|(name, component)| component.fault(name))
+        let component = |(name, component): (&Name, &Component)| component.fault(name);
+        self.boot.fault().or_else(|| self.components.iter().find_map(component))
+    }
+
+    /// The bootloader.
+    pub fn boot_control(&self) -> Box<dyn BootControl> {
+        self.boot.control(self.running.as_ref(), &self.state_dir)
     }
 
     /// What the terminal is.

@@ -11,6 +11,7 @@ use crate::edges::{
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
 use crate::record::{self, RecordError};
+use crate::refill::Refill;
 use crate::switches::Switches;
 use crate::work::Work;
 use engine::{BootId, Event, Gate, Reason, Start, State, gate};
@@ -163,6 +164,7 @@ pub struct Device {
     pub(crate) state: State,
     pub(crate) attendance: Attendance,
     pub(crate) work: Work,
+    pub(crate) refill: Refill,
 }
 
 impl Device {
@@ -183,7 +185,8 @@ impl Device {
             Loaded::Damaged => State::Lost,
         };
         let attendance = Attendance::new(options.poll);
-        Ok(Self { edges, identity, options, state, attendance, work: Work::default() })
+        let (work, refill) = (Work::default(), Refill::Due);
+        Ok(Self { edges, identity, options, state, attendance, work, refill })
     }
 
     /// Where the update stands.
@@ -201,6 +204,7 @@ impl Device {
     /// # Errors
     /// The state could not be saved or read; nothing is lost.
     pub fn step(&mut self) -> Result<Turn, DeviceError> {
+        self.refill()?;
         self.attend()?;
         let facts = self.facts()?;
         match gate(&self.state, &facts) {

@@ -20,6 +20,7 @@ mod perform;
 pub mod platform;
 mod read_back;
 mod record;
+mod refill;
 #[cfg(feature = "cli")]
 pub mod sources;
 mod status;

@@ -8,7 +8,7 @@
 use crate::clock::now;
 use crate::entry::{Entry, Start};
 use crate::terminal::Terminal;
-use agent::platform::boot_file::BootFile;
+use agent::platform::boot::file::BootFile;
 use agent::platform::power::EXIT_RESTART;
 use anyhow::{Context, Result};
 use std::process::ExitStatus;

@@ -1,9 +1,8 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Boot, Component, Config, Server};
-use agent::edges::{BootControl, Power, Source, Store};
+use agent::config::{Component, Config, Server};
+use agent::edges::{Power, Source, Store};
 use agent::https::{self, Least, Trust};
-use agent::platform::boot_file::{BootFile, BootFileControl, RunningFrom};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
 use agent::platform::confine::{self, Nobody};
 use agent::platform::flash::SlotMedium;
@@ -95,7 +94,7 @@ pub(super) fn assemble(
     let checks = config.health.checks.iter().map(Check::from).collect();
     let edges = Edges {
         banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
-        boot: boot(config),
+        boot: config.boot_control(),
         journal: Box::new(JournalFile::new(&state_file(config, "journal"))),
         floors: Box::new(FloorFile::new(&state_file(config, "floors"))),
         sources: make_sources(config, sources, &store, &floor)?,
@@ -131,15 +130,6 @@ pub(super) fn power(config: &Config) -> LinuxPower {
         words => Restart::Command(words.to_vec()),
     };
     LinuxPower::new(config.power.boot_id_file.as_deref(), restart)
-}
-
-fn boot(config: &Config) -> Box<dyn BootControl> {
-    let Boot::File { path, tries, running_file } = &config.boot;
-    let running = match running_file {
-        Some(file) => RunningFrom::File(file.clone()),
-        None => RunningFrom::CommandLine,
-    };
-    Box::new(BootFileControl::new(BootFile::new(path), (*tries).into(), running))
 }
 
 fn bank(component: &Component) -> Bank {

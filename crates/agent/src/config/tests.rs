@@ -1,6 +1,7 @@
 //! Configurations that work and that do not.
 
 use super::*;
+use types::Tries;
 
 fn read(text: &str) -> Result<Config, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
@@ -56,7 +57,7 @@ fn the_least_configuration_is_enough() {
     assert_eq!(config.identity().hardware, ["h".parse().unwrap()]);
     assert_eq!(config.options().checkpoint, 256 << 10);
     assert_eq!(config.runtime_dir(), Path::new("/s"));
-    let Boot::File { tries, running_file, .. } = config.boot;
+    let Boot::File { tries, running_file, .. } = config.boot else { panic!("no boot file") };
     assert_eq!(Tries::from(tries), Tries::Counted(3));
     assert!(running_file.is_none());
 }
@@ -64,11 +65,72 @@ fn the_least_configuration_is_enough() {
 #[test]
 fn tries_are_a_number_or_single() {
     let tries = |text: &str| {
-        let Boot::File { tries, .. } = with("path = \"/b\"", text).unwrap().boot;
+        let Boot::File { tries, .. } = with("path = \"/b\"", text).unwrap().boot else {
+            panic!("no boot file");
+        };
         Tries::from(tries)
     };
     assert_eq!(tries("path = \"/b\"\ntries = 2"), Tries::Counted(2));
     assert_eq!(tries("path = \"/b\"\ntries = \"single\""), Tries::Single);
+}
+
+/// Each convention with the least that it needs.
+const CONVENTIONS: [&str; 11] = [
+    "control = \"uboot\"\nenvironment = { size = 16384, copies = [{ path = \"/e\" }] }",
+    "control = \"uboot\"\ncounting = \"always\"\nnames = { a = \"system0\", b = \"system1\" }\n\
+     environment = { size = 16384, form = \"state-files\", \
+     copies = [{ path = \"/1\" }, { path = \"/2\" }] }",
+    "control = \"bootcount\"\nvariable = \"slot\"\nnames = { a = \"1\", b = \"2\" }\n\
+     environment = { size = 16384, copies = [{ path = \"/e\" }, { path = \"/e\", offset = 16384 }] }",
+    "control = \"mender\"\na = 2\nb = 3\ntries = \"single\"\n\
+     environment = { size = 16384, copies = [{ path = \"/e\" }] }",
+    "control = \"grub\"\npath = \"/boot/grubenv\"",
+    "control = \"systemd-boot\"\nentries = \"/e\"\nnames = { a = \"a\", b = \"b\" }",
+    "control = \"efi\"\na = 1\nb = 2",
+    "control = \"raspberry-pi\"\nautoboot = \"/a\"\na = 2\nb = 3",
+    "control = \"android\"\nmisc = \"/m\"",
+    "control = \"chromeos\"\ndisk = \"/d\"\na = 2\nb = 4",
+    "control = \"custom\"\ncommand = [\"/usr/lib/boot-control\"]",
+];
+
+#[test]
+fn every_convention_can_be_configured() {
+    let file = "control = \"file\"\npath = \"/b\"";
+    for convention in CONVENTIONS {
+        let config = with(file, convention).unwrap();
+        assert!(!matches!(config.boot, Boot::File { .. }), "{convention}");
+        // None of them is there.
+        config.boot_control().slot(Slot::A).unwrap_err();
+    }
+}
+
+#[test]
+fn a_bootloader_that_cannot_be_is_refused() {
+    let file = "control = \"file\"\npath = \"/b\"";
+    let refused = |convention: &str, part| check(with(file, convention), part);
+    refused("control = \"efi\"\na = 1\nb = 1", "are the same");
+    refused("control = \"grub\"\npath = \"/g\"\nnames = { a = \"A\", b = \"A\" }", "are the same");
+    refused("control = \"custom\"\ncommand = []", "no program");
+    refused("control = \"lilo\"", "unknown variant");
+    refused("control = \"grub\"\npath = \"/g\"\nconting = \"trial\"", "unknown field");
+    let environment =
+        |inside: &str| format!("control = \"mender\"\na = 2\nb = 3\nenvironment = {{ {inside} }}");
+    refused(&environment("size = 16, copies = [{ path = \"/e\" }]"), "environment.size");
+    refused(&environment("size = 4096, copies = []"), "one place or two");
+    let twice = "size = 4096, copies = [{ path = \"/e\" }, { path = \"/e\" }]";
+    refused(&environment(twice), "same place");
+    let alone = "size = 4096, form = \"state-files\", copies = [{ path = \"/e\" }]";
+    refused(&environment(alone), "two state files");
+}
+
+#[test]
+fn what_runs_can_be_named_by_any_argument() {
+    let running = "[running]\nfrom = \"command-line\"\nargument = \"rauc.slot\"\n\
+                   names = { a = \"system0\", b = \"system1\" }\n[components.rootfs]";
+    assert!(matches!(
+        with("[components.rootfs]", running).unwrap().running,
+        Some(Running::CommandLine { argument, .. }) if argument == "rauc.slot"
+    ));
 }
 
 /// The error and its causes must say `part`.

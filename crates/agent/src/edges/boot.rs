@@ -46,6 +46,16 @@ pub trait BootControl {
     /// Its memory cannot be read.
     fn slot(&self, slot: Slot) -> Result<SlotFacts, BootError>;
 
+    /// Whether boots took tries from the running slot although it is trusted, or
+    /// nothing is known of it any more: once it proved healthy in this boot,
+    /// [`mark_running_good`](Self::mark_running_good) gives them back.
+    ///
+    /// # Errors
+    /// Its memory cannot be read.
+    fn is_spent(&self) -> Result<bool, BootError> {
+        Ok(false)
+    }
+
     /// Never start `slot`, which must not run now, or must be about to be left.
     ///
     /// # Errors

@@ -15,4 +15,9 @@ pub enum Verdict {
 pub trait Health {
     /// Runs all checks, each until it passes or its deadline is over.
     fn check(&mut self) -> Verdict;
+
+    /// The same for a release that is trusted already: nobody has to confirm it.
+    fn check_trusted(&mut self) -> Verdict {
+        self.check()
+    }
 }

@@ -120,6 +120,11 @@ impl Health for Checks {
             None => self.by_hand.wait(),
         }
     }
+
+    fn check_trusted(&mut self) -> Verdict {
+        let fault = self.checks.iter().find_map(Check::fault);
+        fault.map_or(Verdict::Healthy, Verdict::Unhealthy)
+    }
 }
 
 impl Check {

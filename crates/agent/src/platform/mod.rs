@@ -3,7 +3,7 @@
 //! Deliberately absent: decisions, and anything that comes from a network. `unsafe`
 //! lives here only.
 
-pub mod boot_file;
+pub mod boot;
 pub mod clock;
 pub mod confine;
 mod files;

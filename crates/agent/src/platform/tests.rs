@@ -1,6 +1,7 @@
 //! The real edges pass the suites that the fakes pass.
 
-use super::boot_file::{BootFile, BootFileControl, RunningFrom};
+use super::boot::RunningFrom;
+use super::boot::file::{BootFile, BootFileControl};
 use super::flash::SlotMedium;
 use super::floors::FloorFile;
 use super::journal::JournalFile;

@@ -42,7 +42,7 @@ fn a_release_that_does_not_boot_is_left() {
     let package = bench.package("2.0", Effect::Slot, &image(IMAGE, 1));
     check(&bench.agent(&["install", text(&package)]), 100, "");
     // What a bootloader does with a slot that does not start, three times.
-    let boot = agent::platform::boot_file::BootFile::new(&bench.path("boot"));
+    let boot = agent::platform::boot::file::BootFile::new(&bench.path("boot"));
     let tried: Vec<String> = (0..4).map(|_| boot.decide().unwrap().to_string()).collect();
     assert_eq!(tried, ["B", "B", "B", "A"]);
     bench.boot("A", 2);

@@ -7,6 +7,7 @@
 )]
 
 mod bench;
+mod boot_tools;
 mod command_line;
 mod hostile_worker;
 mod native_source;

@@ -5,7 +5,7 @@
 
 use crate::terminal::Terminal;
 use agent::edges::{Journal, Loaded, SlotFacts};
-use agent::platform::boot_file::BootFile;
+use agent::platform::boot::file::BootFile;
 use agent::platform::journal::JournalFile;
 use agent::platform::power::EXIT_RESTART;
 use anyhow::{Context, Result, bail, ensure};

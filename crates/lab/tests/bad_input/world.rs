@@ -1,7 +1,7 @@
 //! A maker, packages and terminals for one test, and what must not change on them.
 
 use agent::edges::SlotFacts;
-use agent::platform::boot_file::BootFile;
+use agent::platform::boot::file::BootFile;
 use lab::boot::BootLoop;
 use lab::chance::Chance;
 use lab::clock::until;

@@ -2,13 +2,14 @@
 //!
 //! [`BootFile::decide`] is what a bootloader does with the file: a boot loop in
 //! user space calls it, and a port to a real bootloader does the same with its own
-//! memory. Two copies, as in `pair`; the record is six bytes: format (1), state
+//! memory. Two copies, as in `platform::pair`; the record is six bytes: format (1), state
 //! and tries of slot A, state and tries of slot B, and the slot that is preferred.
 
-use super::pair::{Held, Pair};
+use super::{RunningFrom, cannot};
 use crate::edges::{BootControl, BootError, SlotFacts};
+use crate::platform::pair::{Held, Pair};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use types::{Slot, Tries};
 
 /// First bytes of both copies.
@@ -198,33 +199,6 @@ fn facts(state: u8, left: u8) -> Option<SlotFacts> {
     }
 }
 
-/// How the agent learns which slot runs.
-#[derive(Debug, Clone)]
-pub enum RunningFrom {
-    /// `refit.slot=A` on the kernel's command line, as a bootloader sets it.
-    CommandLine,
-    /// A file that holds `A` or `B`, written by whatever plays the bootloader.
-    File(PathBuf),
-}
-
-impl RunningFrom {
-    fn slot(&self) -> io::Result<Slot> {
-        let (text, prefix) = match self {
-            Self::CommandLine => (std::fs::read_to_string("/proc/cmdline")?, "refit.slot="),
-            Self::File(path) => (std::fs::read_to_string(path)?, ""),
-        };
-        let named = text.split_ascii_whitespace().find_map(|word| word.strip_prefix(prefix));
-        named.and_then(|slot| slot.parse().ok()).ok_or_else(|| self.unnamed())
-    }
-
-    fn unnamed(&self) -> io::Error {
-        io::Error::other(match self {
-            Self::CommandLine => "the kernel's command line has no refit.slot=A or refit.slot=B",
-            Self::File(_) => "the file that tells the running slot holds neither A nor B",
-        })
-    }
-}
-
 /// The agent's edge to a bootloader that keeps its memory in a [`BootFile`].
 #[derive(Debug)]
 pub struct BootFileControl {
@@ -238,10 +212,6 @@ impl BootFileControl {
     pub fn new(file: BootFile, tries: Tries, running: RunningFrom) -> Self {
         Self { file, tries, running }
     }
-}
-
-fn cannot(verb: &'static str) -> impl FnOnce(io::Error) -> BootError {
-    move |cause| BootError { verb, cause }
 }
 
 impl BootControl for BootFileControl {
