@@ -38,6 +38,13 @@ pub(crate) const CODECS: [Need; 4] = [
     Need { program: "xz", package: "xz-utils" },
     Need { program: "zstd", package: "zstd" },
 ];
+/// The tools of bootloaders that the tests of the agent's boot control ask.
+pub(crate) const LOADERS: [Need; 4] = [
+    Need { program: "fw_setenv", package: "libubootenv-tool" },
+    Need { program: "fw_printenv", package: "libubootenv-tool" },
+    Need { program: "grub-editenv", package: "grub-common" },
+    Need { program: "cgpt", package: "cgpt" },
+];
 /// What the bench against other updaters needs besides.
 pub(crate) const PEERS: [Need; 11] = [
     Need { program: "swupdate", package: "swupdate" },
