@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo demo` and `cargo xtask test | bench | check`.
+//! The project's own commands: `cargo demo` and `cargo xtask test | bench | corpus | check`.
 //!
 //! Depends on no crate of the workspace, so that it builds in seconds and can judge
 //! a house that does not build. What needs the real programs is in `lab`, which
@@ -20,6 +20,7 @@ const USAGE: &str = "\
 usage:
   cargo demo [--terminals N] [--image OLD --image NEW] [--keep]
   cargo xtask test [--all | --long] [STAGE...]
+  cargo xtask corpus [--small | --pairs A,B] [--refresh]
   cargo xtask bench install [--rounds N]
   cargo xtask check [floors | bans | licences | shape]...
   cargo xtask stages";
@@ -41,6 +42,7 @@ fn command(arguments: &[String]) -> Result<ExitCode> {
         "demo" => programs::demo(&root(), rest),
         "test" => test::test(&root(), rest),
         "bench" => programs::bench(&root(), rest),
+        "corpus" => programs::corpus(&root(), rest),
         "check" => house::command(&root(), rest),
         "stages" => {
             stages::print();

@@ -60,6 +60,23 @@ pub(crate) const PEERS: [Need; 11] = [
     Need { program: "openssl", package: "openssl" },
 ];
 
+/// What making the corpus of images needs.
+pub(crate) const CORPUS: [Need; 13] = [
+    Need { program: "apt-get", package: "apt" },
+    Need { program: "dpkg-deb", package: "dpkg" },
+    Need { program: "cpio", package: "cpio" },
+    Need { program: "dtc", package: "device-tree-compiler" },
+    Need { program: "find", package: "findutils" },
+    Need { program: "gzip", package: "gzip" },
+    Need { program: "mke2fs", package: "e2fsprogs" },
+    Need { program: "mkfs.erofs", package: "erofs-utils" },
+    Need { program: "mkimage", package: "u-boot-tools" },
+    Need { program: "mksquashfs", package: "squashfs-tools" },
+    Need { program: "tar", package: "tar" },
+    Need { program: "xz", package: "xz-utils" },
+    Need { program: "zstd", package: "zstd" },
+];
+
 /// Sees to it that every needed program is there: installs what is missing when run
 /// by root on Debian.
 ///

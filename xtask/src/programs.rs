@@ -1,6 +1,6 @@
 //! Builds the project's programs and hands over to `lab`, which runs them.
 
-use crate::packages::{self, BUILD, IMAGES, PEERS};
+use crate::packages::{self, BUILD, CORPUS, IMAGES, PEERS};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -15,6 +15,17 @@ pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     println!("building the server, the agent and the tools");
     cargo(root, &["build", "--workspace", "--bins"])?;
     hand_over(&directory()?.join("lab"), "demo", arguments)
+}
+
+/// `cargo xtask corpus`: pairs of images to measure deltas on.
+///
+/// # Errors
+/// As [`demo`].
+pub(crate) fn corpus(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    packages::ensure_installed(&BUILD)?;
+    packages::ensure_installed(&CORPUS)?;
+    cargo(root, &["build", "--quiet", "--package", "lab"])?;
+    hand_over(&directory()?.join("lab"), "corpus", &with_folders(root, arguments, &CORPUS_FOLDER))
 }
 
 /// `cargo xtask bench`: always on optimised programs.
@@ -32,6 +43,19 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     cargo(root, &["build", "--quiet", "--profile", "small", "--package", "agent"])?;
     take_small_agent().context("cannot take the agent's small build")?;
     hand_over(&release_directory()?.join("lab"), "bench", arguments)
+}
+
+/// Where the corpus is when nobody says: the same place wherever the command is typed.
+const CORPUS_FOLDER: [(&str, &str); 1] = [("--folder", "target/corpus")];
+
+fn with_folders(root: &Path, arguments: &[String], folders: &[(&str, &str)]) -> Vec<String> {
+    let mut all = arguments.to_vec();
+    for (flag, place) in folders {
+        if !arguments.iter().any(|argument| argument.starts_with(flag)) {
+            all.extend([(*flag).to_owned(), root.join(place).display().to_string()]);
+        }
+    }
+    all
 }
 
 /// Where Cargo puts the programs of the development profile: where this one is.

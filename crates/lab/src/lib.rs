@@ -8,6 +8,7 @@ pub mod bench;
 pub mod boot;
 pub mod chance;
 pub mod clock;
+pub mod corpus;
 pub mod cuts;
 pub mod demo;
 pub mod entry;

@@ -13,6 +13,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Bench(lab::bench::Args),
+    Corpus(lab::corpus::Args),
     Cuts(lab::cuts::Args),
     Demo(lab::demo::Args),
 }
@@ -20,6 +21,7 @@ enum Command {
 fn main() -> ExitCode {
     let ran = match Cli::parse().command {
         Command::Bench(args) => lab::bench::run(&args),
+        Command::Corpus(args) => lab::corpus::run(&args),
         Command::Cuts(args) => lab::cuts::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
     };
