@@ -4,6 +4,7 @@
 use crate::device::{Device, DeviceError};
 use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
 use crate::outbox::Outbox;
+use crate::perform::chain;
 use crate::switches::Switches;
 use engine::{Backoff, Consent, Facts, Hold, Locator, Order, Poll, Reason, Standing, State};
 use types::{AttemptId, Name, Outcome, Report, Seconds, Text};
@@ -69,10 +70,10 @@ impl Device {
     /// # Errors
     /// The store cannot be read or written.
     pub fn ask_all(&mut self) -> Result<(), DeviceError> {
+        self.attendance.trouble = None;
         self.deliver_reports()?;
         let heartbeat = self.heartbeat()?;
         let mut wait = None;
-        self.attendance.trouble = None;
         for index in 0..self.edges.sources.len() {
             wait = wait.max(self.ask(index, &heartbeat)?);
         }
@@ -136,14 +137,23 @@ impl Device {
         Ok(())
     }
 
-    /// Delivers the report of `attempt` once more; says whether there is one.
+    /// Delivers the report of `attempt` once more; says whether there is one. Where the
+    /// store has no room to note it, whoever ordered asks again.
     fn send_again(&mut self, attempt: AttemptId) -> Result<bool, DeviceError> {
         let mut outbox = self.outbox()?;
         let over = outbox.send_again(attempt);
         if over {
-            self.write(Outbox::NAME, &outbox)?;
+            self.note(&outbox);
         }
         Ok(over)
+    }
+
+    /// Writes what the outbox knows of deliveries. Where that cannot be, they are made
+    /// once more later, which does no harm: nothing else depends on it.
+    fn note(&mut self, outbox: &Outbox) {
+        if let Err(error) = self.write(Outbox::NAME, outbox) {
+            self.attendance.trouble = Some(chain("a delivery is not noted", &error).to_string());
+        }
     }
 
     /// Gives an order from this terminal itself, as `install FILE` does.
@@ -183,7 +193,10 @@ impl Device {
                 changed = true;
             }
         }
-        if changed { self.write(Outbox::NAME, &outbox) } else { Ok(()) }
+        if changed {
+            self.note(&outbox);
+        }
+        Ok(())
     }
 
     /// Delivers one report.

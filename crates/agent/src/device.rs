@@ -179,7 +179,7 @@ impl Device {
     ) -> Result<Self, DeviceError> {
         let loaded = edges.journal.load().map_err(|e| DeviceError::Journal("read", e))?;
         let state = match loaded {
-            Loaded::Nothing => State::default(),
+            Loaded::Nothing => first(edges.journal.as_mut())?,
             // A record that this agent cannot read is as good as none.
             Loaded::Record(record) => record::decode(&record).unwrap_or(State::Lost),
             Loaded::Damaged => State::Lost,
@@ -290,4 +290,13 @@ impl Device {
         let written = bytes.and_then(|bytes| self.edges.store.replace(name, &bytes));
         written.map_err(|e| DeviceError::Document(name, "write", e))
     }
+}
+
+/// The state of a terminal that never updated. It is written at once, so that the
+/// journal has its room before others fill the medium; without room it is written
+/// with the first order.
+fn first(journal: &mut dyn Journal) -> Result<State, DeviceError> {
+    let state = State::default();
+    drop(journal.save(&record::encode(&state)?));
+    Ok(state)
 }

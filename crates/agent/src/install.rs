@@ -219,7 +219,8 @@ impl Device {
         }
     }
 
-    fn flash_failed(&mut self, error: &io::Error) -> Result<Event, DeviceError> {
+    /// The terminal's storage refused; the update is over.
+    pub(crate) fn flash_failed(&mut self, error: &io::Error) -> Result<Event, DeviceError> {
         let outcome = match error.kind() {
             io::ErrorKind::StorageFull => Outcome::StorageFull,
             _ => Outcome::WriteFailed,

@@ -39,6 +39,11 @@ impl Outbox {
         self.entries.iter().filter(|entry| !entry.delivered).map(|entry| &entry.report)
     }
 
+    /// Whether the report of `attempt` is here.
+    pub fn holds(&self, attempt: AttemptId) -> bool {
+        self.entries.iter().any(|entry| entry.report.attempt == attempt)
+    }
+
     /// The last report.
     pub fn last(&self) -> Option<&Report> {
         self.entries.last().map(|entry| &entry.report)

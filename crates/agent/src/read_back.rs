@@ -20,7 +20,9 @@ impl Device {
                 }
             }
         }
-        self.enter(task, &job)?;
+        if let Err(error) = self.enter(task, &job) {
+            return self.flash_failed(&error.into_io());
+        }
         Ok(Event::Sound(self.boot_id()?))
     }
 

@@ -67,9 +67,17 @@ impl Device {
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
             undelivered: outbox.pending().count(),
-            last: outbox.last().cloned(),
+            last: self.ended().or(outbox.last()).cloned(),
             switches: self.switches()?,
         })
+    }
+
+    /// The report that is to be filed next.
+    pub fn ended(&self) -> Option<&Report> {
+        match &self.state {
+            State::Reporting { report } => Some(report),
+            _ => None,
+        }
     }
 
     fn waiting(&mut self) -> Result<Option<String>, DeviceError> {

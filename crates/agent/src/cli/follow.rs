@@ -24,6 +24,15 @@ impl Form {
     }
 }
 
+/// Whether the outbox holds the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filed {
+    /// It does.
+    Yes,
+    /// There is no room for it; the journal keeps it.
+    Later,
+}
+
 /// What is shown so far.
 pub(super) struct Shown {
     form: Form,
@@ -78,11 +87,16 @@ impl Shown {
     }
 
     /// Says how it ended.
-    pub(super) fn end(&mut self, report: &Report) {
+    pub(super) fn end(&mut self, report: &Report, filed: Filed) {
         self.clear();
         match self.form {
-            Form::Json => println!("{}", json!({ "report": report })),
+            Form::Json => {
+                println!("{}", json!({ "report": report, "filed": filed == Filed::Yes }));
+            }
             Form::People => println!("{}", sentence(report)),
+        }
+        if (self.form, filed) == (Form::People, Filed::Later) {
+            println!("the report is filed when the state directory has room for it");
         }
     }
 

@@ -1,7 +1,7 @@
 //! `install FILE.zip`: by the agent that runs, or, where none does, right here.
 
 use super::End;
-use super::follow::{Form, Shown};
+use super::follow::{Filed, Form, Shown};
 use super::look::Seen;
 use super::run;
 use super::switch;
@@ -82,11 +82,17 @@ fn by_agent(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<E
     let mut gone = 0;
     while gone < GONE {
         if let Some(report) = report(&store, order.attempt)? {
-            shown.end(&report);
+            shown.end(&report, Filed::Yes);
             return Ok(End::Outcome(report.outcome));
         }
         match status(config) {
-            Some(seen) => shown.show(&seen),
+            Some(seen) => {
+                if let Some(report) = seen.unfiled(order.attempt) {
+                    shown.end(report, Filed::Later);
+                    return Ok(End::Outcome(report.outcome));
+                }
+                shown.show(&seen);
+            }
             None => gone += 1,
         }
         gone = if run::lock(config)?.is_some() { gone + 1 } else { 0 };
@@ -114,23 +120,20 @@ fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result
     let stop = Stop::on_signals()?;
     let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
     let wanted = order.order(&terminal::local_name()?).context("cannot use this path")?;
+    file_first(&mut terminal)?;
     if terminal.device.order(wanted).is_err() {
         bail!("another update is in progress; `refit-agent status --why` tells which");
     }
     let mut shown = Shown::new(form);
     let path = terminal::status_path(config);
     let mut glance = Glance { path, watch: Stopwatch::start(), phase: "" };
-    let mut filed = None;
     while !stop.asked() {
         glance.at(&mut terminal, &mut shown)?;
-        if let State::Reporting { report } = terminal.device.state() {
-            filed = Some(report.clone());
-        }
+        let ended = terminal.device.ended().cloned();
         let turn = terminal.device.step().context("cannot go on with the update")?;
-        // A store that is full does not keep it.
-        let ended = filed.take_if(|_| terminal.device.is_idle());
         if let Some(report) = ended.filter(|report| report.attempt == order.attempt) {
-            shown.end(&report);
+            let filed = if terminal.device.is_idle() { Filed::Yes } else { Filed::Later };
+            shown.end(&report, filed);
             return Ok(End::Outcome(report.outcome));
         }
         if turn != Turn::Moved {
@@ -138,6 +141,17 @@ fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result
         }
     }
     bail!("stopped; `refit-agent run` goes on with the update")
+}
+
+/// Files a report that the state directory had no room for.
+fn file_first(terminal: &mut Terminal) -> anyhow::Result<()> {
+    if terminal.device.ended().is_some() {
+        terminal.device.step().context("cannot file the report of the last update")?;
+    }
+    if terminal.device.ended().is_some() {
+        bail!("the report of the last update cannot be filed: make room in the state directory");
+    }
+    Ok(())
 }
 
 /// Looks at the terminal now and then, and whenever it does something else.

@@ -48,6 +48,14 @@ pub(super) struct Seen {
     pub(super) switches: Switches,
 }
 
+impl Seen {
+    /// The report of `attempt`, where it waits for room in the outbox.
+    pub(super) fn unfiled(&self, attempt: AttemptId) -> Option<&Report> {
+        let waits = self.phase == "reporting" && self.trouble.is_some();
+        self.last.as_ref().filter(|last| waits && last.attempt == attempt)
+    }
+}
+
 /// Says what goes on.
 pub(super) fn status(config: &Config, form: Form) -> anyhow::Result<End> {
     let (json, agent) = current(config)?;

@@ -40,7 +40,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
             _ => rest(&mut terminal)?,
         }
     }
-    told.tell_now(&mut terminal)?;
+    told.tell_now(&mut terminal, None)?;
     Ok(End::Done)
 }
 
@@ -83,8 +83,9 @@ impl Told {
         terminal: &mut Terminal,
         turn: &Result<Turn, DeviceError>,
     ) -> anyhow::Result<()> {
-        if let Err(error) = turn {
-            eprintln!("refit-agent: {:#}", ErrorChain(error));
+        let trouble = turn.as_ref().err().map(|error| ErrorChain(error).to_string());
+        if let Some(trouble) = &trouble {
+            eprintln!("refit-agent: {trouble}");
         }
         let moved = matches!(turn, Ok(Turn::Moved));
         let phase = terminal.device.state().phase().as_str();
@@ -92,12 +93,14 @@ impl Told {
         if moved && same && self.watch.millis() < SAY {
             return Ok(());
         }
-        self.tell_now(terminal)
+        self.tell_now(terminal, trouble)
     }
 
-    fn tell_now(&mut self, terminal: &mut Terminal) -> anyhow::Result<()> {
+    /// Tells how it is; `trouble` is what the last step came to grief with.
+    fn tell_now(&mut self, terminal: &mut Terminal, trouble: Option<String>) -> anyhow::Result<()> {
         self.watch = Stopwatch::start();
-        let status = terminal.device.status().context("cannot say what goes on")?;
+        let mut status = terminal.device.status().context("cannot say what goes on")?;
+        status.trouble = trouble.or(status.trouble);
         write_status(&self.path, &status)?;
         let said = Said {
             phase: status.phase,

@@ -4,8 +4,9 @@ use crate::device::{Device, DeviceError};
 use crate::edges::Delivered;
 use crate::job::Job;
 use crate::outbox::Outbox;
+use crate::perform::chain;
 use engine::Event;
-use types::Report;
+use types::{Outcome, Report};
 
 impl Device {
     /// Puts the report into the outbox. Where the store cannot take it, it goes
@@ -13,8 +14,11 @@ impl Device {
     pub(super) fn file(&mut self, report: &Report) -> Result<Option<Event>, DeviceError> {
         let mut outbox = self.outbox()?;
         outbox.put(report.clone());
-        if self.write(Outbox::NAME, &outbox).is_err() && self.deliver(report) == Delivered::Later {
-            self.rest_after_failure();
+        let written = self.write(Outbox::NAME, &outbox);
+        if let Err(error) = written
+            && self.deliver(report) == Delivered::Later
+        {
+            self.set_back(Outcome::StorageFull, &chain("the report is not filed yet", &error));
             return Ok(None);
         }
         let removed = self.edges.store.remove(Job::NAME);

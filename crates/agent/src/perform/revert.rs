@@ -9,7 +9,10 @@ use types::{Name, Outcome, Slot};
 impl Device {
     /// Undoes switches, disarms the new slot, and restarts when it is the one that runs.
     pub(super) fn revert(&mut self, task: &Task, decided: BootId) -> Result<Event, DeviceError> {
-        self.remember_failure(task)?;
+        // The way back does not wait for room in the store.
+        if let Err(error) = self.remember_failure(task) {
+            self.set_back(Outcome::StorageFull, &chain("a failure is not remembered", &error));
+        }
         if let Err(error) = self.switch_all_back() {
             return Ok(Event::Stuck(chain("cannot switch back", &error)));
         }

@@ -5,6 +5,7 @@
 //! agent is busy or ends in between.
 
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
+use crate::outbox::Outbox;
 use engine::{Again, Locator, Order};
 use serde::{Deserialize, Serialize};
 use types::{AttemptId, Name, Report};
@@ -47,6 +48,13 @@ impl<S: Store> LocalSource<S> {
         serde_json::from_slice(&bytes).ok()
     }
 
+    /// Whether the report of `attempt` is where whoever ordered looks for it.
+    fn is_filed(&self, attempt: AttemptId) -> bool {
+        let bytes = self.store.read(Outbox::NAME).ok().flatten();
+        let outbox = bytes.and_then(|bytes| serde_json::from_slice::<Outbox>(&bytes).ok());
+        outbox.is_some_and(|outbox| outbox.holds(attempt))
+    }
+
     fn forget(&mut self) {
         // What cannot be removed is given again, and known to be over.
         drop(self.store.remove(NAME));
@@ -67,10 +75,10 @@ impl<S: Store> Source for LocalSource<S> {
         Ok(Heard { order: waiting.order(&self.name), ..Heard::default() })
     }
 
-    /// Whoever ordered reads the report from the outbox. Another source's report
-    /// waits for that source.
+    /// Whoever ordered reads the report from the outbox, so one that is not in it yet
+    /// waits for room there. Another source's report waits for that source.
     fn deliver(&mut self, report: &Report) -> Result<Delivered, SourceError> {
-        if report.source != self.name {
+        if report.source != self.name || !self.is_filed(report.attempt) {
             return Ok(Delivered::Later);
         }
         if self.waiting().is_some_and(|waiting| waiting.attempt == report.attempt) {
@@ -139,7 +147,12 @@ mod tests {
         let foreign = Report { source: "native".parse().unwrap(), ..report(waiting.attempt) };
         assert_eq!(source.deliver(&foreign).unwrap(), Delivered::Later);
         assert!(order(&mut source, &me(None)).is_some());
-        source.deliver(&report(waiting.attempt)).unwrap();
+        assert_eq!(source.deliver(&report(waiting.attempt)).unwrap(), Delivered::Later);
+        assert!(order(&mut source, &me(None)).is_some(), "its report is not filed");
+        let mut outbox = Outbox::default();
+        outbox.put(report(waiting.attempt));
+        store.replace(Outbox::NAME, &serde_json::to_vec(&outbox).unwrap()).unwrap();
+        assert_eq!(source.deliver(&report(waiting.attempt)).unwrap(), Delivered::Yes);
         assert_eq!(order(&mut source, &me(None)), None);
     }
 }
