@@ -6,18 +6,27 @@
 //! what comes out is checked against the signed digests by the caller.
 #![no_std]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "diff"))]
 extern crate std;
 
+mod apply;
 mod codec;
+mod coder;
+#[cfg(any(test, feature = "diff"))]
+mod diff;
 mod frames;
 mod header;
+mod patch;
 mod recipe;
 
+pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]
 pub use codec::FrameEncoder;
 pub use codec::{Fault, deflate::DeflateOptions, lzma::LzmaOptions, zstd::ZstdOptions};
+#[cfg(any(test, feature = "diff"))]
+pub use diff::{Delta, DiffError, DiffOptions, Effort, Explanation, Progress, Stage, diff};
 pub use frames::{DecodeError, FrameDecoder, Step};
+pub use patch::{HEADER_MAX, Image, PatchError, PatchHeader, SPAN_MAX};
 pub use recipe::{
     Codec, Decoded, Decoder, Encoder, Library, Recipe, RecipeError, WINDOW_LOG_MAX, Wrapper,
     XzRecipe,

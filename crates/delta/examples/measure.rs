@@ -1,0 +1,57 @@
+//! Makes and applies the patch between two files, and prints what it costs.
+//!
+//! `cargo run --release -p delta --features diff --example measure OLD NEW [MAX_HEAP_MIB]`
+
+use delta::{Applier, DiffOptions, Limits, PatchHeader, ReadAt, diff};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [old, new, ..] = args.as_slice() else { return Err("OLD NEW [MAX_HEAP_MIB]".into()) };
+    let (old, new) = (std::fs::read(old)?, std::fs::read(new)?);
+    let max_heap = args.get(2).map_or(Ok(16), |mib| mib.parse::<u64>())? << 20;
+    let options = DiffOptions { max_heap, ..DiffOptions::default() };
+    let start = cpu();
+    let delta = diff(&old, &new, &options, &())?;
+    let made = cpu() - start;
+    let start = cpu();
+    let out = apply(&delta.bytes, &old, max_heap)?;
+    let applied = cpu() - start;
+    if out != new {
+        return Err("the patch makes other bytes".into());
+    }
+    println!(
+        "{} bytes, made in {made:.2} s of processor time, applied in {applied:.2} s",
+        delta.bytes.len()
+    );
+    println!("{:#?}", delta.explanation);
+    Ok(())
+}
+
+/// Seconds of processor time that this program used so far, as Linux counts them.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
+}
+
+fn apply(patch: &[u8], mut old: &[u8], heap: u64) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let (header, at) = PatchHeader::read(patch)?.ok_or("no header")?;
+    let mut out = vec![0; usize::try_from(header.target.size)?];
+    let mut applier = Applier::new(header, &Limits { heap })?;
+    let (mut input, mut filled) = (patch.get(at..).unwrap_or_default(), 0);
+    loop {
+        let (before, rest) = out.split_at_mut(filled);
+        let piece = rest.len().min(64 << 10);
+        let new: &mut dyn ReadAt = &mut &*before;
+        let step = applier.step(input, rest.get_mut(..piece).unwrap_or_default(), &mut old, new)?;
+        input = input.get(step.consumed..).unwrap_or_default();
+        filled += step.filled;
+        if step.end {
+            return Ok(out);
+        }
+        if step.consumed == 0 && step.filled == 0 {
+            return Err("the patch ends too early".into());
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! A patch becomes an image: streaming in patch and image, in bounded memory.
+//!
+//! Deliberately absent: belief. What comes out is whatever the patch says, and
+//! the caller checks it against the signed digests before it is written.
+
+mod machine;
+mod pages;
+
+use crate::coder::Decoder;
+use crate::patch::{FRAME, Lists, Method, PatchError, PatchHeader, SPAN_MAX};
+use alloc::vec::Vec;
+use machine::Machine;
+
+/// Bytes that can be read anywhere: the old image, or the finished part of the
+/// new one.
+pub trait ReadAt {
+    /// How many there are.
+    fn size(&self) -> u64;
+
+    /// Fills `into` from `at`.
+    ///
+    /// # Errors
+    /// They cannot be read. What is out of bounds is never asked for.
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault>;
+}
+
+/// Bytes could not be read; the reader knows why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it cannot be read")]
+pub struct ReadFault;
+
+impl ReadAt for &[u8] {
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
+        let from = usize::try_from(at).ok().and_then(|at| self.get(at..));
+        let from = from.and_then(|from| from.get(..into.len())).ok_or(ReadFault)?;
+        into.copy_from_slice(from);
+        Ok(())
+    }
+}
+
+/// What the caller grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of heap.
+    pub heap: u64,
+}
+
+/// A point from which decoding can start again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// Bytes of the image before it.
+    pub out: u64,
+    /// Bytes of the patch before it, header included.
+    pub input: u64,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// Bytes of the patch that were used.
+    pub consumed: usize,
+    /// Bytes of the image that were made.
+    pub filled: usize,
+    /// The image is complete.
+    pub end: bool,
+}
+
+/// Why a patch cannot be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// It is no sound patch.
+    #[error("the patch is damaged")]
+    Patch(#[from] PatchError),
+    /// It makes no sense.
+    #[error("the patch is damaged: {0}")]
+    Damaged(&'static str),
+    /// It needs more heap than the caller grants.
+    #[error("the patch needs {needs} bytes of heap; there may be {limit}")]
+    Heap {
+        /// What it needs, in bytes.
+        needs: u64,
+        /// What the caller grants, in bytes.
+        limit: u64,
+    },
+    /// It was proven with another release of a C library.
+    #[error("the patch needs release {needs} of {codec:?}; this program has {has}")]
+    Library {
+        /// Which library.
+        codec: crate::Codec,
+        /// The release in the patch.
+        needs: u32,
+        /// The release that is linked.
+        has: u32,
+    },
+    /// The old image is not the one that the patch is for.
+    #[error("the old image has {got} bytes; the patch is for one of {want}")]
+    Source {
+        /// The old image's bytes.
+        got: u64,
+        /// The patch's source's bytes.
+        want: u64,
+    },
+    /// The old image cannot be read.
+    #[error("the old image cannot be read")]
+    Old(#[source] ReadFault),
+    /// The finished part of the new image cannot be read.
+    #[error("the finished part of the new image cannot be read")]
+    New(#[source] ReadFault),
+}
+
+/// The largest window that leaves the simplest patch within the limits, and the
+/// heap that it takes then; else the least heap.
+#[cfg(any(test, feature = "diff"))]
+pub(crate) fn window_log(limits: &Limits) -> Result<(u8, u64), u64> {
+    let fits = |log: &u8| Machine::heap(*log) <= limits.heap;
+    let largest = crate::patch::WINDOW_LOGS.rev().find(fits);
+    let log = largest.ok_or(Machine::heap(*crate::patch::WINDOW_LOGS.start()))?;
+    Ok((log, Machine::heap(log)))
+}
+
+/// Applies a patch, step by step.
+pub struct Applier {
+    header: PatchHeader,
+    machine: Machine,
+    state: State,
+    /// Bytes of the image that were given out.
+    out: u64,
+    /// Bytes of the patch that were taken.
+    input: u64,
+    reset: Reset,
+}
+
+/// Where in the patch it is.
+enum State {
+    /// The bytes of a span are collected, its frame first.
+    Span(Vec<u8>),
+    /// A span's symbols are executed.
+    Coded(Decoder),
+    /// A span's bytes, and how many of them were given out.
+    Stored(Vec<u8>, usize),
+    /// It failed before.
+    Broken,
+}
+
+impl Applier {
+    /// Starts applying the patch with this header; the patch's next bytes are
+    /// those behind the header.
+    ///
+    /// # Errors
+    /// It needs more heap than there may be, or another library.
+    pub fn new(header: PatchHeader, limits: &Limits) -> Result<Self, ApplyError> {
+        let input = header.to_bytes().len() as u64;
+        Self::resume(header, limits, Reset { out: 0, input })
+    }
+
+    /// Starts at a point that an applier of the same patch was at.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn resume(header: PatchHeader, limits: &Limits, at: Reset) -> Result<Self, ApplyError> {
+        let needs = header.heap.max(Machine::heap(header.window_log));
+        if needs > limits.heap {
+            return Err(ApplyError::Heap { needs, limit: limits.heap });
+        }
+        for library in header.needs() {
+            let has = crate::Library::linked(library.codec).version;
+            if has != library.version {
+                let needs = library.version;
+                return Err(ApplyError::Library { codec: library.codec, needs, has });
+            }
+        }
+        let machine = Machine::new(header.window_log);
+        let state = State::Span(Vec::with_capacity(SPAN_MAX));
+        Ok(Self { header, machine, state, out: at.out, input: at.input, reset: at })
+    }
+
+    /// The last point from which decoding can start again.
+    pub fn reset(&self) -> Reset {
+        self.reset
+    }
+
+    /// Takes bytes of the patch and fills `out` with the next bytes of the image.
+    /// `new` must answer for all bytes that earlier steps filled in. A step ends
+    /// when the input is used up, when `out` is full, or with a span.
+    ///
+    /// # Errors
+    /// The patch is damaged or something cannot be read. No further step works.
+    pub fn step(
+        &mut self,
+        input: &[u8],
+        out: &mut [u8],
+        old: &mut dyn ReadAt,
+        new: &mut dyn ReadAt,
+    ) -> Result<Applied, ApplyError> {
+        let state = core::mem::replace(&mut self.state, State::Broken);
+        let mut consumed = 0;
+        let state = match state {
+            State::Span(bytes) if self.out < self.header.target.size => {
+                let want = self.header.source.size;
+                if old.size() != want {
+                    return Err(ApplyError::Source { got: old.size(), want });
+                }
+                self.collect(bytes, input, &mut consumed)?
+            }
+            state => state,
+        };
+        self.input = self.input.saturating_add(consumed as u64);
+        let left = usize::try_from(self.header.target.size - self.out).unwrap_or(usize::MAX);
+        let room = out.len().min(left);
+        let out = out.get_mut(..room).unwrap_or_default();
+        let (filled, state) = self.make(state, out, old, new)?;
+        self.out = self.out.saturating_add(filled as u64);
+        if let State::Span(bytes) = &state
+            && bytes.is_empty()
+        {
+            self.reset = Reset { out: self.out, input: self.input };
+        }
+        self.state = state;
+        let end = self.out == self.header.target.size && matches!(self.state, State::Span(_));
+        Ok(Applied { consumed, filled, end })
+    }
+
+    /// Collects a span and starts it when it is complete.
+    fn collect(
+        &mut self,
+        mut bytes: Vec<u8>,
+        input: &[u8],
+        consumed: &mut usize,
+    ) -> Result<State, ApplyError> {
+        take(&mut bytes, input, consumed, FRAME);
+        let Some((frame, _)) = bytes.split_first_chunk() else { return Ok(State::Span(bytes)) };
+        let (method, len) = Method::read(*frame)?;
+        take(&mut bytes, input, consumed, FRAME + len);
+        if bytes.len() < FRAME + len {
+            return Ok(State::Span(bytes));
+        }
+        match method {
+            Method::Stored => Ok(State::Stored(bytes, FRAME)),
+            Method::Coded => self.start(bytes),
+        }
+    }
+
+    /// Reads the lists of a coded span.
+    fn start(&mut self, mut bytes: Vec<u8>) -> Result<State, ApplyError> {
+        let short = ApplyError::Damaged("a span is too short");
+        let len = bytes.get(FRAME..).and_then(|body| body.first_chunk()).ok_or(short)?;
+        let lists_at = FRAME + 2;
+        let symbols_at = lists_at + usize::from(u16::from_le_bytes(*len));
+        let lists = bytes.get(lists_at..symbols_at).ok_or(short)?;
+        let mut decoder = Decoder::new(lists.to_vec());
+        let lists = Lists::default().code(&mut decoder)?;
+        if decoder.is_beyond() {
+            return Err(short);
+        }
+        if lists.plain == 0 || lists.plain > self.header.target.size - self.out {
+            return Err(ApplyError::Damaged("a span makes more than the image"));
+        }
+        bytes.drain(..symbols_at);
+        self.machine.start(&lists, self.out);
+        Ok(State::Coded(Decoder::new(bytes)))
+    }
+
+    /// Fills `out` from the span.
+    fn make(
+        &mut self,
+        state: State,
+        out: &mut [u8],
+        old: &mut dyn ReadAt,
+        new: &mut dyn ReadAt,
+    ) -> Result<(usize, State), ApplyError> {
+        match state {
+            State::Stored(bytes, at) => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let count = rest.len().min(out.len());
+                out.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                let over = at + count == bytes.len();
+                let state = if over {
+                    State::Span(emptied(bytes))
+                } else {
+                    State::Stored(bytes, at + count)
+                };
+                Ok((count, state))
+            }
+            State::Coded(mut decoder) => {
+                let filled = self.machine.fill(&mut decoder, out, old, new)?;
+                if decoder.is_beyond() {
+                    return Err(ApplyError::Damaged("a span ends too early"));
+                }
+                let state = if self.machine.is_done() {
+                    State::Span(emptied(decoder.into_bytes()))
+                } else {
+                    State::Coded(decoder)
+                };
+                Ok((filled, state))
+            }
+            State::Broken => Err(ApplyError::Damaged("it failed before")),
+            State::Span(bytes) => Ok((0, State::Span(bytes))),
+        }
+    }
+}
+
+/// Moves input to `bytes` until there are `want`.
+fn take(bytes: &mut Vec<u8>, input: &[u8], consumed: &mut usize, want: usize) {
+    let rest = input.get(*consumed..).unwrap_or_default();
+    let count = want.saturating_sub(bytes.len()).min(rest.len());
+    bytes.extend_from_slice(rest.get(..count).unwrap_or_default());
+    *consumed += count;
+}
+
+/// The buffer for the next span.
+fn emptied(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.clear();
+    bytes
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,20 @@
+//! How a span's decisions become bytes, once for both ends.
+//!
+//! Everything is a binary decision with a probability that adapts. A function
+//! here takes the value to write and returns the value that was read; the
+//! encoder reads what it writes, the decoder ignores what it is given. So the
+//! two ends cannot drift apart. Integers only: the same on every processor.
+
+mod byte;
+mod logistic;
+mod number;
+mod range;
+mod symbols;
+mod word;
+
+pub(crate) use number::Number;
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use range::Encoder;
+pub(crate) use range::{Coder, Decoder};
+pub(crate) use symbols::{EARLIER_MIN, Guess, Kind, Symbols};
+pub(crate) use word::Grid;

@@ -1,0 +1,163 @@
+//! The logistic curve and its inverse in integers, and the mixer.
+//!
+//! Opinions are added in the logistic domain, each times a weight that learns
+//! which opinion is worth how much.
+
+use super::Coder;
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// One unit of the logistic domain is 256.
+const SPAN: i32 = 12 * 256;
+
+/// 65536 / (1 + e^-x) for x = 0, 1/4 … 12, rounded, at most 65535.
+const KNOTS: [u16; 49] = [
+    32768, 36843, 40793, 44511, 47911, 50941, 53581, 55834, 57724, 59287, 60565, 61598, 62428,
+    63090, 63615, 64030, 64357, 64614, 64816, 64974, 65097, 65194, 65269, 65328, 65374, 65410,
+    65438, 65459, 65476, 65489, 65500, 65508, 65514, 65519, 65523, 65526, 65528, 65530, 65531,
+    65532, 65533, 65534, 65534, 65535, 65535, 65535, 65535, 65535, 65535,
+];
+
+/// Both curves as tables.
+pub(crate) struct Tables {
+    /// From a probability in 1/4096 to the logistic domain.
+    stretch: Box<[i16; 4096]>,
+    /// From the logistic domain, shifted to start at 0, to 1/65536.
+    squash: Box<[u16; 8192]>,
+}
+
+impl Tables {
+    /// Computes them.
+    pub(crate) fn new() -> Self {
+        let mut squash = Box::new([0u16; 8192]);
+        for (at, slot) in squash.iter_mut().enumerate() {
+            *slot = curve(i32::try_from(at).unwrap_or(0) - 4096);
+        }
+        let mut stretch = Box::new([0i16; 4096]);
+        let mut x = -2047;
+        for (at, slot) in stretch.iter_mut().enumerate() {
+            let middle = u32::try_from(at).unwrap_or(0) * 16 + 8;
+            while x < 2047 && u32::from(curve(x)) < middle {
+                x += 1;
+            }
+            *slot = i16::try_from(x).unwrap_or(0);
+        }
+        Self { stretch, squash }
+    }
+
+    #[inline]
+    fn stretch(&self, slot: u16) -> i32 {
+        self.stretch.get(usize::from(slot >> 4)).copied().unwrap_or(0).into()
+    }
+
+    #[inline]
+    fn squash(&self, x: i32) -> u16 {
+        self.squash.get((x + 4096) as usize & 8191).copied().unwrap_or(1 << 15)
+    }
+}
+
+/// The curve between the knots, by straight lines.
+fn curve(x: i32) -> u16 {
+    let clamped = x.clamp(-SPAN, SPAN - 1);
+    let knot = |at: i32| -> u32 {
+        let size = usize::try_from(at.unsigned_abs()).unwrap_or(0);
+        let right = u32::from(KNOTS.get(size).copied().unwrap_or(65535));
+        if at < 0 { 65536 - right } else { right }
+    };
+    let (low, part) = (clamped.div_euclid(64), clamped.rem_euclid(64).unsigned_abs());
+    let value = (knot(low) * (64 - part) + knot(low + 1) * part + 32) / 64;
+    u16::try_from(value.clamp(4, 65532)).unwrap_or(65532)
+}
+
+/// What a slot starts with: one half, seen nothing.
+pub(crate) const FRESH: u16 = 1 << 15;
+
+/// A slot moves by 1/(n + 1.5) of its error when it has seen n bits.
+const RATES: [u32; 16] = [
+    43691, 26214, 18725, 14564, 11916, 10082, 8738, 7710, 6899, 6242, 5699, 5243, 4855, 4520, 4228,
+    3972,
+];
+
+/// Moves a slot: probability in its upper 12 bits, bits seen in its lower 4.
+#[inline]
+fn adapt(slot: u16, bit: bool, limit: u16) -> u16 {
+    let seen = slot & 15;
+    let p = i32::from(slot >> 4);
+    let target = if bit { 4095 } else { 0 };
+    let rate = RATES.get(usize::from(seen)).copied().unwrap_or(4096) as i32;
+    let moved = p + (((target - p) * rate + if bit { 65535 } else { 0 }) >> 16);
+    (moved.clamp(0, 4095) as u16) << 4 | if seen < limit { seen + 1 } else { seen }
+}
+
+/// A set of opinions about one kind of decision.
+pub(crate) struct Mixer<const N: usize> {
+    /// Slots of each opinion, one table after the other.
+    slots: Box<[u16]>,
+    /// Slots of one opinion, a power of two.
+    size: usize,
+    weights: Box<[[i32; N]]>,
+    limit: u16,
+    rate: i32,
+}
+
+impl<const N: usize> Mixer<N> {
+    /// `sets` sets of weights over tables of `2^bits` slots.
+    pub(crate) fn new(bits: u32, sets: usize, limit: u16, rate: i32) -> Self {
+        let size = 1usize << bits;
+        let start = Self::start();
+        Self {
+            slots: vec![FRESH; size * N].into(),
+            size,
+            weights: vec![[start; N]; sets].into(),
+            limit,
+            rate,
+        }
+    }
+
+    /// Together the opinions start a little bolder than their mean.
+    fn start() -> i32 {
+        let n = i32::try_from(N).unwrap_or(1);
+        (1 << 16) * 14 / (10 * n)
+    }
+
+    /// Forgets what it learned.
+    pub(crate) fn reset(&mut self) {
+        self.slots.fill(FRESH);
+        self.weights.fill([Self::start(); N]);
+    }
+
+    /// One decision: `at` are the slots of the opinions, `set` the weights.
+    #[inline]
+    pub(crate) fn code<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        at: &[usize; N],
+        set: usize,
+        bit: bool,
+    ) -> bool {
+        let mut opinions = [0i32; N];
+        let mut sum = 0i64;
+        let Some(weights) = self.weights.get_mut(set) else { return bit };
+        for (n, ((opinion, at), weight)) in
+            opinions.iter_mut().zip(at).zip(weights.iter()).enumerate()
+        {
+            let slot = self.slots.get(n * self.size + (at & (self.size - 1)));
+            *opinion = tables.stretch(slot.copied().unwrap_or(FRESH));
+            sum += i64::from(*opinion) * i64::from(*weight);
+        }
+        let x = ((sum >> 16) as i32).clamp(1 - SPAN, SPAN - 1);
+        let one = tables.squash(x);
+        let bit = coder.bit(one, bit);
+        let error = ((i32::from(bit) << 16) - i32::from(one)) * self.rate;
+        for (n, ((opinion, at), weight)) in
+            opinions.iter().zip(at).zip(weights.iter_mut()).enumerate()
+        {
+            *weight += ((i64::from(*opinion) * i64::from(error) + (1 << 17)) >> 18) as i32;
+            if let Some(slot) = self.slots.get_mut(n * self.size + (at & (self.size - 1))) {
+                *slot = adapt(*slot, bit, self.limit);
+            }
+        }
+        bit
+    }
+}

@@ -1,0 +1,279 @@
+//! The language of a span: what is said about plain new, and in which state.
+
+use super::byte::{NewBytes, NewPlace};
+use super::logistic::Tables;
+use super::number::{Flag, Number, Tree};
+use super::word::{Site, WordModel};
+use super::{Coder, Grid};
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// What comes next in plain new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One new byte.
+    New,
+    /// Bytes that were made before, at a new distance.
+    Earlier,
+    /// Bytes that were made before, at one of the last four distances.
+    Again,
+    /// Old bytes as they are.
+    Copy,
+    /// Old bytes of which some change.
+    Change(Grid),
+    /// Another place in old comes first, then a copy or a change.
+    Jump,
+}
+
+const KINDS: [Kind; 7] = [
+    Kind::New,
+    Kind::Copy,
+    Kind::Change(Grid::Words),
+    Kind::Change(Grid::Bytes),
+    Kind::Jump,
+    Kind::Earlier,
+    Kind::Again,
+];
+
+impl Kind {
+    fn code(self) -> usize {
+        KINDS.iter().position(|kind| *kind == self).unwrap_or(0)
+    }
+}
+
+/// Where the byte is that a new byte is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guess {
+    /// Nowhere.
+    None,
+    /// In plain old, at the place where the last copy would go on.
+    Old(u64),
+    /// This far before, where bytes made before would go on.
+    Earlier(u64),
+}
+
+/// How many diagonals and distances are remembered.
+pub(crate) const REMEMBERED: usize = 4;
+
+/// The least length of what was made before.
+pub(crate) const EARLIER_MIN: u64 = 2;
+
+/// All that both ends know in the middle of a span.
+pub(crate) struct Symbols {
+    tables: Tables,
+    new_bytes: NewBytes,
+    words: WordModel,
+    is_new: Box<[Flag]>,
+    kinds: Tree,
+    lengths: Number,
+    distances: Number,
+    places: Tree,
+    offsets: Number,
+    distance_of: Tree,
+    kind: (usize, usize),
+    /// Bytes of plain new since the start of the span.
+    pub(crate) to: u64,
+    /// The place in plain old that the next copy or change starts at.
+    pub(crate) from: u64,
+    /// The last eight bytes of plain new, the nearest lowest.
+    pub(crate) last: u64,
+    /// Places in old minus places in new that copies were made at, latest first.
+    pub(crate) diagonals: [i64; REMEMBERED],
+    /// Distances of what was made before, latest first.
+    pub(crate) distances_used: [u64; REMEMBERED],
+    /// A change of which not all four bytes are known yet.
+    spelled: Option<(Site, u32)>,
+}
+
+impl Symbols {
+    /// As a span starts.
+    pub(crate) fn new() -> Self {
+        Self {
+            tables: Tables::new(),
+            new_bytes: NewBytes::new(),
+            words: WordModel::new(),
+            is_new: vec![Flag::new(1 << 15); 64 * 4].into(),
+            kinds: Tree::new(3, 64),
+            lengths: Number::new(8),
+            distances: Number::new(4),
+            places: Tree::new(3, 8),
+            offsets: Number::new(2),
+            distance_of: Tree::new(2, 1),
+            kind: (1, 1),
+            to: 0,
+            from: 0,
+            last: 0,
+            diagonals: [0; REMEMBERED],
+            distances_used: [1, 2, 4, 8],
+            spelled: None,
+        }
+    }
+
+    /// Starts a span whose first byte is expected at `from` in plain old.
+    pub(crate) fn reset(&mut self, from: u64) {
+        self.new_bytes.reset();
+        self.words.reset();
+        self.is_new.fill(Flag::new(1 << 15));
+        self.kinds.reset();
+        self.lengths.reset();
+        self.distances.reset();
+        self.places.reset();
+        self.offsets.reset();
+        self.distance_of.reset();
+        self.kind = (1, 1);
+        (self.to, self.from, self.last) = (0, from, 0);
+        self.diagonals = [from as i64; REMEMBERED];
+        self.distances_used = [1, 2, 4, 8];
+        self.spelled = None;
+    }
+
+    /// What comes next.
+    pub(crate) fn kind<C: Coder>(&mut self, coder: &mut C, kind: Kind) -> Kind {
+        let state = self.kind.0 * 8 + self.kind.1;
+        let at = state * 4 + (self.to & 3) as usize;
+        let is_new = match self.is_new.get_mut(at) {
+            Some(flag) => flag.code(coder, kind == Kind::New),
+            None => false,
+        };
+        let code =
+            if is_new { 0 } else { self.kinds.code(coder, 3, state, kind.code() as u32) as usize };
+        let kind = KINDS.get(code).copied().unwrap_or(Kind::New);
+        self.kind = (code.min(6), self.kind.0);
+        kind
+    }
+
+    /// A length of at least `least`.
+    pub(crate) fn length<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        kind: Kind,
+        least: u64,
+        length: u64,
+    ) -> u64 {
+        self.lengths.code(coder, kind.code(), length.wrapping_sub(least)).saturating_add(least)
+    }
+
+    /// A new distance, for a copy of `length` bytes.
+    pub(crate) fn distance<C: Coder>(&mut self, coder: &mut C, length: u64, distance: u64) -> u64 {
+        let context = length.saturating_sub(EARLIER_MIN).min(3) as usize;
+        let distance =
+            self.distances.code(coder, context, distance.wrapping_sub(1)).saturating_add(1);
+        self.distances_used.rotate_right(1);
+        self.distances_used[0] = distance;
+        distance
+    }
+
+    /// One of the distances used last, by its number.
+    pub(crate) fn again<C: Coder>(&mut self, coder: &mut C, number: usize) -> u64 {
+        let number = self.distance_of.code(coder, 2, 0, number as u32) as usize;
+        if let Some(used) = self.distances_used.get_mut(..=number) {
+            used.rotate_right(1);
+        }
+        self.distances_used[0]
+    }
+
+    /// Goes to another place in old.
+    pub(crate) fn jump<C: Coder>(&mut self, coder: &mut C, from: u64) {
+        let diagonal = (from as i64).wrapping_sub(self.to as i64);
+        let known = self.diagonals.iter().position(|known| *known == diagonal);
+        let code = known.unwrap_or(REMEMBERED + usize::from(from < self.from));
+        let code = self.places.code(coder, 3, self.kind.1, code as u32) as usize;
+        let (here, to) = (self.from, self.to as i64);
+        self.from = match self.diagonals.get(code) {
+            Some(diagonal) => diagonal.wrapping_add(to).max(0) as u64,
+            None if code == REMEMBERED => {
+                here.saturating_add(self.offsets.code(coder, 0, from.wrapping_sub(here)))
+            }
+            None => here.saturating_sub(self.offsets.code(coder, 1, here.wrapping_sub(from))),
+        };
+    }
+
+    /// Where the guess about the next byte is, after [`kind`](Self::kind) said
+    /// that it is new.
+    pub(crate) fn guess(&self) -> Guess {
+        match self.kind.1 {
+            0 => Guess::None,
+            5 | 6 => Guess::Earlier(self.distances_used[0]),
+            _ => Guess::Old(self.from),
+        }
+    }
+
+    /// `count` bytes of old are taken from here: the diagonal is remembered.
+    pub(crate) fn align(&mut self) {
+        let diagonal = (self.from as i64).wrapping_sub(self.to as i64);
+        let known = self.diagonals.iter().position(|known| *known == diagonal);
+        if let Some(moved) = self.diagonals.get_mut(..=known.unwrap_or(REMEMBERED - 1)) {
+            moved.rotate_right(1);
+        }
+        self.diagonals[0] = diagonal;
+    }
+
+    /// One new byte. `guess` is the byte where the last copy would go on.
+    pub(crate) fn new_byte<C: Coder>(&mut self, coder: &mut C, guess: u8, byte: u8) -> u8 {
+        let trust = match self.guess() {
+            Guess::None => 0,
+            Guess::Old(_) => 1,
+            Guess::Earlier(_) => 2,
+        };
+        let place = NewPlace { last: self.last, to: self.to as u32, guess, trust };
+        let byte = self.new_bytes.code(&self.tables, coder, &place, byte);
+        self.made(byte);
+        byte
+    }
+
+    /// The next one to four bytes of a change. `old` are the four old bytes
+    /// before the place and, above them, the four from there.
+    pub(crate) fn change<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        grid: Grid,
+        old: u64,
+        room: u64,
+        new: u32,
+    ) -> (u32, u32) {
+        let site = Site {
+            old: (old >> 32) as u32,
+            before: old as u32,
+            last: self.last as u32,
+            from: self.from,
+            to: self.to,
+        };
+        let (bytes, count) = match grid {
+            Grid::Words => (self.words.word(&self.tables, coder, &site, new), 4),
+            Grid::Bytes => self.words.bytes(&self.tables, coder, &site, room, new),
+        };
+        (0..count).for_each(|at| self.made((bytes >> (8 * at)) as u8));
+        self.from = self.from.saturating_add(count.into());
+        if grid == Grid::Bytes {
+            self.spelled(&site, bytes, count);
+        }
+        (bytes, count)
+    }
+
+    /// Notes changes in single bytes until four bytes of them can be learned.
+    fn spelled(&mut self, site: &Site, bytes: u32, count: u32) {
+        let changed = count == 1 && bytes != site.old & 0xff;
+        let (first, known) = match self.spelled.take() {
+            Some((first, known)) => (first, known + count),
+            None if changed => (*site, 1),
+            None => return,
+        };
+        if known < 4 {
+            self.spelled = Some((first, known));
+        } else if known == 4 {
+            self.words.spelled(&first, (self.last as u32).swap_bytes());
+        }
+    }
+
+    /// `count` bytes were copied, of which these were the last.
+    pub(crate) fn copied(&mut self, count: u64, last: &[u8]) {
+        self.to = self.to.saturating_add(count);
+        last.iter().for_each(|byte| self.last = self.last << 8 | u64::from(*byte));
+        self.spelled = None;
+    }
+
+    fn made(&mut self, byte: u8) {
+        self.last = self.last << 8 | u64::from(byte);
+        self.to = self.to.saturating_add(1);
+    }
+}

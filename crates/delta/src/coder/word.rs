@@ -1,0 +1,371 @@
+//! Old bytes that mostly stay, and how those that do not are guessed.
+//!
+//! Code and tables change where they hold addresses. What one reference to a
+//! place became tells what the others become: an old word is looked up by its
+//! value, by the place that it would refer to if it were relative, and by the
+//! neighbourhoods of both. Nothing here knows a processor: a guess that does
+//! not come true costs a small part of a bit after a few times.
+
+use super::Coder;
+use super::byte::ByteModel;
+use super::logistic::{Mixer, Tables};
+use super::number::Flag;
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// The steps in which aligned bytes are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grid {
+    /// Four bytes, instructions of fixed size: relative places count in words
+    /// and have 24 bits.
+    Words,
+    /// Single bytes: relative places count in bytes and have 32 bits.
+    Bytes,
+}
+
+/// One place in old and new.
+#[derive(Clone, Copy)]
+pub(crate) struct Site {
+    /// The old bytes from here, little-endian.
+    pub(crate) old: u32,
+    /// The four old bytes before, the nearest highest.
+    pub(crate) before: u32,
+    /// The two new bytes before, the nearest lowest.
+    pub(crate) last: u32,
+    /// Address in plain old.
+    pub(crate) from: u64,
+    /// Address in plain new, from the start of the span.
+    pub(crate) to: u64,
+}
+
+/// What was learned about one key.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    tag: u16,
+    /// How often it came true, 1 to 4; 0: empty.
+    trust: u16,
+    value: u32,
+}
+
+/// Guesses, in the order of this list when they are equally good.
+const KINDS: usize = 6;
+const STAYS: usize = 0;
+const SAME_VALUE: usize = 1;
+const SAME_PLACE: usize = 2;
+const NEAR_PLACE: usize = 3;
+const NEAR_VALUE: usize = 4;
+
+const ENTRIES_LOG: u32 = 12;
+const ENTRIES: usize = 1 << ENTRIES_LOG;
+
+/// A guess: the new word, and how much the entry is trusted.
+type Guess = Option<(u32, usize)>;
+
+/// The model of aligned bytes.
+pub(crate) struct WordModel {
+    entries: Box<[Entry]>,
+    rates: Box<[Flag]>,
+    hits: Mixer<5>,
+    same: Mixer<6>,
+    bytes: ByteModel<6>,
+    /// What the last words turned out to be, two bits each.
+    history: u32,
+    /// The last change that no guess knew.
+    change: u32,
+}
+
+impl WordModel {
+    /// A fresh model.
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: vec![Entry::default(); ENTRIES * KINDS].into(),
+            rates: vec![Flag::new(1 << 15); KINDS * 5 * 32].into(),
+            hits: Mixer::new(14, KINDS * 3, 14, 6),
+            same: Mixer::new(14, 2, 14, 3),
+            bytes: ByteModel::new(14, 8, 14, 6),
+            history: 0,
+            change: 0,
+        }
+    }
+
+    /// Forgets what it learned.
+    pub(crate) fn reset(&mut self) {
+        self.entries.fill(Entry::default());
+        self.rates.fill(Flag::new(1 << 15));
+        self.hits.reset();
+        self.same.reset();
+        self.bytes.reset();
+        (self.history, self.change) = (0, 0);
+    }
+
+    /// Codes the four new bytes at a site on the grid of words.
+    pub(crate) fn word<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        site: &Site,
+        new: u32,
+    ) -> u32 {
+        let guesses = self.guesses(site, Grid::Words);
+        let (read, outcome) = match self.choose(tables, coder, site, &guesses, new) {
+            Some((word, kind)) => (word, if kind == STAYS { 0 } else { 1 }),
+            None => {
+                let read = self.spell(tables, coder, site, 4, new);
+                self.change = read.wrapping_sub(site.old);
+                (read, 2)
+            }
+        };
+        self.learn(site, Grid::Words, &guesses, read);
+        self.history = self.history << 2 | outcome;
+        read
+    }
+
+    /// Codes one new byte, or four when a guess about them is true: returns
+    /// them and how many they are. `room` is how many there may be.
+    pub(crate) fn bytes<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        site: &Site,
+        room: u64,
+        new: u32,
+    ) -> (u32, u32) {
+        let stays = (new ^ site.old) & 0xff == 0;
+        if self.same(tables, coder, site, stays) {
+            self.history <<= 1;
+            return (site.old & 0xff, 1);
+        }
+        self.history = self.history << 1 | 1;
+        if room < 4 {
+            return (self.spell(tables, coder, site, 1, new), 1);
+        }
+        let guesses = self
+            .guesses(site, Grid::Bytes)
+            .map(|guess| guess.filter(|(word, _)| (word ^ site.old) & 0xff != 0));
+        match self.choose(tables, coder, site, &guesses, new) {
+            Some((word, _)) => {
+                self.learn(site, Grid::Bytes, &guesses, word);
+                self.history <<= 3;
+                (word, 4)
+            }
+            None => (self.spell(tables, coder, site, 1, new), 1),
+        }
+    }
+
+    /// Learns a change of four bytes that was spelled byte by byte.
+    pub(crate) fn spelled(&mut self, site: &Site, new: u32) {
+        let guesses = self.guesses(site, Grid::Bytes);
+        self.learn(site, Grid::Bytes, &guesses, new);
+    }
+
+    fn same<C: Coder>(&mut self, tables: &Tables, coder: &mut C, site: &Site, stays: bool) -> bool {
+        let (before, recent) = (site.before >> 24, self.history & 0xff);
+        let at = [
+            hash(site.before >> 16 << 8 | site.old & 0xff, 1),
+            hash(recent << 8 | self.history.trailing_zeros().min(31), 2),
+            hash(before << 16 | (site.old & 0xff) << 8 | recent & 0xf, 3),
+            hash(site.old, 4),
+            hash(site.before, 5),
+            hash(site.old.wrapping_add(site.from as u32), 6),
+        ];
+        self.same.code(tables, coder, &at, usize::from(recent != 0), stays)
+    }
+
+    /// What each kind of knowledge says about a site.
+    fn guesses(&self, site: &Site, grid: Grid) -> [Guess; KINDS] {
+        let mut guesses = [None; KINDS];
+        for (kind, guess) in guesses.iter_mut().enumerate() {
+            if kind == STAYS {
+                *guess = Some((site.old, 0));
+                continue;
+            }
+            let (at, tag) = key(kind, site, grid);
+            let entry = self.entries.get(at).copied().unwrap_or_default();
+            if entry.trust > 0 && entry.tag == tag {
+                *guess = Some((apply(kind, site, grid, entry.value), entry.trust.into()));
+            }
+        }
+        guesses
+    }
+
+    /// Tries the guesses, the likeliest first. Returns the true one.
+    fn choose<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        site: &Site,
+        guesses: &[Guess; KINDS],
+        new: u32,
+    ) -> Option<(u32, usize)> {
+        let mut left = *guesses;
+        for rank in 0..KINDS {
+            let (kind, word, trust) = self.likeliest(site, &left)?;
+            let mut agree = 0u32;
+            for (other, guess) in left.iter_mut().enumerate() {
+                if guess.is_some_and(|(other, _)| other == word) {
+                    agree |= 1 << other;
+                    *guess = None;
+                }
+            }
+            let present = left.iter().fold(0, |sum, guess| sum << 1 | u32::from(guess.is_some()));
+            let kind_trust = (kind as u32) << 3 | trust as u32;
+            let (top, high) = (site.old >> 24, site.old >> 16);
+            let at = [
+                hash(top << 8 | kind_trust, 1),
+                hash((agree << 6 | present) << 8 | kind_trust, 2),
+                hash((self.history & 0xff) << 8 | kind_trust, 3),
+                hash(site.old, 4 + kind as u32),
+                hash((high << 8 | site.before >> 24) << 3 | kind as u32, 11),
+            ];
+            let set = kind * 3 + rank.min(2);
+            if self.hits.code(tables, coder, &at, set, word == new) {
+                return Some((word, kind));
+            }
+        }
+        None
+    }
+
+    /// The guess with the best record: its kind, its word, its trust.
+    fn likeliest(&self, site: &Site, left: &[Guess; KINDS]) -> Option<(usize, u32, usize)> {
+        let mut best = None;
+        let mut highest = 0;
+        for (kind, guess) in left.iter().enumerate() {
+            let Some((word, trust)) = *guess else { continue };
+            let rate = self.rates.get(rate(kind, trust, site)).map_or(0, |flag| flag.one());
+            if best.is_none() || rate > highest {
+                (best, highest) = (Some((kind, word, trust)), rate);
+            }
+        }
+        best
+    }
+
+    /// Codes `count` bytes as differences.
+    fn spell<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        site: &Site,
+        count: u32,
+        new: u32,
+    ) -> u32 {
+        let top = site.old >> 24;
+        let mut read = 0u32;
+        let (mut last, mut changed) = (site.last, 0u32);
+        for k in 0..count {
+            let old = site.old >> (8 * k) & 0xff;
+            let place = if count == 1 { 4 } else { k };
+            let recent = self.change >> (8 * k) & 0xff;
+            let contexts = [
+                place << 16 | changed & 0xffff | 1 << 28,
+                place << 16 | old << 8 | if count == 1 { last & 0xff } else { top } | 2 << 28,
+                place << 24 | (last & 0xff) << 8 | old | 3 << 28,
+                place << 24 | (last & 0xffff) << 8 | old | 4 << 28,
+                place << 24 | recent << 8 | top | 5 << 28,
+                place << 24 | (site.before >> 16).wrapping_mul(0x3d4d_51cb) >> 8 ^ old | 6 << 28,
+            ];
+            let wanted = (new >> (8 * k)).wrapping_sub(old) as u8;
+            let difference = self.bytes.code(tables, coder, &contexts, place as usize, wanted);
+            let byte = u32::from(difference).wrapping_add(old) & 0xff;
+            read |= byte << (8 * k);
+            last = last << 8 | byte;
+            changed = changed << 8 | u32::from(difference);
+        }
+        if count == 1 {
+            self.change = self.change << 8 | changed;
+        }
+        read
+    }
+
+    /// Learns what a site became.
+    fn learn(&mut self, site: &Site, grid: Grid, guesses: &[Guess; KINDS], new: u32) {
+        for (kind, guess) in guesses.iter().enumerate() {
+            let right = guess.is_some_and(|(word, _)| word == new);
+            if let Some((_, trust)) = *guess
+                && let Some(flag) = self.rates.get_mut(rate(kind, trust, site))
+            {
+                flag.learn(right);
+            }
+            // What never changed is no knowledge worth a place.
+            if kind == STAYS || guess.is_none() && new == site.old {
+                continue;
+            }
+            let (at, tag) = key(kind, site, grid);
+            if let Some(entry) = self.entries.get_mut(at) {
+                if right {
+                    entry.trust = (entry.trust + 1).min(4);
+                } else {
+                    *entry = Entry { tag, trust: 1, value: difference(kind, site, grid, new) };
+                }
+            }
+        }
+    }
+}
+
+/// Where the record of a guess of this kind is kept.
+fn rate(kind: usize, trust: usize, site: &Site) -> usize {
+    (kind * 5 + trust) * 32 + (site.old >> 27) as usize
+}
+
+/// The slot for a number.
+fn hash(value: u32, kind: u32) -> usize {
+    let mixed = (value ^ kind << 27).wrapping_mul(0x9e37_79b1);
+    ((mixed ^ mixed >> 15).wrapping_mul(0x85eb_ca6b) >> 12) as usize
+}
+
+/// The entry of a site, and what tells it from others in the same entry.
+fn key(kind: usize, site: &Site, grid: Grid) -> (usize, u16) {
+    let value = match kind {
+        SAME_VALUE => site.old,
+        NEAR_VALUE => site.old >> 8,
+        SAME_PLACE => place(site, grid),
+        NEAR_PLACE => place(site, grid) >> if grid == Grid::Words { 6 } else { 8 },
+        _ => site.old >> 24,
+    };
+    let mixed = (value ^ (kind as u32) << 29).wrapping_mul(0x9e37_79b1);
+    let mixed = mixed ^ mixed >> 16;
+    let at = mixed.wrapping_mul(0x7feb_352d) >> (32 - ENTRIES_LOG);
+    (kind * ENTRIES + at as usize, mixed as u16)
+}
+
+/// The bits of a relative place on the grid of words.
+const PLACE: u32 = 0x00ff_ffff;
+
+/// The place that an old word would refer to.
+fn place(site: &Site, grid: Grid) -> u32 {
+    match grid {
+        Grid::Words => site.old.wrapping_add((site.from >> 2) as u32) & PLACE,
+        Grid::Bytes => site.old.wrapping_add(site.from as u32),
+    }
+}
+
+/// How far a word's place moved between old and new addresses.
+fn difference(kind: usize, site: &Site, grid: Grid, new: u32) -> u32 {
+    let plain = new.wrapping_sub(site.old);
+    match (kind, grid) {
+        (SAME_PLACE | NEAR_PLACE, Grid::Words) => {
+            plain.wrapping_add((site.to >> 2) as u32).wrapping_sub((site.from >> 2) as u32)
+        }
+        (SAME_PLACE | NEAR_PLACE, Grid::Bytes) => {
+            plain.wrapping_add(site.to as u32).wrapping_sub(site.from as u32)
+        }
+        _ => plain,
+    }
+}
+
+/// The new word when its place moves as `difference` says.
+fn apply(kind: usize, site: &Site, grid: Grid, difference: u32) -> u32 {
+    match (kind, grid) {
+        (SAME_PLACE | NEAR_PLACE, Grid::Words) => {
+            let moved = site.old.wrapping_add(difference);
+            let moved =
+                moved.wrapping_sub((site.to >> 2) as u32).wrapping_add((site.from >> 2) as u32);
+            site.old & !PLACE | moved & PLACE
+        }
+        (SAME_PLACE | NEAR_PLACE, Grid::Bytes) => site
+            .old
+            .wrapping_add(difference)
+            .wrapping_sub(site.to as u32)
+            .wrapping_add(site.from as u32),
+        _ => site.old.wrapping_add(difference),
+    }
+}

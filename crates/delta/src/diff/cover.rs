@@ -1,0 +1,256 @@
+//! What of new comes from where in old, changes included.
+//!
+//! New is compared in blocks, all cores at once; what comes out does not depend
+//! on how many there are.
+
+use super::index::{Index, Match, common};
+use super::{Progress, Stage};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// A piece of new and the piece of old that it resembles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cover {
+    /// Its place in new.
+    pub(crate) to: usize,
+    /// Its place in old.
+    pub(crate) from: usize,
+    /// Bytes, of which some differ.
+    pub(crate) len: usize,
+}
+
+/// Bytes of new that one thread compares at a time.
+const BLOCK: usize = 1 << 20;
+
+/// A match is searched with so many bytes, then followed.
+const NEEDLE: usize = 1 << 11;
+
+/// Bytes that go on as before are not searched for.
+const GOES_ON: usize = 24;
+
+/// A match must be so much longer than what goes on as before.
+const BETTER: usize = 10;
+
+/// A run of one byte is not searched for: nothing tells one from another.
+const RUN: usize = 256;
+/// But its end is, with what follows.
+const RUN_END: usize = 16;
+
+/// All covers, in order, without overlaps.
+pub(crate) fn covers(
+    index: &Index<'_>,
+    old: &[u8],
+    new: &[u8],
+    threads: usize,
+    progress: &dyn Progress,
+) -> Vec<Cover> {
+    let count = new.len().div_ceil(BLOCK);
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        let mut found = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return found;
+            }
+            let end = ((number + 1) * BLOCK).min(new.len());
+            let search = Search { index, old, new, end };
+            found.push((number, search.block(number * BLOCK)));
+            let bytes = done.fetch_add(1, Ordering::Relaxed) + 1;
+            progress.reached(Stage::Comparing, (bytes * BLOCK) as u64, new.len() as u64);
+        }
+    };
+    let mut blocks = vec![Vec::new(); count];
+    let found: Vec<_> = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        own.into_iter()
+            .chain(helpers.into_iter().filter_map(|helper| helper.join().ok()).flatten())
+            .collect()
+    });
+    for (number, covers) in found {
+        if let Some(block) = blocks.get_mut(number) {
+            *block = covers;
+        }
+    }
+    join(blocks)
+}
+
+/// Joins covers that go on from block to block.
+fn join(blocks: Vec<Vec<Cover>>) -> Vec<Cover> {
+    let mut all: Vec<Cover> = Vec::new();
+    for cover in blocks.into_iter().flatten() {
+        match all.last_mut() {
+            Some(last) if last.to + last.len == cover.to && last.from + last.len == cover.from => {
+                last.len += cover.len;
+            }
+            _ => all.push(cover),
+        }
+    }
+    all
+}
+
+struct Search<'a> {
+    index: &'a Index<'a>,
+    old: &'a [u8],
+    new: &'a [u8],
+    /// The end of the block.
+    end: usize,
+}
+
+impl Search<'_> {
+    fn block(&self, start: usize) -> Vec<Cover> {
+        let mut covers: Vec<Cover> = Vec::new();
+        // The last accepted match, not yet extended.
+        let mut anchor: Option<(usize, usize)> = None;
+        let mut scan = start;
+        let mut free = start;
+        while let Some((to, found)) = self.next(scan, anchor) {
+            if let Some((from_new, from_old)) = anchor {
+                self.extend(&mut covers, &mut free, (from_new, from_old), Some((to, found.at)));
+            } else {
+                free = to - self.back(to, found.at, free);
+            }
+            anchor = Some((to, found.at));
+            scan = to + found.len;
+        }
+        if let Some(anchor) = anchor {
+            self.extend(&mut covers, &mut free, anchor, None);
+        }
+        covers
+    }
+
+    /// The next place in new where another place in old is worth going to.
+    fn next(&self, mut scan: usize, anchor: Option<(usize, usize)>) -> Option<(usize, Match)> {
+        let aligned = |at: usize| anchor.and_then(|(to, from)| (from + at).checked_sub(to));
+        while scan < self.end {
+            let rest = self.new.get(scan..self.end)?;
+            let going = aligned(scan).and_then(|at| self.old.get(at..));
+            let goes = going.map_or(0, |old| common(old, rest));
+            if goes >= GOES_ON {
+                scan += goes;
+                continue;
+            }
+            let run = run(rest);
+            if run >= RUN {
+                // Copied from just before, or with what follows it.
+                scan += run - RUN_END;
+                continue;
+            }
+            if anchor.is_none() && self.stays(scan, rest) {
+                let len = common(self.old.get(scan..)?, rest);
+                return Some((scan, Match { at: scan, len }));
+            }
+            let needle = rest.get(..NEEDLE.min(rest.len())).unwrap_or_default();
+            let near = aligned(scan).unwrap_or(scan);
+            let mut found = self.index.longest(needle, near);
+            if found.len == needle.len() {
+                found.len = common(self.old.get(found.at..).unwrap_or_default(), rest);
+            }
+            let alike =
+                going.map_or(0, |old| alike(old, rest.get(..found.len).unwrap_or_default()));
+            if found.len > alike + BETTER {
+                return Some((scan, found));
+            }
+            scan += if alike == found.len { found.len.max(1) } else { 1 };
+        }
+        None
+    }
+
+    /// The start of `rest` stands at the same place in old.
+    fn stays(&self, at: usize, rest: &[u8]) -> bool {
+        rest.len() >= NEEDLE && self.old.get(at..at + NEEDLE) == rest.get(..NEEDLE)
+    }
+
+    /// Ends the cover at `anchor` where it stops being worth it, and starts the
+    /// one at `next` before its match, where both resemble; they share what lies
+    /// between to the best.
+    fn extend(
+        &self,
+        covers: &mut Vec<Cover>,
+        free: &mut usize,
+        anchor: (usize, usize),
+        next: Option<(usize, usize)>,
+    ) {
+        let (to, from) = anchor;
+        let limit = next.map_or(self.end, |(to, _)| to);
+        let mut end = to + self.forth(to, from, limit);
+        let mut begin = limit;
+        if let Some((next_to, next_from)) = next {
+            begin = next_to - self.back(next_to, next_from, to);
+            if begin < end {
+                let split = self.split(begin, end, (to, from), (next_to, next_from));
+                (begin, end) = (split, split);
+            }
+        }
+        let start = *free;
+        if end > start
+            && let Some(from) = (from + start).checked_sub(to)
+        {
+            covers.push(Cover { to: start, from, len: end - start });
+        }
+        *free = begin;
+    }
+
+    /// How far the bytes from a place resemble, at most up to `limit` in new.
+    fn forth(&self, to: usize, from: usize, limit: usize) -> usize {
+        let new = self.new.get(to..limit).unwrap_or_default();
+        let old = self.old.get(from..).unwrap_or_default();
+        longest(new.iter().zip(old).map(|(a, b)| a == b))
+    }
+
+    /// How far the bytes before a place resemble, down to `limit` in new.
+    fn back(&self, to: usize, from: usize, limit: usize) -> usize {
+        let new = self.new.get(limit..to).unwrap_or_default();
+        let old = self.old.get(..from).unwrap_or_default();
+        longest(new.iter().rev().zip(old.iter().rev()).map(|(a, b)| a == b))
+    }
+
+    /// Where between `begin` and `end` one alignment is left for the other.
+    fn split(&self, begin: usize, end: usize, a: (usize, usize), b: (usize, usize)) -> usize {
+        let same = |at: usize, (to, from): (usize, usize)| {
+            let old = (from + at).checked_sub(to).and_then(|at| self.old.get(at));
+            old.is_some() && old == self.new.get(at)
+        };
+        let (mut best, mut highest, mut score) = (begin, 0i64, 0i64);
+        for at in begin..end {
+            score += i64::from(same(at, a)) - i64::from(same(at, b));
+            if score > highest {
+                (best, highest) = (at + 1, score);
+            }
+        }
+        best
+    }
+}
+
+/// How many bytes are worth taking: more alike than not, the best such length.
+fn longest(alike: impl Iterator<Item = bool>) -> usize {
+    let (mut best, mut highest, mut score) = (0, 0i64, 0i64);
+    for (at, same) in alike.enumerate() {
+        score += if same { 1 } else { -1 };
+        if score > highest {
+            (best, highest) = (at + 1, score);
+        }
+        if score < highest - GIVE_UP {
+            break;
+        }
+    }
+    best
+}
+
+/// Behind so many more bytes that differ nothing is expected to come back.
+const GIVE_UP: i64 = 4096;
+
+/// How often the first byte stands at the start.
+fn run(bytes: &[u8]) -> usize {
+    let Some(first) = bytes.first() else { return 0 };
+    if bytes.get(RUN - 1) != Some(first) {
+        return 0;
+    }
+    bytes.iter().take_while(|byte| *byte == first).count()
+}
+
+fn alike(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).filter(|(a, b)| a == b).count()
+}

@@ -1,0 +1,127 @@
+//! What of new stood before in new, where nothing old explains it.
+
+use super::cover::Cover;
+use super::index::common;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Bytes that are hashed, and the least match that is found.
+const HASHED: usize = 4;
+
+/// A match of at least this length is taken without looking further.
+pub(crate) const LONG: usize = 512;
+
+/// The gaps between covers, and chains of places that start alike.
+pub(crate) struct Earlier<'a> {
+    new: &'a [u8],
+    gaps: Vec<Gap>,
+    /// For every 64th byte of all gaps together, the gap that it is in.
+    anchors: Vec<u32>,
+    /// For every byte of all gaps, the one before it that starts alike, plus one.
+    chain: Vec<u32>,
+    depth: usize,
+}
+
+/// A piece of new that no cover explains.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// Its place in new.
+    at: usize,
+    len: usize,
+    /// Bytes of the gaps before it.
+    sum: usize,
+}
+
+impl<'a> Earlier<'a> {
+    /// Chains what `covers` leave of `new`; `depth` candidates are looked at.
+    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize) -> Self {
+        let mut gaps = Vec::new();
+        let (mut at, mut sum) = (0, 0);
+        let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
+        for (start, end) in ends.chain([(new.len(), new.len())]) {
+            if start > at {
+                gaps.push(Gap { at, len: start - at, sum });
+                sum += start - at;
+            }
+            at = end;
+        }
+        let mut earlier = Self { new, gaps, anchors: Vec::new(), chain: Vec::new(), depth };
+        earlier.link(sum);
+        earlier
+    }
+
+    fn link(&mut self, sum: usize) {
+        let log = (sum.max(1).ilog2() + 1).clamp(10, 20);
+        let mut heads = vec![0u32; 1 << log];
+        self.chain = vec![0u32; sum];
+        self.anchors = vec![0u32; sum / 64 + 1];
+        for (number, gap) in self.gaps.iter().enumerate() {
+            for at in 0..gap.len {
+                let order = gap.sum + at;
+                if order % 64 == 0
+                    && let Some(anchor) = self.anchors.get_mut(order / 64)
+                {
+                    *anchor = number as u32;
+                }
+                let Some(head) = hash(self.new, gap.at + at, log).and_then(|at| heads.get_mut(at))
+                else {
+                    continue;
+                };
+                if let Some(link) = self.chain.get_mut(order) {
+                    *link = *head;
+                }
+                *head = order as u32 + 1;
+            }
+        }
+    }
+
+    /// The gap's number in which the byte with this order stands, and its place.
+    fn place(&self, order: usize) -> usize {
+        let mut number = self.anchors.get(order / 64).copied().unwrap_or(0) as usize;
+        while let Some(gap) = self.gaps.get(number) {
+            if order < gap.sum + gap.len {
+                return gap.at + order - gap.sum;
+            }
+            number += 1;
+        }
+        0
+    }
+
+    /// The order of a place in new that is in a gap.
+    fn order(&self, place: usize) -> Option<usize> {
+        let number = self.gaps.partition_point(|gap| gap.at <= place).checked_sub(1)?;
+        let gap = self.gaps.get(number)?;
+        (place < gap.at + gap.len).then(|| gap.sum + place - gap.at)
+    }
+
+    /// Calls `each` with distance and length of matches of what stands at
+    /// `place`, the nearest first, each longer than those before. At most `room`
+    /// bytes match.
+    pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(u64, u64)) {
+        let Some(order) = self.order(place) else { return };
+        let wanted = self.new.get(place..place + room).unwrap_or_default();
+        let mut longest = HASHED - 1;
+        let mut next = self.chain.get(order).copied().unwrap_or(0);
+        for _ in 0..self.depth {
+            let Some(order) = (next as usize).checked_sub(1) else { return };
+            let at = self.place(order);
+            let tail = self.new.get(at..).unwrap_or_default();
+            if tail.get(longest) == wanted.get(longest) {
+                let len = common(tail, wanted);
+                if len > longest {
+                    longest = len;
+                    each((place - at) as u64, len as u64);
+                    if len >= wanted.len() || len >= LONG {
+                        return;
+                    }
+                }
+            }
+            next = self.chain.get(order).copied().unwrap_or(0);
+        }
+    }
+}
+
+fn hash(bytes: &[u8], at: usize, log: u32) -> Option<usize> {
+    let first: &[u8; HASHED] = bytes.get(at..)?.first_chunk()?;
+    Some((u32::from_le_bytes(*first).wrapping_mul(0x9e37_79b1) >> (32 - log)) as usize)
+}

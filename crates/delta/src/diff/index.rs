@@ -1,0 +1,172 @@
+//! Where in old a piece of new stands: the longest match.
+
+use super::{DiffError, DiffOptions, Progress, Stage};
+use alloc::vec::Vec;
+use libsais::SuffixArrayConstruction;
+
+/// Old, sorted by its suffixes in pieces.
+pub(crate) struct Index<'a> {
+    pieces: Vec<Piece<'a>>,
+}
+
+/// A part of old and its sorted suffixes.
+struct Piece<'a> {
+    bytes: &'a [u8],
+    base: usize,
+    suffixes: Vec<i32>,
+    /// For two first bytes, where in `suffixes` theirs begin; one more at the end.
+    starts: Vec<u32>,
+}
+
+/// A match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Match {
+    /// Its place in old.
+    pub(crate) at: usize,
+    /// Its length.
+    pub(crate) len: usize,
+}
+
+/// Suffixes are numbered with 31 bits.
+const PIECE_MAX: usize = 1 << 30;
+
+impl<'a> Index<'a> {
+    /// Sorts `old`.
+    pub(crate) fn new(
+        old: &'a [u8],
+        _options: &DiffOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, DiffError> {
+        let mut pieces = Vec::new();
+        let mut base = 0;
+        for bytes in old.chunks(PIECE_MAX) {
+            progress.reached(Stage::Sorting, base as u64, old.len() as u64);
+            pieces.push(Piece::new(bytes, base)?);
+            base += bytes.len();
+        }
+        progress.reached(Stage::Sorting, base as u64, old.len() as u64);
+        Ok(Self { pieces })
+    }
+
+    /// The longest match of the start of `new`; of several, one near `near`.
+    pub(crate) fn longest(&self, new: &[u8], near: usize) -> Match {
+        let mut best = Match::default();
+        for piece in &self.pieces {
+            let found = piece.longest(new, near);
+            if found.len > best.len {
+                best = found;
+            }
+        }
+        best
+    }
+}
+
+impl<'a> Piece<'a> {
+    fn new(bytes: &'a [u8], base: usize) -> Result<Self, DiffError> {
+        let sorted = SuffixArrayConstruction::for_text(bytes)
+            .in_owned_buffer32()
+            .single_threaded()
+            .run()
+            .map_err(|_| DiffError::Sort("out of memory"))?;
+        let suffixes = sorted.into_vec();
+        let mut starts = alloc::vec![0u32; (1 << 16) + 1];
+        let mut count = |pair: usize| {
+            if let Some(start) = starts.get_mut(pair + 1) {
+                *start += 1;
+            }
+        };
+        bytes.windows(2).for_each(|pair| count(prefix(pair).unwrap_or(0)));
+        if let Some(last) = bytes.last() {
+            // The last suffix has one byte and comes first among its like.
+            count(usize::from(*last) << 8);
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        Ok(Self { bytes, base, suffixes, starts })
+    }
+
+    fn longest(&self, new: &[u8], near: usize) -> Match {
+        let Some(first) = prefix(new) else { return Match::default() };
+        let bound = |at: usize| self.starts.get(at).copied().unwrap_or(0) as usize;
+        let (mut low, mut high) = (bound(first), bound(first + 1));
+        if low == high {
+            return Match::default();
+        }
+        // Matches of the suffixes just below and just above the wanted place.
+        let (mut below, mut above) = (0, 0);
+        let (start, end) = (low, high);
+        while low < high {
+            let middle = low.midpoint(high);
+            let at = self.suffix(middle);
+            let known = below.min(above);
+            let len = known + common(self.tail(at + known), new.get(known..).unwrap_or_default());
+            if self.tail(at + len).first() < new.get(len..).unwrap_or_default().first() {
+                (low, below) = (middle + 1, len);
+            } else {
+                (high, above) = (middle, len);
+            }
+        }
+        self.nearest(low, start, end, new, near)
+    }
+
+    /// The longest of the neighbours of a place in the order, and of those the
+    /// nearest to `near`.
+    fn nearest(&self, place: usize, start: usize, end: usize, new: &[u8], near: usize) -> Match {
+        let mut best = Match::default();
+        let mut distance = usize::MAX;
+        let mut look = |order: usize| {
+            let at = self.suffix(order);
+            let len = common(self.tail(at), new);
+            let away = (self.base + at).abs_diff(near);
+            let better = len > best.len || (len == best.len && away < distance);
+            if better {
+                (best, distance) = (Match { at: self.base + at, len }, away);
+            }
+            len >= best.len
+        };
+        for order in (start..place).rev().take(NEIGHBOURS) {
+            if !look(order) {
+                break;
+            }
+        }
+        for order in (place..end).take(NEIGHBOURS) {
+            if !look(order) {
+                break;
+            }
+        }
+        best
+    }
+
+    fn suffix(&self, order: usize) -> usize {
+        self.suffixes.get(order).map_or(0, |at| *at as usize)
+    }
+
+    fn tail(&self, at: usize) -> &[u8] {
+        self.bytes.get(at..).unwrap_or_default()
+    }
+}
+
+/// How many equally good matches are looked at in either direction.
+const NEIGHBOURS: usize = 12;
+
+fn prefix(bytes: &[u8]) -> Option<usize> {
+    let [high, low] = bytes.first_chunk()?;
+    Some(usize::from(*high) << 8 | usize::from(*low))
+}
+
+/// How many bytes are the same at the start of both.
+pub(crate) fn common(a: &[u8], b: &[u8]) -> usize {
+    let (wide_a, wide_b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    for (at, (a, b)) in wide_a.iter().zip(wide_b).enumerate() {
+        let differs = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differs != 0 {
+            return at * 8 + (differs.trailing_zeros() / 8) as usize;
+        }
+    }
+    let done = wide_a.len().min(wide_b.len()) * 8;
+    let rest = a.iter().skip(done).zip(b.iter().skip(done));
+    done + rest.take_while(|(a, b)| a == b).count()
+}

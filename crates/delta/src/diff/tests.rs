@@ -1,0 +1,208 @@
+//! Images of every shape in, the same images out.
+
+use super::*;
+use crate::apply::tests::{apply, apply_in_pieces};
+use alloc::vec;
+use proptest::prelude::*;
+use std::println;
+
+/// Bytes with the texture of an image: runs, text and noise.
+fn texture(len: usize, mut seed: u32) -> Vec<u8> {
+    let mut next = || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 16) as u8
+    };
+    let mut out = Vec::with_capacity(len);
+    while out.len() < len {
+        let (kind, size, byte) = (next() % 4, usize::from(next()), next());
+        match kind {
+            0 => out.extend(vec![0; size * 4]),
+            1 => out.extend((0..size).map(|_| next())),
+            2 => out.extend((0..size).map(|at| byte.wrapping_add(at as u8 / 4))),
+            _ => out.extend((0..size).map(|_| b"etaoin shrdlu"[usize::from(next()) % 13])),
+        }
+    }
+    out.truncate(len);
+    out
+}
+
+fn check(old: &[u8], new: &[u8]) -> Delta {
+    let delta = diff(old, new, &DiffOptions::default(), &()).unwrap();
+    let (out, _) = apply(&delta.bytes, old).unwrap();
+    assert!(out == new, "other bytes came out");
+    delta
+}
+
+/// Copies, moves, small changes and new bytes, as a proptest strategy.
+#[derive(Debug, Clone)]
+enum Edit {
+    Set { at: usize, byte: u8 },
+    Insert { at: usize, len: usize, seed: u32 },
+    Remove { at: usize, len: usize },
+    Move { from: usize, to: usize, len: usize },
+    Words { at: usize, count: usize, add: u32 },
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let at = 0usize..1 << 20;
+    let len = 0usize..5000;
+    prop_oneof![
+        (at.clone(), any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
+        (at.clone(), len.clone(), any::<u32>()).prop_map(|(at, len, seed)| Edit::Insert {
+            at,
+            len,
+            seed
+        }),
+        (at.clone(), len.clone()).prop_map(|(at, len)| Edit::Remove { at, len }),
+        (at.clone(), at.clone(), len.clone()).prop_map(|(from, to, len)| Edit::Move {
+            from,
+            to,
+            len
+        }),
+        (at, len, any::<u32>()).prop_map(|(at, count, add)| Edit::Words { at, count, add }),
+    ]
+}
+
+fn perform(bytes: &mut Vec<u8>, edit: &Edit) {
+    let place = |at: usize, len: usize| at % (len + 1);
+    match *edit {
+        Edit::Set { at, byte } => {
+            let at = place(at, bytes.len());
+            if at < bytes.len() {
+                bytes[at] = byte;
+            }
+        }
+        Edit::Insert { at, len, seed } => {
+            let at = place(at, bytes.len());
+            bytes.splice(at..at, texture(len, seed));
+        }
+        Edit::Remove { at, len } => {
+            let at = place(at, bytes.len());
+            bytes.drain(at..(at + len).min(bytes.len()));
+        }
+        Edit::Move { from, to, len } => {
+            let from = place(from, bytes.len());
+            let moved: Vec<u8> = bytes.drain(from..(from + len).min(bytes.len())).collect();
+            let to = place(to, bytes.len());
+            bytes.splice(to..to, moved);
+        }
+        Edit::Words { at, count, add } => {
+            let at = place(at, bytes.len()) & !3;
+            let (words, _) = bytes[at..].as_chunks_mut::<4>();
+            for word in words.iter_mut().take(count).step_by(7) {
+                *word = u32::from_le_bytes(*word).wrapping_add(add).to_le_bytes();
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn edits_come_back(
+        len in 0usize..60_000,
+        seed in any::<u32>(),
+        edits in proptest::collection::vec(edit(), 0..20),
+        piece in 1usize..70_000,
+    ) {
+        let old = texture(len, seed);
+        let mut new = old.clone();
+        edits.iter().for_each(|edit| perform(&mut new, edit));
+        let delta = check(&old, &new);
+        let out = apply_in_pieces(&delta.bytes, &old, piece, piece / 3 + 1).unwrap();
+        prop_assert!(out == new);
+    }
+
+    #[test]
+    fn shuffled_blocks_come_back(seed in any::<u32>(), order in Just((0..40).collect::<Vec<usize>>()).prop_shuffle()) {
+        let old = texture(40 * 1024, seed);
+        let new: Vec<u8> = order.iter().flat_map(|at| &old[at * 1024..][..1024]).copied().collect();
+        let delta = check(&old, &new);
+        prop_assert!(delta.bytes.len() < 1000, "{}", delta.bytes.len());
+    }
+}
+
+#[test]
+fn empty_and_tiny_images_come_back() {
+    for old in [&b""[..], b"a", b"abc", b"abcdefgh"] {
+        for new in [&b""[..], b"a", b"b", b"abcd", b"abcdefgh", b"abcdefghabcdefgh"] {
+            check(old, new);
+        }
+    }
+}
+
+#[test]
+fn an_image_that_stays_costs_a_span() {
+    let old = texture(3 << 20, 1);
+    let delta = check(&old, &old);
+    assert!(delta.bytes.len() < 200, "{}", delta.bytes.len());
+}
+
+#[test]
+fn zeros_cost_nothing() {
+    assert!(check(b"", &vec![0; 5 << 20]).bytes.len() < 250);
+    assert!(check(&vec![0; 5 << 20], &vec![0; 4 << 20]).bytes.len() < 250);
+}
+
+#[test]
+fn noise_is_stored() {
+    let mut seed = 1u64;
+    let noise: Vec<u8> = (0..1 << 20)
+        .map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 56) as u8
+        })
+        .collect();
+    let delta = check(b"nothing of it", &noise);
+    assert_eq!(delta.explanation.stored, noise.len() as u64);
+    assert!(delta.bytes.len() < noise.len() + 256, "{}", delta.bytes.len());
+}
+
+/// Addresses that all move by the same cost next to nothing once one is known.
+#[test]
+fn moved_addresses_are_learned() {
+    let word = |at: u32, shift: u32| {
+        let target = at.wrapping_mul(0x9e37_79b1) >> 16;
+        if at.is_multiple_of(4) {
+            0x9400_0000 | ((target % 512 * 16 + shift).wrapping_sub(at) & 0x03ff_ffff)
+        } else {
+            target
+        }
+    };
+    let image =
+        |shift| -> Vec<u8> { (0..100_000).flat_map(|at| word(at, shift).to_le_bytes()).collect() };
+    let delta = check(&image(0), &image(25));
+    println!("{} bytes: {:?}", delta.bytes.len(), delta.explanation);
+    assert!(delta.bytes.len() < 6000, "{}", delta.bytes.len());
+}
+
+#[test]
+fn threads_do_not_change_the_patch() {
+    let old = texture(3 << 20, 2);
+    let mut new = texture(1 << 20, 3);
+    new.extend_from_slice(&old[100_000..]);
+    let make = |threads| {
+        let options = DiffOptions { threads, ..DiffOptions::default() };
+        diff(&old, &new, &options, &()).unwrap().bytes
+    };
+    let one = make(1);
+    assert_eq!(make(3), one);
+}
+
+/// Whatever of a patch was applied, it can be gone on with from the last reset.
+#[test]
+fn every_span_can_be_resumed() {
+    let old = texture(2 << 20, 4);
+    let mut new = texture(2 << 20, 5);
+    new.extend_from_slice(&old[1000..]);
+    let patch = diff(&old, &new, &DiffOptions::default(), &()).unwrap();
+    let (out, resets) = apply(&patch.bytes, &old).unwrap();
+    assert!(out == new && resets.len() > 2, "{} resets", resets.len());
+    for pair in resets.windows(2) {
+        assert!(pair[1].input - pair[0].input <= crate::SPAN_MAX as u64);
+    }
+    for at in resets {
+        let rest = crate::apply::tests::resume(&patch.bytes, &old, &new[..at.out as usize], at);
+        assert!(rest.unwrap() == new[at.out as usize..]);
+    }
+}

@@ -1,0 +1,168 @@
+//! What a patch says about itself before anything is allocated.
+
+use crate::{Codec, Library};
+use alloc::vec::Vec;
+use sha2::{Digest as _, Sha256};
+
+/// Size and SHA-256 of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of all of them.
+    pub digest: [u8; 32],
+}
+
+/// The header of a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PatchHeader {
+    /// The image that the patch applies to.
+    pub source: Image,
+    /// The image that it makes.
+    pub target: Image,
+    /// Bytes of heap that applying it takes.
+    pub heap: u64,
+    /// Bytes of the window of plain new, as a power of two.
+    pub window_log: u8,
+    /// Bytes of decoded old streams that are kept at once.
+    pub cache: u64,
+    /// Bytes of content that are encoded again, per codec: zlib, liblzma, libzstd.
+    pub work: [u64; 3],
+    /// The release of each library with which that was proven; 0: not used.
+    pub libraries: [u32; 3],
+}
+
+/// The most bytes of a header.
+pub const HEADER_MAX: usize = LEN;
+
+const MAGIC: [u8; 4] = *b"RFTD";
+const VERSION: u8 = 1;
+const CHECK: usize = 8;
+const LEN: usize = 4 + 1 + 1 + 2 * 40 + 8 + 1 + 8 + 3 * 8 + 3 * 4 + CHECK;
+
+/// The windows that may be asked for: 64 KiB to 16 MiB.
+pub(crate) const WINDOW_LOGS: core::ops::RangeInclusive<u8> = 16..=24;
+
+/// No image is larger: 1 TiB.
+const IMAGE_MAX: u64 = 1 << 40;
+
+/// Why bytes are no patch of this format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// Other bytes.
+    #[error("this is no patch")]
+    NotAPatch,
+    /// A later version.
+    #[error("the patch has version {0}; only version 1 can be applied")]
+    Version(u8),
+    /// Its bytes are not those that were written.
+    #[error("the header of the patch is damaged")]
+    Check,
+    /// A field is out of its bounds.
+    #[error("the patch has an impossible {0}")]
+    Impossible(&'static str),
+    /// A span of a later version.
+    #[error("a span has the unknown method {0}")]
+    Method(u8),
+    /// A span is empty or too long.
+    #[error("a span has an impossible length of {0} bytes")]
+    SpanLength(usize),
+}
+
+impl PatchHeader {
+    /// Reads the header at the start of a patch: it, and how many bytes it has.
+    /// Nothing when more bytes are needed.
+    ///
+    /// # Errors
+    /// The bytes are no patch, of another version, or damaged.
+    pub fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, PatchError> {
+        let known = bytes.len().min(MAGIC.len());
+        if bytes.get(..known) != MAGIC.get(..known) {
+            return Err(PatchError::NotAPatch);
+        }
+        if let Some(version) = bytes.get(4)
+            && *version != VERSION
+        {
+            return Err(PatchError::Version(*version));
+        }
+        if bytes.get(5).is_some_and(|len| usize::from(*len) != LEN) {
+            return Err(PatchError::Impossible("header"));
+        }
+        let Some(header) = bytes.get(..LEN) else { return Ok(None) };
+        let (fields, check) = header.split_at_checked(LEN - CHECK).ok_or(PatchError::Check)?;
+        if Sha256::digest(fields).get(..CHECK) != Some(check) {
+            return Err(PatchError::Check);
+        }
+        let mut fields = fields.get(6..).unwrap_or_default();
+        let header = Self::take(&mut fields).ok_or(PatchError::Check)?;
+        header.check()?;
+        Ok(Some((header, LEN)))
+    }
+
+    fn take(fields: &mut &[u8]) -> Option<Self> {
+        let source = image(fields)?;
+        let target = image(fields)?;
+        let heap = u64::from_le_bytes(take(fields)?);
+        let [window_log] = take(fields)?;
+        let cache = u64::from_le_bytes(take(fields)?);
+        let (mut work, mut libraries) = ([0; 3], [0; 3]);
+        for bytes in &mut work {
+            *bytes = u64::from_le_bytes(take(fields)?);
+        }
+        for version in &mut libraries {
+            *version = u32::from_le_bytes(take(fields)?);
+        }
+        Some(Self { source, target, heap, window_log, cache, work, libraries })
+    }
+
+    fn check(&self) -> Result<(), PatchError> {
+        let impossible = if self.source.size > IMAGE_MAX || self.target.size > IMAGE_MAX {
+            "size of an image"
+        } else if !WINDOW_LOGS.contains(&self.window_log) {
+            "window"
+        } else if self.cache > self.heap {
+            "cache"
+        } else {
+            return Ok(());
+        };
+        Err(PatchError::Impossible(impossible))
+    }
+
+    /// The libraries that must be linked in exactly these releases.
+    pub fn needs(&self) -> impl Iterator<Item = Library> + use<> {
+        [Codec::Zlib, Codec::Lzma, Codec::Zstd]
+            .into_iter()
+            .zip(self.libraries)
+            .filter(|(_, version)| *version != 0)
+            .map(|(codec, version)| Library { codec, version })
+    }
+
+    /// The stored form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(LEN);
+        out.extend(MAGIC);
+        out.extend([VERSION, LEN as u8]);
+        for image in [&self.source, &self.target] {
+            out.extend(image.size.to_le_bytes());
+            out.extend(image.digest);
+        }
+        out.extend(self.heap.to_le_bytes());
+        out.push(self.window_log);
+        out.extend(self.cache.to_le_bytes());
+        self.work.iter().for_each(|bytes| out.extend(bytes.to_le_bytes()));
+        self.libraries.iter().for_each(|version| out.extend(version.to_le_bytes()));
+        let check = Sha256::digest(&out);
+        out.extend(check.iter().take(CHECK));
+        out
+    }
+}
+
+fn image(fields: &mut &[u8]) -> Option<Image> {
+    Some(Image { size: u64::from_le_bytes(take(fields)?), digest: take(fields)? })
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (now, later) = bytes.split_first_chunk()?;
+    *bytes = later;
+    Some(*now)
+}
