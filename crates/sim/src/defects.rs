@@ -1,13 +1,12 @@
 //! How strong the oracles are: deliberate defects of engine and agent, each of which
-//! the sweep must catch. A defect is a change of the source; the changed tree is
-//! built and swept like the real one.
+//! the sweep must catch. A defect is a change of the source. One copy of the sources
+//! gets all of them, each behind a switch, is built once, and is swept with each
+//! switch on by itself; with none on it must pass.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
-use std::thread;
+use std::process::{Command, Output};
 
 /// One deliberate defect.
 struct Defect {
@@ -17,7 +16,8 @@ struct Defect {
     file: &'static str,
     /// The text as it is, once in the file.
     right: &'static str,
-    /// The text that is wrong.
+    /// What takes its place while the defect is on: an expression for an expression,
+    /// or a text that says itself when it is wrong, by the word `DEFECT`.
     wrong: &'static str,
 }
 
@@ -36,31 +36,31 @@ const DEFECTS: &[Defect] = &[
         "an unhealthy release is committed",
         "engine/src/next.rs",
         "roll_back(task, failed_boots, Outcome::Unhealthy, detail, boot)",
-        "{ let _ = (detail, boot); State::Committing { task, failed_boots } }",
+        "State::Committing { task, failed_boots }",
     ),
     defect(
         "the bootloader may try four times",
-        "engine/src/state.rs",
-        "pub const TRIES: u8 = 3;",
-        "pub const TRIES: u8 = 4;",
+        "agent/src/perform/activate.rs",
+        "self.edges.boot.set_trial(target, TRIES)",
+        "self.edges.boot.set_trial(target, TRIES + 1)",
     ),
     defect(
         "an ended attempt is forgotten",
         "engine/src/next.rs",
         "Self::Idle { over: Some(report.attempt) }",
-        "{ let _ = report; Self::Idle { over: None } }",
+        "Self::Idle { over: None }",
     ),
     defect(
         "a payload that fails is tried for ever",
         "engine/src/next.rs",
         "Event::PayloadFailed { cursor, another: Another::Payload, spent, .. } => {",
-        "Event::PayloadFailed { cursor, spent, .. } => {",
+        "Event::PayloadFailed { cursor, another, spent, .. } if another == Another::Payload || DEFECT => {",
     ),
     defect(
         "a single try that failed is not counted",
         "engine/src/next.rs",
-        "Tries::Single => failed_boots.saturating_add(1),",
-        "Tries::Single => failed_boots,",
+        "failed_boots.saturating_add(1)",
+        "failed_boots",
     ),
     defect(
         "the running slot is written",
@@ -71,8 +71,8 @@ const DEFECTS: &[Defect] = &[
     defect(
         "a slot is written that may be started",
         "agent/src/install.rs",
-        "self.edges.boot.set_unbootable(target).map_err(io::Error::other)?;",
-        "",
+        "self.edges.boot.set_unbootable(target).map_err(io::Error::other)?",
+        "()",
     ),
     defect(
         "nothing is flushed",
@@ -83,205 +83,205 @@ const DEFECTS: &[Defect] = &[
     defect(
         "progress is recorded before it is durable",
         "agent/src/install.rs",
-        "if let Err(error) = self.flush(task, &job, cursor) {",
-        "if cursor.chunk % 8 == 0 && let Err(error) = self.flush(task, &job, cursor) {",
+        "self.flush(task, &job, cursor)",
+        "if cursor.chunk % 8 == 0 { self.flush(task, &job, cursor) } else { Ok(()) }",
     ),
     defect(
         "nothing is read back",
         "agent/src/read_back.rs",
-        "if self.options.read_back == ReadBack::Full {",
-        "if self.options.read_back != ReadBack::Full {",
+        "self.options.read_back == ReadBack::Full",
+        "self.options.read_back != ReadBack::Full",
     ),
     defect(
         "progress is not saved",
         "agent/src/device.rs",
         "self.edges.journal.save(&record)",
-        "(if matches!(next, State::Installing { .. }) && matches!(self.state, State::Installing { .. }) { Ok(()) } else { self.edges.journal.save(&record) })",
+        "if matches!((&next, &self.state), (State::Installing { .. }, State::Installing { .. })) { Ok(()) } else { self.edges.journal.save(&record) }",
     ),
     defect(
         "a used-up trial is armed again",
         "agent/src/perform/activate.rs",
         "start.slot == target || (used_up && start.boot != since)",
-        "{ let _ = (used_up, since); start.slot == target }",
+        "start.slot == target",
     ),
     defect(
         "a restart of the agent is taken for a boot",
         "agent/src/perform/activate.rs",
-        "if start.boot != boot {",
-        "if start.boot != boot || self.work.buffer.bytes().is_empty() {",
+        "start.boot != boot",
+        "start.boot != boot || self.work.buffer.bytes().is_empty()",
     ),
     defect(
         "a live component is not switched",
         "agent/src/perform/confirm.rs",
         "live.switch()",
-        "{ let _ = live; Ok::<(), std::io::Error>(()) }",
+        "Ok::<(), std::io::Error>(())",
     ),
     defect(
         "a switch is not undone",
         "agent/src/perform/activate.rs",
-        "Bank::Live(live) => live.switch_back(),",
-        "Bank::Live(_) => Ok(()),",
+        "live.switch_back()",
+        "Ok(())",
     ),
-    defect(
-        "a switch is not kept",
-        "agent/src/perform/confirm.rs",
-        "Some(Bank::Live(live)) => live.keep()?,",
-        "Some(Bank::Live(_)) => {}",
-    ),
+    defect("a switch is not kept", "agent/src/perform/confirm.rs", "live.keep()?", "()"),
     defect(
         "a confirmed slot is not marked good",
         "agent/src/perform/confirm.rs",
-        "self.edges.boot.mark_running_good()?;",
-        "",
+        "self.edges.boot.mark_running_good()?",
+        "()",
     ),
     defect(
         "the floors are not raised",
         "agent/src/perform/confirm.rs",
         "self.edges.floors.raise(name.as_str(), index)",
-        "{ let _ = index; Ok(()) }",
+        "Ok(())",
     ),
     defect(
         "a refused slot is not disarmed",
         "agent/src/perform/revert.rs",
         "if let Err(error) = self.edges.boot.set_unbootable(target) {",
-        "if let Err(error) = Ok::<(), std::io::Error>(()) {",
+        "if !DEFECT && let Err(error) = self.edges.boot.set_unbootable(target) {",
     ),
     defect(
         "a failed release is not remembered",
         "agent/src/perform/revert.rs",
         "inventory.remember_failure(job.release)",
-        "{ let _ = (inventory, &job); }",
+        "()",
     ),
     defect(
         "an expired address is not renewed",
         "agent/src/attend.rs",
         "Some((of, newest)) if *of == attempt => newest.clone(),",
-        "Some((of, newest)) if *of == attempt && newest == ordered => newest.clone(),",
+        "Some((of, newest)) if *of == attempt && (!DEFECT || newest == ordered) => newest.clone(),",
     ),
     defect(
         "a report is not kept",
         "agent/src/perform/file.rs",
-        "let written = self.write(Outbox::NAME, &outbox);",
-        "let written = Ok::<(), DeviceError>(drop(outbox));",
+        "self.write(Outbox::NAME, &outbox)",
+        "Ok::<(), DeviceError>(())",
     ),
 ];
 
-/// What came of one defect.
-enum Verdict {
-    Caught(String),
-    Missed,
-    Unusable(String),
-}
+/// What the copy of the engine gets: the switches.
+const SWITCHES: &str = "
+/// Which deliberate defect is on.
+pub static DEFECT: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(usize::MAX);
 
-/// Builds and sweeps every defect that has `word` in its name.
+/// Whether the deliberate defect `index` is on.
+pub fn defect(index: usize) -> bool {
+    DEFECT.load(core::sync::atomic::Ordering::Relaxed) == index
+}
+";
+/// Where the copy of the simulator reads which one is on.
+const MAIN: &str = "fn main() -> ExitCode {";
+/// How it reads it.
+const READ: &str = "
+    let defect = std::env::var(\"SIM_DEFECT\").ok().and_then(|index| index.parse().ok());
+    engine::DEFECT.store(defect.unwrap_or(usize::MAX), std::sync::atomic::Ordering::Relaxed);";
+
+/// Tries every defect that has `word` in its name.
 ///
 /// # Errors
 /// The names of those that were not caught, or why they could not be tried.
 pub fn try_all(word: &str) -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let chosen: Vec<&Defect> = DEFECTS.iter().filter(|d| d.name.contains(word)).collect();
+    let chosen: Vec<_> =
+        DEFECTS.iter().enumerate().filter(|(_, defect)| defect.name.contains(word)).collect();
     if chosen.is_empty() {
         return Err(format!("no defect has `{word}` in its name"));
     }
-    let queue = Mutex::new(chosen.iter());
-    let bad = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for lane in 0..2 {
-            let (root, queue, bad) = (&root, &queue, &bad);
-            scope.spawn(move || work(root, lane, queue, bad));
-        }
-    });
-    let bad = bad.into_inner().map_err(|e| e.to_string())?;
-    println!("{} deliberate defects tried, {} not caught", chosen.len(), bad.len());
-    if bad.is_empty() { Ok(()) } else { Err(bad.join("\n")) }
-}
-
-fn work(
-    root: &Path,
-    lane: usize,
-    queue: &Mutex<std::slice::Iter<'_, &Defect>>,
-    bad: &Mutex<Vec<String>>,
-) {
-    let tree = match copy_tree(root, lane) {
-        Ok(tree) => tree,
-        Err(error) => return report(bad, format!("cannot copy the source: {error}")),
-    };
-    loop {
-        let next = queue.lock().ok().and_then(|mut queue| queue.next());
-        let Some(defect) = next else { break };
-        match try_one(&tree, defect) {
-            Verdict::Caught(by) => println!("caught: {}: {by}", defect.name),
-            Verdict::Missed => report(bad, format!("not caught: {}", defect.name)),
-            Verdict::Unusable(why) => report(bad, format!("not tried: {}: {why}", defect.name)),
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let tree = copy_tree(&root).map_err(|e| format!("cannot copy the sources: {e}"))?;
+    put_in(&tree)?;
+    let sim = build(&tree)?;
+    let sound = sweep(&sim, None)?;
+    if !sound.status.success() {
+        return Err(format!("broken without a defect: {}", first_line(&sound.stderr)));
+    }
+    let mut missed = Vec::new();
+    for (index, defect) in &chosen {
+        let swept = sweep(&sim, Some(*index))?;
+        if swept.status.success() {
+            println!("not caught: {}", defect.name);
+            missed.push(defect.name);
+        } else {
+            println!("caught: {}: {}", defect.name, first_line(&swept.stderr));
         }
     }
-    // A left-over copy costs only room.
-    let _ = fs::remove_dir_all(&tree);
+    println!("{} deliberate defects tried, {} not caught", chosen.len(), missed.len());
+    if missed.is_empty() { Ok(()) } else { Err(format!("not caught: {}", missed.join("; "))) }
 }
 
-fn report(bad: &Mutex<Vec<String>>, line: String) {
-    println!("{line}");
-    if let Ok(mut bad) = bad.lock() {
-        bad.push(line);
+/// Puts all defects and their switches into the copy.
+fn put_in(tree: &Path) -> Result<(), String> {
+    for (index, defect) in DEFECTS.iter().enumerate() {
+        change(tree, defect.file, defect.right, &switched(index, defect))?;
     }
+    change(tree, "sim/src/main.rs", MAIN, &format!("{MAIN}{READ}"))?;
+    let engine = tree.join("crates/engine/src/lib.rs");
+    let whole = fs::read_to_string(&engine).map(|text| text + SWITCHES);
+    whole.and_then(|text| fs::write(&engine, text)).map_err(|e| e.to_string())
 }
 
-fn try_one(tree: &Path, defect: &Defect) -> Verdict {
-    let file = tree.join("crates").join(defect.file);
-    let right = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) => return Verdict::Unusable(error.to_string()),
-    };
-    if right.matches(defect.right).count() != 1 {
-        return Verdict::Unusable(format!("`{}` is not once in {}", defect.right, defect.file));
+/// The text that is wrong while the switch of `defect` is on.
+fn switched(index: usize, defect: &Defect) -> String {
+    let root = if defect.file.starts_with("engine/") { "crate" } else { "engine" };
+    let on = format!("{root}::defect({index})");
+    if defect.wrong.contains("DEFECT") {
+        return defect.wrong.replace("DEFECT", &on);
     }
-    let verdict = match fs::write(&file, right.replace(defect.right, defect.wrong)) {
-        Ok(()) => build_and_sweep(tree),
-        Err(error) => Verdict::Unusable(error.to_string()),
-    };
-    match fs::write(&file, right) {
-        Ok(()) => verdict,
-        Err(error) => Verdict::Unusable(error.to_string()),
-    }
+    format!("{{ if {on} {{ {} }} else {{ {} }} }}", defect.wrong, defect.right)
 }
 
-fn build_and_sweep(tree: &Path) -> Verdict {
+fn change(tree: &Path, file: &str, right: &str, wrong: &str) -> Result<(), String> {
+    let path = tree.join("crates").join(file);
+    let text = fs::read_to_string(&path).map_err(|e| format!("cannot read {file}: {e}"))?;
+    if text.matches(right).count() != 1 {
+        return Err(format!("`{right}` is not once in {file}"));
+    }
+    fs::write(&path, text.replace(right, wrong)).map_err(|e| format!("cannot write {file}: {e}"))
+}
+
+fn build(tree: &Path) -> Result<PathBuf, String> {
+    let target = tree.join("target");
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--offline", "--package", "sim"]).current_dir(tree);
-    build.env("CARGO_TARGET_DIR", tree.join("target"));
-    match build.output() {
-        Ok(built) if built.status.success() => {}
-        Ok(built) => return Verdict::Unusable(last_line(&built.stderr)),
-        Err(error) => return Verdict::Unusable(error.to_string()),
+    let built = build.env("CARGO_TARGET_DIR", &target).output().map_err(|e| e.to_string())?;
+    if !built.status.success() {
+        return Err(format!(
+            "the defects do not build:\n{}",
+            String::from_utf8_lossy(&built.stderr)
+        ));
     }
-    match Command::new(tree.join("target/debug/sim")).arg("quick").output() {
-        Ok(swept) if swept.status.success() => Verdict::Missed,
-        Ok(swept) => Verdict::Caught(first_line(&swept.stderr)),
-        Err(error) => Verdict::Unusable(error.to_string()),
+    Ok(target.join("debug/sim"))
+}
+
+fn sweep(sim: &Path, defect: Option<usize>) -> Result<Output, String> {
+    let mut sweep = Command::new(sim);
+    sweep.arg("quick").env_remove("SIM_DEFECT");
+    if let Some(index) = defect {
+        sweep.env("SIM_DEFECT", index.to_string());
     }
+    sweep.output().map_err(|e| e.to_string())
 }
 
 fn first_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_string()
 }
 
-fn last_line(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let error = text.lines().find(|line| line.starts_with("error"));
-    error.or_else(|| text.lines().last()).unwrap_or_default().to_string()
-}
-
-/// A copy of the workspace's sources, below the build directory.
-fn copy_tree(root: &Path, lane: usize) -> io::Result<PathBuf> {
+/// A copy of the workspace's sources, below the build directory. What was built of an
+/// earlier one stays.
+fn copy_tree(root: &Path) -> io::Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let build = exe.parent().and_then(Path::parent).ok_or(io::ErrorKind::NotFound)?;
-    let tree = build.join(format!("defects-{lane}"));
+    let tree = build.join("defects");
     for name in ["Cargo.toml", "Cargo.lock"] {
         fs::create_dir_all(&tree)?;
         fs::copy(root.join(name), tree.join(name))?;
     }
     for name in ["crates", "xtask"] {
-        copy_dir(&root.join(name), &tree.join(name))?;
+        match fs::remove_dir_all(tree.join(name)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => copy_dir(&root.join(name), &tree.join(name))?,
+        }
     }
     Ok(tree)
 }
