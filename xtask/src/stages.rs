@@ -22,6 +22,8 @@ pub(crate) struct Stage {
     pub budget: u64,
     /// Whether it runs when no stage is named.
     pub length: Length,
+    /// Which part of the work it shows; the part has a budget of its own.
+    pub group: Group,
     /// Runs it.
     pub run: fn(&Bench) -> Result<Count>,
 }
@@ -33,6 +35,29 @@ pub(crate) enum Length {
     Usual,
     /// With `--all` or `--long`.
     Long,
+}
+
+/// A part of the work. Its usual stages share a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// One release from the maker to a terminal and back, and what all parts share.
+    Spine,
+    /// Deltas.
+    Delta,
+    /// Rollouts to many terminals.
+    Fleet,
+    /// Bootloaders, media and protocols of real terminals.
+    Terminals,
+}
+
+impl Group {
+    /// All parts.
+    pub(crate) const ALL: [(Self, &str, u64); 4] = [
+        (Self::Spine, "spine", 600),
+        (Self::Delta, "delta", 300),
+        (Self::Fleet, "fleet", 240),
+        (Self::Terminals, "terminals", 480),
+    ];
 }
 
 /// Where a stage runs.
@@ -56,7 +81,7 @@ pub(crate) const STAGES: &[Stage] = &[
     stage("unit", "unit and integration tests", 400, unit),
     stage("doc", "examples in the documentation", 240, doc),
     stage("sim", "every power cut in the fake world", 420, sim),
-    stage("defects", "deliberate defects, each caught", 900, defects),
+    stage("defects", "deliberate defects, each caught", 420, defects),
     stage("end-to-end", "real programs, good and bad input", 420, end_to_end),
     stage("cuts", "recorded writes replayed with power cuts", 300, cuts),
     stage("demo", "the main job, with four terminals", 300, demo),
@@ -70,7 +95,7 @@ const fn stage(
     budget: u64,
     run: fn(&Bench) -> Result<Count>,
 ) -> Stage {
-    Stage { name, what, budget, length: Length::Usual, run }
+    Stage { name, what, budget, length: Length::Usual, group: Group::Spine, run }
 }
 
 const fn long(
