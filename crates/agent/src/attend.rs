@@ -5,8 +5,7 @@ use crate::device::{Device, DeviceError};
 use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
 use crate::outbox::Outbox;
 use crate::perform::chain;
-use crate::switches::Switches;
-use engine::{Backoff, Consent, Facts, Hold, Locator, Order, Poll, Reason, Standing, State};
+use engine::{Backoff, Locator, Order, Poll, Reason, Standing, State};
 use types::{AttemptId, Name, Outcome, Report, Seconds, Text};
 
 /// When the sources were asked and what they said. Lost with the process, and
@@ -17,6 +16,8 @@ pub(crate) struct Attendance {
     ask_at: u64,
     /// Monotonic milliseconds before which nothing is tried.
     rest_until: u64,
+    /// Monotonic milliseconds at which it is looked whether a rule still stands in the way.
+    look_at: Option<u64>,
     backoff: Backoff,
     asking: Backoff,
     heard: Option<Order>,
@@ -38,6 +39,7 @@ impl Attendance {
             poll: Poll::new(poll),
             ask_at: 0,
             rest_until: 0,
+            look_at: None,
             backoff: Backoff::default(),
             asking: Backoff::default(),
             heard: None,
@@ -230,6 +232,9 @@ impl Device {
         let slot = self.edges.boot.running()?;
         let running = self.inventory()?.running(slot);
         let progress = self.progress();
+        let waiting = self.reason()?;
+        let zone = &self.options.rules.zone;
+        let waiting = waiting.map(|why| (why.word(), Text::from(why.sentence(zone))));
         let me = &self.identity;
         Ok(Heartbeat {
             device: me.device.clone(),
@@ -243,22 +248,28 @@ impl Device {
             phase: self.state.phase(),
             attempt: self.state.attempt(),
             progress,
+            waiting,
         })
     }
 
-    /// What the gate is told.
-    pub(crate) fn facts(&mut self) -> Result<Facts, DeviceError> {
-        let switches = self.switches()?;
-        let attempt = self.state.attempt();
+    /// How long to rest after failures.
+    pub(crate) fn rest_left(&self) -> Seconds {
         let now = self.edges.clock.now().monotonic;
         let rest = self.attendance.rest_until.saturating_sub(now).div_ceil(1000);
+        Seconds(u32::try_from(rest).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the order in progress was withdrawn.
+    pub(crate) fn standing(&self) -> Standing {
+        let attempt = self.state.attempt();
         let withdrawn = attempt.is_some() && self.attendance.withdrawn == attempt;
-        Ok(Facts {
-            consent: consent(&switches, attempt),
-            hold: if switches.paused { Hold::Paused } else { Hold::Off },
-            order: if withdrawn { Standing::Withdrawn } else { Standing::Stands },
-            rest: Seconds(u32::try_from(rest).unwrap_or(u32::MAX)),
-        })
+        if withdrawn { Standing::Withdrawn } else { Standing::Stands }
+    }
+
+    /// When to look whether `reason` still stands in the way.
+    pub(crate) fn look_again(&mut self, reason: Reason) {
+        let now = self.edges.clock.now().monotonic;
+        self.attendance.look_at = reason.again().map(|Seconds(s)| now + u64::from(s) * 1000);
     }
 
     /// The update came no further and may do so later.
@@ -296,9 +307,7 @@ impl Device {
         if self.attendance.awaiting_source {
             return Reason::AwaitingSource;
         }
-        let now = self.edges.clock.now().monotonic;
-        let rest = self.attendance.rest_until.saturating_sub(now).div_ceil(1000);
-        Reason::Resting(Seconds(u32::try_from(rest).unwrap_or(u32::MAX)))
+        Reason::Resting(self.rest_left())
     }
 
     /// How long until something is due.
@@ -306,7 +315,9 @@ impl Device {
         let now = self.edges.clock.now().monotonic;
         let ask = self.attendance.ask_at.saturating_sub(now);
         let rest = self.attendance.rest_until.saturating_sub(now);
+        let look = self.attendance.look_at.map(|at| at.saturating_sub(now));
         let due = if rest > 0 { ask.min(rest) } else { ask };
+        let due = due.min(look.filter(|_| !self.is_idle()).unwrap_or(u64::MAX));
         Seconds(u32::try_from(due.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
     }
 
@@ -319,16 +330,5 @@ impl Device {
     /// further.
     pub fn trouble(&self) -> Option<&str> {
         self.attendance.trouble.as_deref().or(self.attendance.setback.as_deref())
-    }
-}
-
-/// The owner's answer to `attempt`.
-fn consent(switches: &Switches, attempt: Option<AttemptId>) -> Consent {
-    if attempt.is_some() && switches.declined == attempt {
-        Consent::Denied
-    } else if switches.automatic_install || (attempt.is_some() && switches.agreed == attempt) {
-        Consent::Given
-    } else {
-        Consent::Awaited
     }
 }

@@ -4,15 +4,18 @@
 //! and secrets: the file names the files that hold them.
 
 mod boot;
+mod policy;
 
 pub use boot::{
     Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
     SlotNames,
 };
+pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
 
 use crate::edges::BootControl;
 use crate::platform::health::Check;
 use crate::{Identity, Inventory, Options, ReadBack};
+use engine::policy::rules::Rules;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,6 +80,12 @@ pub struct Config {
     /// The unprivileged worker.
     #[serde(default)]
     pub worker: Worker,
+    /// When the terminal may work on an update.
+    #[serde(default)]
+    pub policy: Policy,
+    /// How it finds out what the moment is like.
+    #[serde(default)]
+    pub senses: Senses,
 }
 
 /// One name, or a list of at least one.
@@ -306,6 +315,9 @@ impl Config {
         {
             return Some("`server.url` does not start with https://".into());
         }
+        if let Err(fault) = self.policy.rules() {
+            return Some(fault);
+        }
         let component = |(name, component): (&Name, &Component)| component.fault(name);
         self.boot.fault().or_else(|| self.components.iter().find_map(component))
     }
@@ -332,7 +344,13 @@ impl Config {
         let read_back = if self.install.read_back { ReadBack::Full } else { ReadBack::Off };
         let poll = self.server.as_ref().map_or_else(poll_seconds, |server| server.poll_seconds);
         let checkpoint = u64::from(self.install.checkpoint_kib) << 10;
-        Options { read_back, checkpoint, poll: Seconds(poll) }
+        Options { read_back, checkpoint, poll: Seconds(poll), rules: self.rules() }
+    }
+
+    /// When the terminal may work on an update. A configuration that was loaded has
+    /// rules that are sound.
+    pub fn rules(&self) -> Rules {
+        self.policy.rules().unwrap_or_default()
     }
 
     /// What was installed in the factory.

@@ -6,7 +6,7 @@
 use crate::attend::Attendance;
 use crate::edges::{
     BootControl, BootError, Clock, Direct, Feeds, Flash, Health, Journal, Live, Loaded, Power,
-    RollbackStore, Source, Store,
+    RollbackStore, Senses, Source, Store,
 };
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
@@ -14,6 +14,7 @@ use crate::record::{self, RecordError};
 use crate::refill::Refill;
 use crate::switches::Switches;
 use crate::work::Work;
+use engine::policy::rules::Rules;
 use engine::{BootId, Event, Gate, Reason, Start, State, gate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -74,6 +75,8 @@ pub struct Edges {
     pub clock: Box<dyn Clock>,
     /// Health checks.
     pub health: Box<dyn Health>,
+    /// What the moment is like.
+    pub senses: Box<dyn Senses>,
 }
 
 /// What this terminal is.
@@ -94,7 +97,7 @@ pub struct Identity {
 }
 
 /// How the maker wants updates done on this terminal.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Whether the medium is read back before it is trusted.
     pub read_back: ReadBack,
@@ -103,6 +106,8 @@ pub struct Options {
     pub checkpoint: u64,
     /// How often the sources are asked.
     pub poll: Seconds,
+    /// When the terminal may work on an update.
+    pub rules: Rules,
 }
 
 /// Whether the medium is read back before it is trusted.
@@ -207,8 +212,11 @@ impl Device {
         self.refill()?;
         self.attend()?;
         let facts = self.facts()?;
-        match gate(&self.state, &facts) {
-            Gate::Wait(reason) => Ok(Turn::Waiting(reason)),
+        match gate(&self.state, &facts, &self.options.rules) {
+            Gate::Wait(reason) => {
+                self.look_again(reason);
+                Ok(Turn::Waiting(reason))
+            }
             Gate::Refuse(outcome) => {
                 self.advance(Event::Refused(outcome, outcome.sentence().into()))
             }
@@ -274,7 +282,10 @@ impl Device {
 
     /// A JSON document of the store. One that is missing or does not read is as new:
     /// none of them is needed to stay safe.
-    fn read<T: DeserializeOwned + Default>(&self, name: &'static str) -> Result<T, DeviceError> {
+    pub(crate) fn read<T: DeserializeOwned + Default>(
+        &self,
+        name: &'static str,
+    ) -> Result<T, DeviceError> {
         let bytes = self.edges.store.read(name);
         let bytes = bytes.map_err(|e| DeviceError::Document(name, "read", e))?;
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())

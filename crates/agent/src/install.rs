@@ -230,7 +230,7 @@ impl Device {
 }
 
 /// The payload that the cursor names, among those that this agent can decode.
-fn payload_of(part: &Part, cursor: Cursor) -> Option<&Payload> {
+pub(crate) fn payload_of(part: &Part, cursor: Cursor) -> Option<&Payload> {
     let known = |p: &&Payload| p.codec != Codec::Unknown && p.encryption.is_none();
     part.component.payloads.iter().filter(known).nth(usize::from(cursor.payload))
 }

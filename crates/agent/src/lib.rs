@@ -4,6 +4,7 @@
 //! Deliberately absent without the feature `cli`: network, files, command line.
 
 pub mod aligned;
+mod asked;
 mod attend;
 #[cfg(feature = "cli")]
 pub mod config;
@@ -15,9 +16,11 @@ mod install;
 mod inventory;
 mod job;
 mod outbox;
+pub mod owner;
 mod perform;
 #[cfg(feature = "cli")]
 pub mod platform;
+mod policy;
 mod read_back;
 mod record;
 mod refill;
@@ -29,9 +32,10 @@ mod work;
 #[cfg(feature = "cli")]
 pub mod worker;
 
+pub use asked::Asked;
 pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
 pub use inventory::Inventory;
 pub use outbox::Outbox;
 pub use perform::ROOT;
 pub use status::Status;
-pub use switches::Switches;
+pub use switches::{Switches, Wish};

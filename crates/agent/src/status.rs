@@ -3,7 +3,7 @@
 use crate::device::{Device, DeviceError};
 use crate::outbox::Outbox;
 use crate::switches::Switches;
-use engine::{Gate, State, gate};
+use engine::Gate;
 use serde::Serialize;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
 
@@ -31,6 +31,8 @@ pub struct Status {
     pub total: u64,
     /// Why nothing moves, as a sentence; absent when something does or nothing has to.
     pub waiting: Option<String>,
+    /// The same as a stable word.
+    pub why: Option<&'static str>,
     /// Why the last question to a source was not answered, or the update came no
     /// further.
     pub trouble: Option<String>,
@@ -64,6 +66,7 @@ impl Device {
             done,
             total,
             waiting: self.waiting()?,
+            why: self.reason()?.map(|reason| reason.word()),
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
             undelivered: outbox.pending().count(),
@@ -81,13 +84,9 @@ impl Device {
     }
 
     fn waiting(&mut self) -> Result<Option<String>, DeviceError> {
-        if matches!(self.state, State::Idle { .. }) {
-            return Ok(None);
-        }
-        let facts = self.facts()?;
-        Ok(match gate(&self.state, &facts) {
+        Ok(match self.gate()? {
             Gate::Go => None,
-            Gate::Wait(reason) => Some(reason.to_string()),
+            Gate::Wait(reason) => Some(reason.sentence(&self.options.rules.zone)),
             Gate::Refuse(outcome) => Some(outcome.to_string()),
         })
     }

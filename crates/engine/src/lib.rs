@@ -10,7 +10,7 @@ pub mod examine;
 pub mod inspect;
 mod next;
 mod order;
-mod policy;
+pub mod policy;
 mod poll;
 mod state;
 #[cfg(test)]
@@ -19,7 +19,7 @@ mod throttle;
 
 pub use cursor::Cursor;
 pub use order::{Again, LOCATOR_MAX, Locator, LocatorError, Order, Task};
-pub use policy::{Consent, Facts, Gate, Hold, Reason, Standing, gate};
+pub use policy::{Facts, Gate, Hold, Reason, Standing, gate};
 pub use poll::{Backoff, Poll};
 pub use state::{
     Another, BootId, Command, Event, Phase, READ_BACKS_MAX, STALLS_MAX, Start, State, TRIES,

@@ -1,32 +1,43 @@
 //! The gate: may the next command be performed now, and if not, why.
 
-use crate::State;
+pub mod consent;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+pub mod zone;
+
+use crate::{BootId, State};
+use alloc::format;
+use alloc::string::String;
+use consent::{Consent, Consents};
 use core::fmt;
-use types::{Outcome, Seconds};
+use rules::{Conditions, From, Payload, Rules, Step, obstacle};
+use types::{Outcome, Seconds, Timestamp};
+use zone::Zone;
+
+/// How often it is looked whether a rule still stands in the way: at most two
+/// wake-ups a minute.
+const LOOK_AGAIN: Seconds = Seconds(30);
 
 /// What the gate is told. Facts are read fresh before each command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
-    /// Who may start an install.
-    pub consent: Consent,
+    /// What the owner agreed to.
+    pub consent: Consents,
     /// The owner or operator paused updates on this terminal.
     pub hold: Hold,
     /// The order in progress was withdrawn.
     pub order: Standing,
     /// How long to rest after failures before the network is asked again.
     pub rest: Seconds,
-}
-
-/// The owner's answer to an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Consent {
-    /// Installs need no question, or this one was agreed to.
-    #[default]
-    Given,
-    /// The owner has not answered yet.
-    Awaited,
-    /// The owner said no.
-    Denied,
+    /// Where the package comes from.
+    pub from: From,
+    /// What would be fetched next.
+    pub payload: Payload,
+    /// Battery, line, temperature, people, time.
+    pub around: Conditions,
+    /// The boot that runs now.
+    pub boot: BootId,
 }
 
 /// Whether updates are paused.
@@ -67,56 +78,245 @@ pub enum Reason {
     Paused,
     /// The owner has to agree first.
     AwaitingConsent,
+    /// The owner chose a later time.
+    Scheduled(Timestamp),
+    /// The owner postponed it.
+    Postponed(Timestamp),
     /// The last try failed; the next one is due in so many seconds.
     Resting(Seconds),
     /// Before the release is activated, its source must say that it still stands.
     AwaitingSource,
+    /// The battery is not charged enough.
+    BatteryLow {
+        /// How full it is.
+        percent: u8,
+        /// How full it has to be.
+        least: u8,
+    },
+    /// The battery cannot be asked.
+    BatteryUnknown,
+    /// There is too little room.
+    StorageLow {
+        /// MiB that are free.
+        free: u32,
+        /// MiB that have to be.
+        least: u32,
+    },
+    /// The room cannot be found out.
+    StorageUnknown,
+    /// The line costs.
+    Metered,
+    /// The line costs, and only a full image would help.
+    FullOnMetered,
+    /// The terminal is in another operator's network.
+    Roaming,
+    /// The line cannot be judged.
+    LinkUnknown,
+    /// It is too hot.
+    TooHot {
+        /// Degrees Celsius.
+        is: i16,
+        /// The most.
+        most: i16,
+    },
+    /// It is too cold.
+    TooCold {
+        /// Degrees Celsius.
+        is: i16,
+        /// The least.
+        least: i16,
+    },
+    /// The temperature cannot be measured.
+    TemperatureUnknown,
+    /// A call is in progress.
+    Call,
+    /// The terminal is used.
+    InUse,
+    /// Whether it is used cannot be found out.
+    ActivityUnknown,
+    /// These are quiet hours.
+    QuietHours {
+        /// When they are over.
+        until: Timestamp,
+    },
+    /// There are quiet hours, and it is not known what time it is.
+    ClockNotSet,
+}
+
+impl Reason {
+    /// A stable word for scripts and servers.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::AwaitingConsent => "consent",
+            Self::Scheduled(_) => "scheduled",
+            Self::Postponed(_) => "postponed",
+            Self::Resting(_) => "resting",
+            Self::AwaitingSource => "source",
+            Self::BatteryLow { .. } => "battery-low",
+            Self::BatteryUnknown => "battery-unknown",
+            Self::StorageLow { .. } => "storage-low",
+            Self::StorageUnknown => "storage-unknown",
+            Self::Metered => "metered",
+            Self::FullOnMetered => "full-on-metered",
+            Self::Roaming => "roaming",
+            Self::LinkUnknown => "link-unknown",
+            Self::TooHot { .. } => "too-hot",
+            Self::TooCold { .. } => "too-cold",
+            Self::TemperatureUnknown => "temperature-unknown",
+            Self::Call => "call",
+            Self::InUse => "in-use",
+            Self::ActivityUnknown => "activity-unknown",
+            Self::QuietHours { .. } => "quiet-hours",
+            Self::ClockNotSet => "clock-not-set",
+        }
+    }
+
+    /// When to look again whether it still holds; not at all where someone will say so.
+    pub fn again(&self) -> Option<Seconds> {
+        match self {
+            Self::Paused | Self::AwaitingSource | Self::Resting(_) => None,
+            _ => Some(LOOK_AGAIN),
+        }
+    }
+
+    /// The reason as a sentence, with times as the clocks of `zone` show them.
+    pub fn sentence(&self, zone: &Zone) -> String {
+        match self {
+            Self::Scheduled(at) => {
+                format!("the owner chose {}; `now` does it at once", zone.show(*at))
+            }
+            Self::Postponed(until) => {
+                format!("the owner postponed it until {}; `now` does it at once", zone.show(*until))
+            }
+            Self::QuietHours { until } => {
+                let until = zone.show(*until);
+                format!("quiet hours: it is not restarted before {until}; `now` does it at once")
+            }
+            Self::AwaitingConsent => {
+                "the owner has to agree first; automatic install is switched off".into()
+            }
+            other => format!("{other}"),
+        }
+    }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Paused => f.write_str("updates are paused; `resume` continues"),
-            Self::AwaitingConsent => {
-                f.write_str("the owner has to agree first; automatic install is switched off")
+            Self::Resting(Seconds(s)) => {
+                return write!(f, "the last try failed; the next is due in {s} s");
             }
-            Self::Resting(Seconds(s)) => write!(f, "the last try failed; the next is due in {s} s"),
+            Self::Scheduled(at) => return write!(f, "the owner chose {at}"),
+            Self::Postponed(at) => return write!(f, "the owner postponed it until {at}"),
+            Self::QuietHours { until } => return write!(f, "quiet hours until {until}"),
+            Self::BatteryLow { percent, least } => {
+                return write!(f, "the battery has {percent} %; an update needs {least} %");
+            }
+            Self::StorageLow { free, least } => {
+                return write!(f, "{free} MiB are free; an update needs {least} MiB");
+            }
+            Self::TooHot { is, most } => {
+                return write!(f, "the terminal has {is} °C; an update is made up to {most} °C");
+            }
+            Self::TooCold { is, least } => {
+                return write!(f, "the terminal has {is} °C; an update is made from {least} °C on");
+            }
+            _ => {}
+        }
+        f.write_str(self.plain())
+    }
+}
+
+impl Reason {
+    /// The sentence of a reason without numbers.
+    fn plain(&self) -> &'static str {
+        match self {
+            Self::Paused => "updates are paused; `resume` continues",
+            Self::AwaitingConsent => "the owner has to agree first",
             Self::AwaitingSource => {
-                f.write_str("whoever ordered the update must first say that it still stands")
+                "whoever ordered the update must first say that it still stands"
             }
+            Self::BatteryUnknown => "the battery cannot be asked how full it is",
+            Self::StorageUnknown => "it cannot be found out how much storage is free",
+            Self::Metered => "bytes cost on this line; nothing is fetched over it",
+            Self::FullOnMetered => {
+                "bytes cost on this line, and only a full image would help; none is fetched over it"
+            }
+            Self::Roaming => "the terminal is roaming; nothing is fetched",
+            Self::LinkUnknown => "it cannot be found out whether bytes cost on this line",
+            Self::TemperatureUnknown => "the temperature cannot be measured",
+            Self::Call => "a call is in progress",
+            Self::InUse => "the terminal is in use",
+            Self::ActivityUnknown => "it cannot be found out whether the terminal is in use",
+            Self::ClockNotSet => "there are quiet hours, and the clock was not set yet",
+            _ => "",
         }
     }
 }
 
 /// Decides whether the command of `state` may be performed now.
 ///
-/// Nothing stops a terminal between activation and report: it must reach one
-/// release or the other.
-pub fn gate(state: &State, facts: &Facts) -> Gate {
+/// The owner is asked when the package was inspected, because only then it is known
+/// what is offered. What is written is read back only when the terminal may be
+/// restarted, right before the bootloader is told. From then on nothing stops it: it
+/// must reach one release or the other.
+pub fn gate(state: &State, facts: &Facts, rules: &Rules) -> Gate {
     match state {
         State::Idle { .. } | State::Reporting { .. } => Gate::Go,
-        State::Ordered { .. } => before_activation(facts, facts.consent),
-        State::Installing { .. } | State::Verifying { .. } => {
-            // Consent is asked for once, but can be taken back.
-            if facts.consent == Consent::Denied {
+        State::Ordered { .. } => before(facts, rules, Step::Look(facts.from), asked_later(facts)),
+        State::Installing { cursor, .. } => {
+            if facts.consent.write == Consent::Denied && *cursor != crate::Cursor::default() {
                 return Gate::Refuse(Outcome::Cancelled);
             }
-            before_activation(facts, Consent::Given)
+            let step = Step::Write(facts.from, facts.payload);
+            before(facts, rules, step, facts.consent.write)
         }
-        State::Activating { .. } | State::Committing { .. } if facts.rest > Seconds(0) => {
-            Gate::Wait(Reason::Resting(facts.rest))
+        State::Verifying { .. } => match facts.consent.restart {
+            Consent::Denied => Gate::Refuse(Outcome::Cancelled),
+            consent => before(facts, rules, Step::Restart, consent),
+        },
+        // In another boot, or after a boot that failed, the new slot may be on trial.
+        State::Activating { failed_boots: 0, boot, .. } if *boot == facts.boot => {
+            obstacle(rules, &facts.around, Step::Restart, facts.consent.haste)
+                .or_else(|| resting(facts))
+                .map_or(Gate::Go, Gate::Wait)
+        }
+        State::Activating { .. } | State::Committing { .. } => {
+            resting(facts).map_or(Gate::Go, Gate::Wait)
         }
         _ => Gate::Go,
     }
 }
 
-fn before_activation(facts: &Facts, consent: Consent) -> Gate {
-    match (facts.order, facts.hold, consent) {
-        (Standing::Withdrawn, _, _) => Gate::Refuse(Outcome::Cancelled),
-        (_, _, Consent::Denied) => Gate::Refuse(Outcome::Declined),
-        (_, Hold::Paused, _) => Gate::Wait(Reason::Paused),
-        (_, _, Consent::Awaited) => Gate::Wait(Reason::AwaitingConsent),
-        _ if facts.rest > Seconds(0) => Gate::Wait(Reason::Resting(facts.rest)),
-        _ => Gate::Go,
+fn resting(facts: &Facts) -> Option<Reason> {
+    (facts.rest > Seconds(0)).then_some(Reason::Resting(facts.rest))
+}
+
+/// Looking at a package needs nobody's consent, but who said no is not asked again.
+fn asked_later(facts: &Facts) -> Consent {
+    match facts.consent.write {
+        Consent::Denied => Consent::Denied,
+        _ => Consent::Given,
     }
+}
+
+fn before(facts: &Facts, rules: &Rules, step: Step, consent: Consent) -> Gate {
+    let refused = match (facts.order, consent) {
+        (Standing::Withdrawn, _) => Some(Outcome::Cancelled),
+        (_, Consent::Denied) => Some(Outcome::Declined),
+        _ => None,
+    };
+    if let Some(outcome) = refused {
+        return Gate::Refuse(outcome);
+    }
+    let waits = match (facts.hold, consent) {
+        (Hold::Paused, _) => Some(Reason::Paused),
+        (_, Consent::Awaited) => Some(Reason::AwaitingConsent),
+        (_, Consent::Later(at)) => Some(Reason::Scheduled(at)),
+        (_, Consent::Postponed(until)) => Some(Reason::Postponed(until)),
+        _ => None,
+    };
+    let waits = waits.or_else(|| obstacle(rules, &facts.around, step, facts.consent.haste));
+    waits.or_else(|| resting(facts)).map_or(Gate::Go, Gate::Wait)
 }

@@ -1,13 +1,15 @@
 //! The state machine and the gate as tables.
 
+use crate::policy::consent::{Consent, Consents};
+use crate::policy::rules::Rules;
 use crate::{
-    Again, Another, BootId, Consent, Cursor, Event, Facts, Gate, Hold, Locator, Order,
-    READ_BACKS_MAX, Reason, STALLS_MAX, Standing, Start, State, Task, gate,
+    Again, Another, BootId, Cursor, Event, Facts, Gate, Hold, Locator, Order, READ_BACKS_MAX,
+    STALLS_MAX, Standing, Start, State, Task, gate,
 };
 use alloc::vec;
 use alloc::vec::Vec;
 use proptest::prelude::*;
-use types::{AttemptId, Digest, Name, Outcome, Seconds, Slot, Spent, Text, Tries};
+use types::{AttemptId, Digest, Name, Outcome, Slot, Spent, Text, Tries};
 
 const BOOT: BootId = BootId([1; 16]);
 const NEXT_BOOT: BootId = BootId([2; 16]);
@@ -219,38 +221,17 @@ fn the_next_payload_goes_on_at_the_same_chunk() {
 #[test]
 fn the_gate_stops_before_activation_only() {
     let facts = Facts {
-        consent: Consent::Denied,
+        consent: Consents::both(Consent::Denied),
         hold: Hold::Paused,
         order: Standing::Withdrawn,
-        rest: Seconds(0),
+        ..Facts::default()
     };
-    assert_eq!(gate(&installing(), &facts), Gate::Refuse(Outcome::Cancelled));
+    let gate = |state: &State| gate(state, &facts, &Rules::default());
+    assert_eq!(gate(&installing()), Gate::Refuse(Outcome::Cancelled));
     let after = [activating(0), rebooting(0), confirming(), committing(), rolling_back(0)];
     for state in after {
-        assert_eq!(gate(&state, &facts), Gate::Go, "{state:?}");
+        assert_eq!(gate(&state), Gate::Go, "{state:?}");
     }
-}
-
-#[test]
-fn the_gate_says_why_it_waits() {
-    let ordered = State::Ordered { order: order(), stalls: 0 };
-    let cases = [
-        (Facts { hold: Hold::Paused, ..Facts::default() }, Gate::Wait(Reason::Paused)),
-        (
-            Facts { consent: Consent::Awaited, ..Facts::default() },
-            Gate::Wait(Reason::AwaitingConsent),
-        ),
-        (Facts { consent: Consent::Denied, ..Facts::default() }, Gate::Refuse(Outcome::Declined)),
-        (Facts { rest: Seconds(4), ..Facts::default() }, Gate::Wait(Reason::Resting(Seconds(4)))),
-        (Facts::default(), Gate::Go),
-    ];
-    for (facts, expected) in cases {
-        assert_eq!(gate(&ordered, &facts), expected, "{facts:?}");
-    }
-    let awaited = Facts { consent: Consent::Awaited, ..Facts::default() };
-    assert_eq!(gate(&installing(), &awaited), Gate::Go, "consent is asked once");
-    let denied = Facts { consent: Consent::Denied, ..Facts::default() };
-    assert_eq!(gate(&installing(), &denied), Gate::Refuse(Outcome::Cancelled), "and taken back");
 }
 
 fn states() -> Vec<State> {

@@ -36,6 +36,8 @@ pub const REPORTS_LIMIT: usize = 16;
 pub const COMPONENTS_LIMIT: usize = 32;
 /// The longest token, credential or etag, in bytes.
 pub const SECRET_LIMIT: usize = 128;
+/// The longest word of a rule, in bytes.
+pub const RULE_LIMIT: usize = 32;
 /// The least and the most seconds between two heartbeats.
 pub const POLL_RANGE: core::ops::RangeInclusive<u32> = 1..=7 * 24 * 3600;
 
@@ -133,9 +135,22 @@ pub struct Heartbeat {
     /// The attempt it is on, so that the answer says whether it still stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptId>,
+    /// Why it does not go on with that attempt, if it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
     /// `etag` of the last answer it holds; absent after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
+}
+
+/// Why a terminal waits before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The rule that stands in the way, as a stable word: `battery-low`, `metered`,
+    /// `quiet-hours`, … A newer agent has more of them.
+    pub rule: String,
+    /// The same as a sentence.
+    pub why: Text,
 }
 
 /// News for one terminal. No news is status 204 without a body.
@@ -259,6 +274,15 @@ impl Message for Heartbeat {
         version_fault(self.protocol)
             .or(crowded.then_some("names more than 32 components"))
             .or(self.seen.as_deref().and_then(secret_fault))
+            .or(self.waiting.as_ref().and_then(Waiting::fault))
+    }
+}
+
+impl Waiting {
+    fn fault(&self) -> Option<&'static str> {
+        let allowed = |c: u8| c.is_ascii_lowercase() || c == b'-';
+        let sound = (1..=RULE_LIMIT).contains(&self.rule.len()) && self.rule.bytes().all(allowed);
+        (!sound).then_some("waits for a rule that is no word")
     }
 }
 

@@ -5,7 +5,7 @@
 //! that of [`crate::native`]: unknown fields are ignored, new ones are optional.
 
 use crate::json::Message;
-use crate::native::{Facts, Phase, Progress};
+use crate::native::{Facts, Phase, Progress, Waiting};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -392,6 +392,9 @@ pub struct Explanation {
     /// The terminal's attempt there, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptView>,
+    /// What the terminal itself waits for, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
 }
 
 /// The server is well.

@@ -2,7 +2,7 @@
 
 use crate::store::{Sign, StoredAttempt, StoredDevice};
 use fleet::{Attempt, Class, DeviceFacts, Shows};
-use protocols::native::{Heartbeat, Phase, Progress};
+use protocols::native::{Heartbeat, Phase, Progress, Waiting};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +18,8 @@ pub(crate) struct Terminal {
     pub(crate) release: Option<Release>,
     /// What it is doing.
     pub(crate) phase: Phase,
+    /// Why it does not go on, if it said so.
+    pub(crate) waiting: Option<Waiting>,
     /// Its last sign of life since the server started.
     pub(crate) seen: Option<Timestamp>,
     /// Its attempts, first offered first.
@@ -56,7 +58,7 @@ impl Terminal {
     /// A terminal without history.
     pub(crate) fn new(stored: StoredDevice, release: Option<Release>) -> Shared {
         let (phase, seen, tries) = (Phase::Idle, None, Vec::new());
-        Arc::new(Mutex::new(Self { stored, release, phase, seen, tries }))
+        Arc::new(Mutex::new(Self { stored, release, phase, waiting: None, seen, tries }))
     }
 
     /// Asks `question` about the terminal as the rules see it.

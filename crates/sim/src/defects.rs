@@ -111,6 +111,24 @@ const DEFECTS: &[Defect] = &[
         "start.boot != boot || self.work.buffer.bytes().is_empty()",
     ),
     defect(
+        "the terminal restarts during a call",
+        "engine/src/policy/rules.rs",
+        "Step::Restart => body(rules, now).or_else(|| people(rules, now, haste)),",
+        "Step::Restart => { let _ = people(rules, now, haste); body(rules, now) }",
+    ),
+    defect(
+        "a rule is not asked right before the bootloader is told",
+        "engine/src/policy.rs",
+        "State::Activating { failed_boots: 0, boot, .. } if *boot == facts.boot => {",
+        "State::Activating { failed_boots: 9, boot, .. } if *boot == facts.boot => {",
+    ),
+    defect(
+        "a full image is fetched over a line that costs",
+        "agent/src/policy.rs",
+        "None | Some(Codec::ZstdFrames | Codec::Unknown) => Payload::Full,",
+        "None | Some(Codec::ZstdFrames | Codec::Unknown) => Payload::Delta,",
+    ),
+    defect(
         "a live component is not switched",
         "agent/src/perform/confirm.rs",
         "live.switch()",

@@ -13,4 +13,5 @@ pub mod release;
 pub mod run;
 pub mod scenario;
 pub mod sweep;
+pub mod weather;
 pub mod world;

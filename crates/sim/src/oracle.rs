@@ -3,6 +3,7 @@
 use crate::edges::runs_new;
 use crate::release::{OLD_INDEX, component_name};
 use crate::scenario::{Fault, Image, Loader};
+use crate::weather;
 use crate::world::{Holds, World, attempt};
 use agent::edges::SlotFacts;
 use types::{Effect, Outcome, Slot};
@@ -46,12 +47,19 @@ pub enum Broken {
     BesideWrong,
     /// A release that failed here is not remembered, or a good one is.
     FailureMemory,
+    /// Something was written, or the bootloader told, against the maker's rules.
+    AgainstTheRules,
     /// A switch without a boot was neither kept nor undone.
     SwitchOpen,
     /// The update did not come to an end.
     Endless,
     /// The agent's loop gave up.
     Stopped(String),
+}
+
+/// Judges a write to a medium.
+pub fn may_write(world: &World) -> Option<Broken> {
+    (!weather::allows_writing(&world.weather)).then_some(Broken::AgainstTheRules)
 }
 
 /// Judges `set_unbootable`.
@@ -65,6 +73,12 @@ pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
 pub fn may_arm(world: &World, slot: Slot, tries: u8) -> Option<Broken> {
     let bank = world.banks.get(&slot)?;
     let new = world.release.images.get(&component_name(Effect::Slot))?;
+    // What was decided in an earlier boot is carried out whatever the weather, as is
+    // the next try of a slot that failed.
+    let first = world.facts(slot) == SlotFacts::Unbootable && world.decided_in == world.boots;
+    if first && !weather::allows_restarting(&world.weather) {
+        return Some(Broken::AgainstTheRules);
+    }
     if tries > 3 {
         return Some(Broken::TooManyTries(tries));
     }

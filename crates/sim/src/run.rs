@@ -4,6 +4,7 @@ use crate::edges;
 use crate::oracle::{self, Broken};
 use crate::release::Release;
 use crate::scenario::{Image, Loader, Scenario};
+use crate::weather;
 use crate::world::{Crash, Injection, Shared, World};
 use agent::edges::SlotFacts;
 use agent::{Device, DeviceError, Identity, Options, ReadBack, Turn};
@@ -145,6 +146,11 @@ fn start(world: &Shared) -> Result<Device, DeviceError> {
         region: None,
         memory_class_mib: 4,
     };
-    let options = Options { read_back: ReadBack::Full, checkpoint: 1, poll: Seconds(300) };
+    let options = Options {
+        read_back: ReadBack::Full,
+        checkpoint: 1,
+        poll: Seconds(300),
+        rules: weather::rules(),
+    };
     Device::start(edges::all(world), identity, options)
 }

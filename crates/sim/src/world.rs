@@ -6,7 +6,9 @@ use crate::medium::Medium;
 use crate::oracle::Broken;
 use crate::release::{CHUNK, CHUNKS, OLD_INDEX, Release, component_name};
 use crate::scenario::{Fault, Loader, Scenario};
+use crate::weather;
 use agent::edges::SlotFacts;
+use engine::policy::rules::Conditions;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -77,6 +79,8 @@ pub struct World {
     pub counted: BTreeMap<AttemptId, BTreeSet<Outcome>>,
     /// Reports that arrived, repeated ones included.
     pub arrived: u32,
+    /// Battery, line, people.
+    pub weather: Conditions,
     /// What the last health check said.
     pub healthy: Option<bool>,
     /// Which address of the package is valid; older ones have expired.
@@ -85,6 +89,8 @@ pub struct World {
     pub served: u64,
     /// Milliseconds since the beginning.
     pub clock: u64,
+    /// In which boot a bank was read back last: in which the restart was decided.
+    pub decided_in: u32,
     /// Boots so far.
     pub boots: u32,
     /// Cuts and kills so far.
@@ -141,10 +147,12 @@ impl World {
             floors: [("rootfs".into(), OLD_INDEX)].into(),
             counted: BTreeMap::new(),
             arrived: 0,
+            weather: weather::fine(),
             healthy: None,
             address: 0,
             served: 0,
             clock: 0,
+            decided_in: 0,
             boots: 0,
             cuts: 0,
             kills: 0,

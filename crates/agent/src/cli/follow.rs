@@ -159,7 +159,7 @@ mod tests {
     fn check(phase: &str, done: u64, total: u64, waiting: Option<&str>, expected: &str) {
         let seen: Seen = serde_json::from_value(json!({
             "device": "d", "product": "p", "slot": "A", "running": {}, "phase": phase,
-            "attempt": null, "version": null, "done": done, "total": total, "waiting": waiting,
+            "attempt": null, "version": null, "done": done, "total": total, "waiting": waiting, "why": null,
             "trouble": null, "rule": null, "undelivered": 0, "last": null,
             "switches": agent::Switches::default(),
         }))

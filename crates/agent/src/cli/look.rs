@@ -41,6 +41,7 @@ pub(super) struct Seen {
     pub(super) done: u64,
     pub(super) total: u64,
     pub(super) waiting: Option<String>,
+    pub(super) why: Option<String>,
     pub(super) trouble: Option<String>,
     pub(super) rule: Option<String>,
     pub(super) undelivered: usize,

@@ -3,10 +3,12 @@
 //! `run` is the agent itself; every other command reads what it left, leaves
 //! something for it and calls it, so that an owner's wish survives a restart.
 
+mod consent;
 mod follow;
 mod install;
 mod look;
 mod run;
+mod screen;
 mod switch;
 mod terminal;
 
@@ -80,6 +82,21 @@ enum Command {
     Resume,
     /// Give up the update in progress, unless it is activated already.
     Cancel,
+    /// Agree to the update in progress, and say when it is to be started.
+    Agree {
+        /// `now`, `soon` (the next good time), `tonight`, or a date and time of this
+        /// terminal's zone: `2026-11-25 19:30`.
+        #[arg(default_value = "soon")]
+        when: String,
+    },
+    /// Put the update in progress off for a while.
+    Postpone {
+        /// For how many hours.
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=720))]
+        hours: u32,
+    },
+    /// Refuse the update in progress.
+    Decline,
     /// Install a package that is a file of this terminal.
     Install {
         /// The package.
@@ -195,6 +212,9 @@ fn perform(words: Words) -> anyhow::Result<End> {
         Command::Pause => switch::pause(&config()?),
         Command::Resume => switch::resume(&config()?),
         Command::Cancel => switch::cancel(&config()?),
+        Command::Agree { when } => consent::agree(&config()?, &when),
+        Command::Postpone { hours } => consent::postpone(&config()?, hours),
+        Command::Decline => consent::decline(&config()?),
         Command::Automatic { what, to } => switch::automatic(&config()?, what, to),
         Command::Confirm => switch::confirm(&config()?),
         Command::Rollback => switch::rollback(&config()?),

@@ -1,6 +1,7 @@
 //! `run`: the agent itself.
 
 use super::End;
+use super::screen::Screen;
 use super::terminal::{self, Sources, Terminal};
 use agent::config::Config;
 use agent::platform::clock::{self, Stopwatch};
@@ -31,12 +32,14 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let calls = calls.context("cannot listen to calls")?;
     let mut terminal = terminal::assemble(config, Sources::All, &stop, Some(calls))?;
     let mut told = Told::new(terminal::status_path(config));
+    let mut screen = Screen::new(config);
     while !stop.asked() {
         let turn = terminal.device.step();
         told.tell(&mut terminal, &turn)?;
         match turn {
             Ok(Turn::Moved) => {}
             Ok(Turn::Idle) if until == Until::Idle => break,
+            Ok(turn) if screen.ask(&mut terminal.device, turn)? => {}
             _ => rest(&mut terminal)?,
         }
     }

@@ -10,6 +10,7 @@ use agent::platform::clock::{self, Call};
 use agent::platform::health::Word;
 use anyhow::Context;
 use clap::ValueEnum;
+use engine::policy::consent::Answer;
 use types::AttemptId;
 
 /// What the agent does by itself.
@@ -27,13 +28,13 @@ fn call(config: &Config, what: Call) -> bool {
 }
 
 /// The switches as they are.
-fn read(store: &impl Store) -> anyhow::Result<Switches> {
+pub(super) fn read(store: &impl Store) -> anyhow::Result<Switches> {
     let bytes = store.read(Switches::NAME).context("cannot read the switches")?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
 }
 
 /// Changes the switches and calls the agent.
-fn change(config: &Config, change: impl FnOnce(&mut Switches)) -> anyhow::Result<()> {
+pub(super) fn change(config: &Config, change: impl FnOnce(&mut Switches)) -> anyhow::Result<()> {
     let mut store = terminal::store(config)?;
     let mut switches = read(&store)?;
     change(&mut switches);
@@ -43,12 +44,9 @@ fn change(config: &Config, change: impl FnOnce(&mut Switches)) -> anyhow::Result
     Ok(())
 }
 
-/// Who orders `attempt` by hand agrees to it.
+/// Who orders `attempt` by hand agrees to it, and wants it now.
 pub(super) fn agree(config: &Config, attempt: AttemptId) -> anyhow::Result<()> {
-    if read(&terminal::store(config)?)?.automatic_install {
-        return Ok(());
-    }
-    change(config, |switches| switches.agreed = Some(attempt))
+    change(config, |switches| switches.say(attempt, Answer::Now))
 }
 
 /// `check`
@@ -73,7 +71,9 @@ pub(super) fn resume(config: &Config) -> anyhow::Result<End> {
     let (seen, _) = look::seen(config)?;
     change(config, |switches| {
         switches.paused = false;
-        switches.agreed = seen.attempt.or(switches.agreed);
+        if let Some(attempt) = seen.attempt.filter(|_| seen.why.as_deref() == Some("consent")) {
+            switches.say(attempt, Answer::Yes);
+        }
     })?;
     println!("resumed");
     Ok(End::Done)
@@ -96,7 +96,7 @@ pub(super) fn cancel(config: &Config) -> anyhow::Result<End> {
 }
 
 /// From here on a terminal must reach one release or the other.
-fn is_activated(phase: &str) -> bool {
+pub(super) fn is_activated(phase: &str) -> bool {
     matches!(phase, "applying" | "rebooting" | "confirming" | "rollback" | "reporting")
 }
 

@@ -11,6 +11,7 @@ use agent::platform::health::{ByHand, Check, Checks};
 use agent::platform::journal::JournalFile;
 use agent::platform::live::{DirectPlace, LiveDirectory};
 use agent::platform::power::{LinuxPower, Restart};
+use agent::platform::senses::LinuxSenses;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::sources::{LocalSource, NativeSource, native};
@@ -91,6 +92,7 @@ pub(super) fn assemble(
     let boot_id = power.boot_id().context("cannot name this boot")?;
     let within = Seconds(config.health.by_hand_within);
     let by_hand = ByHand { store: store.clone(), boot: boot_id, within };
+    let senses = LinuxSenses::new(config.senses.sensors(&config.state_dir), floor.at());
     let checks = config.health.checks.iter().map(Check::from).collect();
     let edges = Edges {
         banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
@@ -103,6 +105,7 @@ pub(super) fn assemble(
         power: Box::new(power),
         clock: Box::new(clock),
         health: Box::new(Checks::new(checks, by_hand)),
+        senses: Box::new(senses),
     };
     let device = Device::start(edges, config.identity(), config.options())
         .context("cannot take up the update in progress")?;

@@ -13,6 +13,7 @@ mod health;
 mod journal;
 mod live;
 mod power;
+mod senses;
 mod source;
 mod store;
 
@@ -24,5 +25,6 @@ pub use health::{Health, Verdict};
 pub use journal::{Journal, Loaded, RECORD_MAX};
 pub use live::{Direct, Live};
 pub use power::Power;
+pub use senses::Senses;
 pub use source::{Delivered, Heard, Heartbeat, Source, SourceError};
 pub use store::{RollbackStore, Store};

@@ -29,6 +29,8 @@ pub struct Heartbeat {
     pub attempt: Option<AttemptId>,
     /// Bytes of the images that are durable, and bytes in all.
     pub progress: (u64, u64),
+    /// Why it waits, if it does: a stable word and a sentence.
+    pub waiting: Option<(&'static str, Text)>,
 }
 
 /// What a source answered.

@@ -1,10 +1,12 @@
 //! `Inspect`: fetch the documents, verify, fit, plan, and write the job file.
 
 use super::chain;
+use crate::asked::Asked;
 use crate::device::{Device, DeviceError};
 use crate::edges::{Feed, FeedError, Retry, SlotFacts};
 use crate::job::{self, Job};
 use engine::inspect::{DeviceFacts, Place, Refusal, choose, fit, open};
+use engine::policy::consent::Class;
 use engine::{Again, Event, Locator, Order, Task};
 use package::Manifest;
 use std::collections::BTreeMap;
@@ -103,6 +105,7 @@ impl Device {
         }
         let borrowed: Vec<_> = lists.iter().map(|(index, list)| (*index, list)).collect();
         let job = self.write_job(&job::encode(&exact, &borrowed))?;
+        self.note_asked(order, &manifest)?;
         let banked = chosen.iter().any(|(_, c)| c.effect == Effect::Slot);
         Ok(Task {
             attempt: order.attempt,
@@ -112,6 +115,21 @@ impl Device {
             target: banked.then(|| running.other()),
             spent: Spent::default(),
         })
+    }
+
+    /// From now on the owner can be asked; the time to postpone is counted from here,
+    /// also when the same order is inspected again.
+    fn note_asked(&mut self, order: &Order, manifest: &Manifest) -> Result<(), DeviceError> {
+        let known: Asked = self.read(Asked::NAME)?;
+        if known.since(order.attempt).is_some() {
+            return Ok(());
+        }
+        let class = match manifest.class {
+            package::Class::Security => Class::Security,
+            package::Class::Feature => Class::Feature,
+        };
+        let now = self.edges.clock.now().wall;
+        self.write(Asked::NAME, &Asked::new(order.attempt, now, class))
     }
 
     /// The running slot, which must be confirmed: it is what an update falls back to.

@@ -2,16 +2,14 @@
 //! the word of a person who knows better.
 
 use super::clock::Stopwatch;
+use super::program;
 use super::store::Directory;
 use crate::edges::{Health, Store, Verdict};
 use engine::BootId;
 use std::io;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use types::{Seconds, Text};
 
-/// How often a running check is looked at.
-const LOOK: Duration = Duration::from_millis(20);
 /// Milliseconds before a check that failed is run again.
 const AGAIN: u64 = 500;
 
@@ -143,38 +141,14 @@ impl Check {
     /// Runs the program once.
     fn run(&self, watch: &Stopwatch, deadline: u64) -> Option<Text> {
         let name = self.command.first().map_or("", String::as_str);
-        match self.ended(watch, deadline) {
+        let left = deadline.saturating_sub(watch.millis());
+        match program::run(&self.command, &[], left).map(|ended| ended.status) {
             Ok(Some(status)) if status.success() => None,
             Ok(Some(status)) => Some(format!("check `{name}` ended with {status}").into()),
             Ok(None) => Some(format!("check `{name}` took longer than {} s", self.within.0).into()),
             Err(e) => Some(format!("check `{name}` could not be run: {e}").into()),
         }
     }
-
-    /// How the program ended; `None` when it was ended at the deadline.
-    fn ended(&self, watch: &Stopwatch, deadline: u64) -> io::Result<Option<ExitStatus>> {
-        let (program, arguments) =
-            self.command.split_first().ok_or_else(|| io::Error::other("no program"))?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()?;
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(Some(status));
-            }
-            if watch.millis() >= deadline {
-                return end(&mut child).map(|()| None);
-            }
-            std::thread::sleep(LOOK);
-        }
-    }
-}
-
-fn end(child: &mut Child) -> io::Result<()> {
-    child.kill()?;
-    child.wait().map(|_| ())
 }
 
 #[cfg(test)]

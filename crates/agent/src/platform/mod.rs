@@ -16,8 +16,11 @@ pub mod lock;
 mod medium;
 mod pair;
 pub mod power;
+pub mod program;
+pub mod senses;
 pub mod shared;
 pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod zone;

@@ -108,6 +108,7 @@ mod tests {
             phase: engine::Phase::Idle,
             attempt,
             progress: (0, 0),
+            waiting: None,
         }
     }
 

@@ -10,7 +10,7 @@ use engine::{Again, Locator, Order, Standing};
 use protocols::json::{self, Message};
 use protocols::native::{
     Accepted, Answer, Enrol, Enrolled, Facts, Heartbeat as Wire, PROTOCOL, Phase, Problem,
-    Progress, Reports,
+    Progress, Reports, Waiting,
 };
 use std::path::PathBuf;
 use types::{Name, Report, Seconds};
@@ -138,8 +138,12 @@ impl<S: Store> NativeSource<S> {
             facts: facts(me),
             slot: me.slot,
             running: me.running.clone(),
-            phase: phase(me.phase),
+            phase: if me.waiting.is_some() { Phase::Waiting } else { phase(me.phase) },
             attempt: me.attempt,
+            waiting: me
+                .waiting
+                .as_ref()
+                .map(|(rule, why)| Waiting { rule: (*rule).into(), why: why.clone() }),
             seen: self.last.as_ref().map(|(etag, _)| etag.clone()),
         }
     }

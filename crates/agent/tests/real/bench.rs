@@ -103,7 +103,13 @@ boot_id_file = "{dir}/boot_id"
 
     /// The status, as scripts get it.
     pub(crate) fn status(&self) -> serde_json::Value {
-        serde_json::from_str(&self.agent(&["status", "--json"]).out).unwrap()
+        loop {
+            let ended = self.agent(&["status", "--json"]);
+            match serde_json::from_str(&ended.out) {
+                Ok(status) => return status,
+                Err(_) => assert!(ended.err.contains("not said anything yet"), "{}", ended.err),
+            }
+        }
     }
 
     /// Makes a package of version `version` and returns its path.

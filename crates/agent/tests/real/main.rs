@@ -11,5 +11,6 @@ mod boot_tools;
 mod command_line;
 mod hostile_worker;
 mod native_source;
+mod policy;
 mod server;
 mod worker;

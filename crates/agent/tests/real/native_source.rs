@@ -72,6 +72,7 @@ fn me(attempt: Option<AttemptId>) -> Heartbeat {
         phase: Phase::Idle,
         attempt,
         progress: (0, 0),
+        waiting: None,
     }
 }
 
@@ -102,6 +103,24 @@ fn a_terminal_enrols_once() {
     assert!(bodies[0].contains(r#""token":"the-token""#), "{}", bodies[0]);
     assert!(!bodies[1].contains("the-token"));
     assert_eq!(pair.store().read("credential").unwrap().as_deref(), Some(&b"the-credential"[..]));
+}
+
+#[test]
+fn a_terminal_says_what_it_waits_for() {
+    let pair = Pair::new();
+    pair.answers(&[("204 No Content", ""), ("204 No Content", "")]);
+    let mut source = pair.enrolled();
+    let waiting = Some(("metered", Text::from("bytes cost on this line")));
+    source.listen(NOW, &Heartbeat { waiting, ..me(Some(ATTEMPT)) }).unwrap();
+    source.listen(NOW, &me(Some(ATTEMPT))).unwrap();
+    let bodies = pair.server.bodies();
+    let said = r#""waiting":{"rule":"metered","why":"bytes cost on this line"}"#;
+    assert!(
+        bodies[0].contains(said) && bodies[0].contains(r#""phase":"waiting""#),
+        "{}",
+        bodies[0]
+    );
+    assert!(!bodies[1].contains("waiting"), "{}", bodies[1]);
 }
 
 #[test]

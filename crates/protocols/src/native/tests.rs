@@ -16,7 +16,8 @@ fn heartbeat() -> Value {
         "protocol": 1, "device": "cpe-1", "product": "router", "hardware": "acme-r1",
         "variant": "blue", "region": "south", "memory_class_mib": 32, "slot": "A",
         "running": {"rootfs": {"version": "1.0", "image": DIGEST}},
-        "phase": "downloading", "attempt": ATTEMPT, "seen": "abc"
+        "phase": "waiting", "attempt": ATTEMPT, "seen": "abc",
+        "waiting": {"rule": "battery-low", "why": "the battery has 12 %; an update needs 30 %"}
     })
 }
 
@@ -76,7 +77,9 @@ fn a_heartbeat_has_these_very_bytes() {
         r#""variant":"blue","region":"south","memory_class_mib":32,"slot":"A","#,
         r#""running":{"rootfs":{"version":"1.0","#,
         r#""image":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}},"#,
-        r#""phase":"downloading","attempt":"00112233445566778899aabbccddeeff","seen":"abc"}"#,
+        r#""phase":"waiting","attempt":"00112233445566778899aabbccddeeff","#,
+        r#""waiting":{"rule":"battery-low","why":"the battery has 12 %; an update needs 30 %"},"#,
+        r#""seen":"abc"}"#,
     );
     assert_eq!(core::str::from_utf8(&bytes).unwrap(), want);
 }
@@ -100,10 +103,19 @@ fn older(mut wire: Value, optional: &[&str]) -> Value {
 
 #[test]
 fn old_and_new_peers_understand_each_other() {
-    let optional =
-        ["protocol", "variant", "region", "memory_class_mib", "phase", "attempt", "seen"];
+    let optional = [
+        "protocol",
+        "variant",
+        "region",
+        "memory_class_mib",
+        "phase",
+        "attempt",
+        "waiting",
+        "seen",
+    ];
     let plain: Heartbeat = decode(text(&older(heartbeat(), &optional)).as_bytes()).unwrap();
     assert_eq!((plain.protocol, plain.phase, plain.seen), (1, Phase::Idle, None));
+    assert_eq!(plain.waiting, None);
     let late: Heartbeat = decode(text(&newer(heartbeat())).as_bytes()).unwrap();
     assert_eq!((late.protocol, late.device.as_str()), (7, "cpe-1"));
 

@@ -18,6 +18,7 @@ impl Server {
         let has_news = {
             let mut locked = lock(terminal);
             (locked.seen, locked.phase) = (Some(now), heartbeat.phase);
+            locked.waiting.clone_from(&heartbeat.waiting);
             locked.changed_by(heartbeat).is_some() || !self.shown(&locked, heartbeat).is_empty()
         };
         if !has_news {

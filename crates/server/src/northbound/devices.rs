@@ -9,6 +9,7 @@ use crate::wire::{App, Operator, json};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use fleet::offer;
+use protocols::native::Waiting;
 use protocols::operator::{DeviceDetail, DeviceList, Explanation, ReportList};
 use serde::Deserialize;
 use types::{DeviceId, Name};
@@ -60,6 +61,14 @@ pub(crate) async fn one(
     json(&detail)
 }
 
+/// What decides on the server's side, and what the terminal itself waits for.
+fn sentence(id: &DeviceId, offer: &str, waiting: Option<&Waiting>) -> String {
+    match waiting {
+        None => format!("{id}: {offer}"),
+        Some(Waiting { why, .. }) => format!("{id}: {offer}; the terminal waits: {why}"),
+    }
+}
+
 /// `GET /api/v1/devices/{id}/explain`
 pub(crate) async fn explain(
     State(app): State<App>,
@@ -77,7 +86,8 @@ pub(crate) async fn explain(
         Explanation {
             device: id.clone(),
             rule: offer.rule().into(),
-            sentence: format!("{id}: {offer}"),
+            sentence: sentence(&id, &offer.to_string(), locked.waiting.as_ref()),
+            waiting: locked.waiting.clone(),
             attempt: rollout.as_ref().and_then(last).map(attempt_view),
             rollout,
         }

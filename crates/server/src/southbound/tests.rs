@@ -142,6 +142,7 @@ impl Bench {
             running: [(name("rootfs"), state)].into(),
             phase: Phase::Idle,
             attempt: None,
+            waiting: None,
             seen: seen.map(str::to_owned),
         };
         news(&self.server, &terminal, &heartbeat, now).await

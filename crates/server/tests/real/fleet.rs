@@ -40,6 +40,27 @@ fn a_terminal_is_updated_when_it_reported_and_was_seen() {
     assert_eq!(terminals[0].offered(), None);
 }
 
+/// What a terminal waits for is shown as long as it says so, without a write.
+#[test]
+fn what_a_terminal_waits_for_is_explained() {
+    let (rig, _, terminals) = started(1, &json!({}));
+    let attempt = terminals[0].offered().unwrap();
+    let explain = || rig.get("/api/v1/devices/d0/explain").1;
+    assert!(explain()["waiting"].is_null());
+    let waiting = json!({"rule": "battery-low", "why": "the battery has 12 %"});
+    let beat = json!({"attempt": attempt, "phase": "waiting", "waiting": waiting});
+    assert_eq!(terminals[0].beat_with(&beat).0, 200);
+    let answer = explain();
+    assert_eq!((&answer["rule"], &answer["waiting"]), (&json!("continue"), &waiting));
+    let sentence = answer["sentence"].as_str().unwrap();
+    assert!(sentence.ends_with("the terminal waits: the battery has 12 %"), "{sentence}");
+    for bad in [json!({"rule": "", "why": ""}), json!({"rule": "<b>", "why": "x"})] {
+        assert_eq!(terminals[0].beat_with(&json!({"waiting": bad})).0, 400);
+    }
+    assert_eq!(terminals[0].beat_with(&json!({"attempt": attempt})).0, 200);
+    assert!(explain()["waiting"].is_null());
+}
+
 #[test]
 fn a_heartbeat_of_the_old_release_corrects_the_view() {
     let (rig, id, mut terminals) = started(1, &json!({"halt": {"failures_count": 5}}));

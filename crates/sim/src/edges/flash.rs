@@ -1,7 +1,7 @@
 //! Flash that acknowledges at once, keeps after a flush, and lies where told.
 
 use crate::medium::Medium;
-use crate::oracle::Broken;
+use crate::oracle::{self, Broken};
 use crate::scenario::Fault;
 use crate::world::{Shared, World, effect};
 use agent::edges::{Flash, Geometry, SlotFacts};
@@ -31,6 +31,12 @@ impl FakeFlash {
     /// The staging area of a component without banks.
     pub fn beside(world: Shared, name: Name) -> Self {
         Self { world, place: Place::Beside(name) }
+    }
+
+    fn check_rules(&self) {
+        let mut world = self.world.borrow_mut();
+        let broken = oracle::may_write(&world);
+        world.broken.extend(broken);
     }
 
     fn check_stopped(&self, world: &mut World) {
@@ -74,6 +80,7 @@ impl Flash for FakeFlash {
     fn write(&mut self, chunk: &Proven<'_>) -> io::Result<()> {
         let (at, bytes) = (to_usize(chunk.at()), chunk.bytes());
         self.check_stopped(&mut self.world.borrow_mut());
+        self.check_rules();
         let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
         let write = |world: &mut World, bytes: &[u8]| {
             medium(world, &self.place).map(|medium| medium.write(at, bytes))
@@ -100,6 +107,7 @@ impl Flash for FakeFlash {
 
     fn read_back(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
         let mut world = self.world.borrow_mut();
+        world.decided_in = world.boots;
         let medium = medium(&mut world, &self.place)?;
         medium.read_back(to_usize(at), into).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }

@@ -14,7 +14,7 @@ pub use feed::FakeFeeds;
 pub use flash::FakeFlash;
 pub use server::FakeServer;
 pub use storage::{FakeFloors, FakeJournal, FakeStore};
-pub use system::{FakeClock, FakeHealth, FakePower};
+pub use system::{FakeClock, FakeHealth, FakePower, FakeSenses};
 
 use crate::release::component_name;
 use crate::world::Shared;
@@ -36,6 +36,7 @@ pub fn all(world: &Shared) -> Edges {
         power: Box::new(FakePower(Rc::clone(world))),
         clock: Box::new(FakeClock(Rc::clone(world))),
         health: Box::new(FakeHealth(Rc::clone(world))),
+        senses: Box::new(FakeSenses(Rc::clone(world))),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::release::NOW;
 use crate::scenario::Image;
+use crate::weather;
 use crate::world::{Crash, Shared, World, effect, end, nothing};
-use agent::edges::{Clock, Health, Now, Power, Verdict};
+use agent::edges::{Clock, Health, Now, Power, Senses, Verdict};
 use engine::BootId;
+use engine::policy::rules::Conditions;
 use std::convert::Infallible;
 use std::io;
 use types::{Seconds, Timestamp};
@@ -20,7 +22,9 @@ impl Clock for FakeClock {
     }
 
     fn wait(&mut self, at_most: Seconds) {
-        self.0.borrow_mut().clock += u64::from(at_most.0) * 1000;
+        let mut world = self.0.borrow_mut();
+        world.clock += u64::from(at_most.0) * 1000;
+        weather::change(&mut world);
     }
 
     fn chance(&mut self) -> u32 {
@@ -42,6 +46,15 @@ impl Power for FakePower {
     fn restart(&mut self) -> io::Result<Infallible> {
         effect(&self.0, nothing, nothing);
         end(Crash::Restart)
+    }
+}
+
+/// The weather, as the agent is told.
+pub struct FakeSenses(pub Shared);
+
+impl Senses for FakeSenses {
+    fn sense(&mut self) -> Conditions {
+        self.0.borrow().weather
     }
 }
 

@@ -1,0 +1,38 @@
+//! Since when an update has been known here, and of what kind it is: what an owner's
+//! time to postpone is counted from.
+
+use engine::policy::consent::Class;
+use serde::{Deserialize, Serialize};
+use types::{AttemptId, Timestamp};
+
+/// The update that the owner is or was asked about. Stored as JSON in the document
+/// `asked`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    attempt: Option<AttemptId>,
+    since: Option<Timestamp>,
+    security: bool,
+}
+
+impl Asked {
+    /// The document's name in the store.
+    pub const NAME: &'static str = "asked";
+
+    /// `attempt` is known since `since`.
+    pub fn new(attempt: AttemptId, since: Timestamp, class: Class) -> Self {
+        let security = class == Class::Security;
+        Self { attempt: Some(attempt), since: Some(since), security }
+    }
+
+    /// Since when `attempt` is known.
+    pub fn since(&self, attempt: AttemptId) -> Option<Timestamp> {
+        self.since.filter(|_| self.attempt == Some(attempt))
+    }
+
+    /// What kind of release `attempt` is of; features until it is known.
+    pub fn class(&self, attempt: AttemptId) -> Class {
+        let security = self.security && self.attempt == Some(attempt);
+        if security { Class::Security } else { Class::Feature }
+    }
+}

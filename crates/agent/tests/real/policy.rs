@@ -1,0 +1,145 @@
+//! The real program and what stands in its way: battery, line, people, owner.
+
+use crate::bench::{Bench, image};
+use std::process::Child;
+use types::Effect;
+
+/// 70 chunks and a rest: more than one checkpoint.
+const IMAGE: usize = 70 * (64 << 10) + 777;
+
+/// A terminal whose moment is made of files.
+struct Moment {
+    bench: Bench,
+    agent: Child,
+    install: Child,
+}
+
+impl Drop for Moment {
+    fn drop(&mut self) {
+        drop(self.agent.kill());
+        drop(self.install.kill());
+        self.agent.wait().unwrap();
+        self.install.wait().unwrap();
+    }
+}
+
+impl Moment {
+    /// An agent that was given a package by hand, and this moment.
+    fn new(battery: &str, line: &str, people: &str, policy: &str) -> Self {
+        let bench = Bench::new();
+        let dir = bench.path("moment");
+        std::fs::create_dir_all(dir.join("power/BAT0")).unwrap();
+        let at = dir.display();
+        bench.configure(&format!(
+            "[policy]\nbattery_percent = 30\n{policy}\n[senses]\npower_supply = \"{at}/power\"\n\
+             line = [\"/bin/cat\", \"{at}/line\"]\nactivity = [\"/bin/cat\", \"{at}/people\"]\n\
+             every_seconds = 0\n"
+        ));
+        std::fs::write(dir.join("power/BAT0/type"), "Battery\n").unwrap();
+        let package = bench.package("2.0", Effect::Slot, &image(IMAGE, 1));
+        Self::write(&bench, battery, line, people);
+        let agent = bench.daemon();
+        let install = bench.start(&["install", package.to_str().unwrap()]);
+        Self { bench, agent, install }
+    }
+
+    fn write(bench: &Bench, battery: &str, line: &str, people: &str) {
+        let dir = bench.path("moment");
+        std::fs::write(dir.join("power/BAT0/capacity"), battery).unwrap();
+        std::fs::write(dir.join("line"), line).unwrap();
+        std::fs::write(dir.join("people"), people).unwrap();
+    }
+
+    /// The moment changes, and the agent looks.
+    fn becomes(&self, battery: &str, line: &str, people: &str) {
+        Self::write(&self.bench, battery, line, people);
+        assert_eq!(self.bench.agent(&["check"]).code, Some(0));
+    }
+
+    /// Waits until it waits for `rule`, and checks that a person is told `sentence`.
+    fn waits_for(&self, phase: &str, rule: &str, sentence: &str) {
+        loop {
+            let status = self.bench.status();
+            if status["why"] == rule && status["phase"] == phase {
+                break;
+            }
+            assert_eq!(status["agent_runs"], true, "waiting for {rule}: {status}");
+        }
+        let told = self.bench.agent(&["status", "--why"]).out;
+        assert!(told.contains(sentence), "{told}");
+    }
+
+    /// The terminal restarts into the new release.
+    fn restarts(&mut self) {
+        assert_eq!(self.agent.wait().unwrap().code(), Some(100));
+        assert_eq!(self.install.wait().unwrap().code(), Some(100));
+    }
+
+    /// How often the new slot may be started.
+    fn armed(&self) -> bool {
+        let boot = agent::platform::boot::file::BootFile::new(&self.bench.path("boot"));
+        let facts = boot.slot(types::Slot::B).unwrap();
+        matches!(facts, agent::edges::SlotFacts::Trial { .. })
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_and_waited_for() {
+    let mut moment = Moment::new("12", "free", "idle", "");
+    moment.waits_for("downloading", "battery-low", "the battery has 12 %; an update needs 30 %");
+    assert!(!moment.bench.path("slot-b").exists(), "nothing is written");
+    // A file needs no line, and what is not known stands in the way.
+    moment.becomes("80", "what", "nobody knows");
+    moment.waits_for("verifying", "activity-unknown", "whether the terminal is in use");
+    moment.becomes("80", "what", "call");
+    moment.waits_for("verifying", "call", "a call is in progress");
+    assert!(std::fs::read(moment.bench.path("slot-b")).unwrap().starts_with(&image(IMAGE, 1)));
+    assert!(!moment.armed());
+    moment.becomes("80", "what", "idle");
+    moment.restarts();
+    assert!(moment.armed());
+}
+
+#[test]
+fn an_owner_postpones_chooses_a_time_and_changes_their_mind() {
+    // A night that is some hours away, whenever this runs.
+    let hour = time_of_day() / 3600;
+    let (from, to) = ((hour + 3) % 24, (hour + 5) % 24);
+    let policy = format!("zone = \"UTC0\"\nnight = \"{from:02}:00-{to:02}:00\"\npostponements = 2");
+    let mut moment = Moment::new("12", "free", "idle", &policy);
+    moment.waits_for("downloading", "battery-low", "12 %");
+    let says = |words: &[&str], code: i32, part: &str| {
+        let ended = moment.bench.agent(words);
+        let all = format!("{}{}", ended.out, ended.err);
+        assert_eq!(ended.code, Some(code), "{all}");
+        assert!(all.contains(part), "{all}");
+    };
+    says(&["postpone", "--hours", "8"], 0, "postponed until");
+    says(&["agree", "2001-01-01 03:00"], 1, "not within the next year");
+    says(&["agree", "whenever"], 1, "say `now`");
+    moment.waits_for("downloading", "battery-low", "12 %");
+    moment.becomes("80", "free", "idle");
+    moment.waits_for("verifying", "postponed", "the owner postponed it until");
+    says(&["postpone"], 0, "postponed until");
+    says(&["postpone"], 1, "cannot be postponed any more");
+    says(&["agree", "tonight"], 0, &format!("{from:02}:00"));
+    moment.waits_for("verifying", "scheduled", "the owner chose");
+    assert!(!moment.armed());
+    says(&["agree", "now"], 0, "installed now");
+    moment.restarts();
+}
+
+#[test]
+fn an_owner_declines() {
+    let moment = Moment::new("12", "free", "idle", "");
+    moment.waits_for("downloading", "battery-low", "12 %");
+    assert_eq!(moment.bench.agent(&["decline"]).code, Some(0));
+    while moment.bench.status()["phase"] != "idle" {}
+    assert_eq!(moment.bench.status()["last"]["outcome"], 109);
+    assert_eq!(moment.bench.agent(&["agree"]).code, Some(3));
+}
+
+/// Seconds since midnight, UTC.
+fn time_of_day() -> i64 {
+    agent::platform::clock::wall(types::Timestamp(0)).0.div_euclid(1000).rem_euclid(24 * 3600)
+}
