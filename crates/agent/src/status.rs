@@ -3,7 +3,7 @@
 use crate::device::{Device, DeviceError};
 use crate::outbox::Outbox;
 use crate::switches::Switches;
-use engine::Gate;
+use engine::{Gate, State};
 use serde::Serialize;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
 
