@@ -32,10 +32,19 @@ pub(crate) const STORES: [Need; 2] = [
     Need { program: "setpriv", package: "util-linux" },
 ];
 /// The programs whose compressed data the tests of `delta` open and make again.
-pub(crate) const CODECS: [Need; 4] = [
+pub(crate) const CODECS: [Need; 13] = [
+    Need { program: "cpio", package: "cpio" },
+    Need { program: "dtc", package: "device-tree-compiler" },
     Need { program: "gzip", package: "gzip" },
+    Need { program: "mcopy", package: "mtools" },
+    Need { program: "mke2fs", package: "e2fsprogs" },
+    Need { program: "mkfs.vfat", package: "dosfstools" },
+    Need { program: "mkimage", package: "u-boot-tools" },
+    Need { program: "mksquashfs", package: "squashfs-tools" },
     Need { program: "python3", package: "python3-minimal" },
+    Need { program: "tar", package: "tar" },
     Need { program: "xz", package: "xz-utils" },
+    Need { program: "zip", package: "zip" },
     Need { program: "zstd", package: "zstd" },
 ];
 /// The tools of bootloaders that the tests of the agent's boot control ask.

@@ -12,10 +12,13 @@ extern crate std;
 mod apply;
 mod codec;
 mod coder;
+mod correction;
 #[cfg(any(test, feature = "diff"))]
 mod diff;
 mod frames;
 mod header;
+#[cfg(any(test, feature = "diff"))]
+pub mod open;
 mod patch;
 mod recipe;
 
@@ -23,6 +26,7 @@ pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]
 pub use codec::FrameEncoder;
 pub use codec::{Fault, deflate::DeflateOptions, lzma::LzmaOptions, zstd::ZstdOptions};
+pub use correction::{Correction, CorrectionError, Edit};
 #[cfg(any(test, feature = "diff"))]
 pub use diff::{Delta, DiffError, DiffOptions, Effort, Explanation, Progress, Stage, diff};
 pub use frames::{DecodeError, FrameDecoder, Step};

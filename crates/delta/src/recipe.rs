@@ -6,12 +6,13 @@
 //! and what they allocate is known before it is allocated.
 
 mod deflate;
-mod xz;
+pub(crate) mod xz;
 
 use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{self, Lzma, LzmaOptions};
 use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{self, Fault, Progress, drain};
+use crate::correction::{Correction, Corrector};
 use alloc::vec::Vec;
 pub use deflate::Wrapper;
 pub use xz::XzRecipe;
@@ -196,17 +197,31 @@ impl Recipe {
     /// # Errors
     /// Out of memory, or parameters that the library refuses.
     pub fn encoder(&self, plain: u64) -> Result<Encoder, Fault> {
-        Ok(Encoder(match self {
+        let encoding = match self {
             Self::Deflate { wrapper, options } => {
                 Encoding::Deflate(deflate::DeflateEncoder::new(*wrapper, *options)?)
             }
-            Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe, plain)?),
+            Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe)?),
             Self::Zstd(options) => {
                 let at_once = options.switches & ZstdOptions::AT_ONCE != 0;
                 let whole = if at_once { Some(Vec::new()) } else { None };
                 Encoding::Zstd { codec: ZstdEncoder::new(*options, plain)?, whole }
             }
-        }))
+        };
+        Ok(Encoder { encoding, corrector: None })
+    }
+
+    /// Starts making the stream of `plain` bytes of content that differs by
+    /// `correction` from what the encoder makes.
+    ///
+    /// # Errors
+    /// As for [`encoder`](Self::encoder).
+    pub fn corrected(&self, plain: u64, correction: Correction) -> Result<Encoder, Fault> {
+        let mut encoder = self.encoder(plain)?;
+        if !correction.is_empty() {
+            encoder.corrector = Some((Corrector::new(correction), Vec::new()));
+        }
+        Ok(encoder)
     }
 
     /// Starts decoding a stream of `plain` bytes of content.
@@ -294,7 +309,11 @@ fn within<T: PartialOrd + Copy>(
 }
 
 /// Makes one stream out of its content.
-pub struct Encoder(Encoding);
+pub struct Encoder {
+    encoding: Encoding,
+    /// The correction and the bytes that wait for it.
+    corrector: Option<(Corrector, Vec<u8>)>,
+}
 
 enum Encoding {
     Deflate(deflate::DeflateEncoder),
@@ -309,7 +328,7 @@ impl Encoder {
     /// # Errors
     /// The library failed.
     pub fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        match &mut self.0 {
+        self.corrected(out, |encoding, out| match encoding {
             Encoding::Deflate(encoder) => encoder.push(plain, out),
             Encoding::Xz(encoder) => encoder.push(plain, out),
             Encoding::Zstd { whole: Some(whole), .. } => {
@@ -319,7 +338,7 @@ impl Encoder {
             Encoding::Zstd { codec, whole: None } => {
                 drain(plain, out, false, |input, out, end| codec.code(input, out, end))
             }
-        }
+        })
     }
 
     /// The content is complete; appends the rest of the stream to `out`.
@@ -327,14 +346,28 @@ impl Encoder {
     /// # Errors
     /// The library failed.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        match &mut self.0 {
+        self.corrected(out, |encoding, out| match encoding {
             Encoding::Deflate(encoder) => encoder.finish(out),
             Encoding::Xz(encoder) => encoder.finish(out),
             Encoding::Zstd { codec, whole: Some(whole) } => codec.encode(whole, out),
             Encoding::Zstd { codec, whole: None } => {
                 drain(&[], out, true, |input, out, end| codec.code(input, out, end))
             }
-        }
+        })
+    }
+
+    fn corrected(
+        &mut self,
+        out: &mut Vec<u8>,
+        make: impl FnOnce(&mut Encoding, &mut Vec<u8>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let Some((corrector, made)) = &mut self.corrector else {
+            return make(&mut self.encoding, out);
+        };
+        made.clear();
+        make(&mut self.encoding, made)?;
+        corrector.push(made, out);
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::codec::lzma::{Chain, Lzma, LzmaOptions, crc32, crc64, encoder_heap as raw_heap};
 use crate::codec::{Fault, drain};
+use crate::correction::put_number;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
@@ -39,7 +40,7 @@ pub(crate) fn dictionary(byte: u8) -> Option<u32> {
 }
 
 /// The smallest header byte that states at least `dict` bytes.
-#[cfg(test)]
+#[cfg(any(test, feature = "diff"))]
 pub(crate) fn dictionary_byte(dict: u32) -> u8 {
     (0..40).find(|byte| dictionary(*byte).is_some_and(|size| size >= dict)).unwrap_or(40)
 }
@@ -122,8 +123,6 @@ struct Block {
 /// Writes one stream.
 pub(crate) struct XzEncoder {
     recipe: XzRecipe,
-    /// Plain bytes of the whole stream.
-    total: u64,
     block: Option<Block>,
     /// Unpadded and plain size of each block so far.
     index: Vec<(u64, u64)>,
@@ -131,9 +130,9 @@ pub(crate) struct XzEncoder {
 }
 
 impl XzEncoder {
-    pub(crate) fn new(recipe: XzRecipe, total: u64) -> Result<Self, Fault> {
+    pub(crate) fn new(recipe: XzRecipe) -> Result<Self, Fault> {
         Check::new(recipe.check)?;
-        Ok(Self { recipe, total, block: None, index: Vec::new(), started: false })
+        Ok(Self { recipe, block: None, index: Vec::new(), started: false })
     }
 
     pub(crate) fn push(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -224,7 +223,7 @@ impl XzEncoder {
         self.code(&mut block, &[], true, out)?;
         let sizes = self.recipe.sized.then_some((block.encoded, block.plain));
         let most = if self.recipe.block == 0 { block.plain } else { self.recipe.block };
-        let header = header(&self.recipe, sizes, most.min(self.total.max(most)));
+        let header = header(&self.recipe, sizes, most);
         if self.recipe.sized {
             out.extend_from_slice(&header);
             out.extend_from_slice(&block.waiting);
@@ -266,18 +265,17 @@ fn header(recipe: &XzRecipe, sizes: Option<(u64, u64)>, most: u64) -> Vec<u8> {
     body
 }
 
+/// Bytes of the first block's header, for blocks of at most `plain` bytes.
+#[cfg(any(test, feature = "diff"))]
+pub(crate) fn header_len(recipe: &XzRecipe, plain: u64) -> usize {
+    let most = if recipe.block == 0 { plain } else { recipe.block };
+    header(recipe, recipe.sized.then_some((plain.max(1), plain)), most).len()
+}
+
 fn pad(out: &mut Vec<u8>, len: u64) {
     out.resize(out.len() + (len.wrapping_neg() & 3) as usize, 0);
 }
 
 fn number_len(number: u64) -> usize {
     (64 - number.max(1).leading_zeros() as usize).div_ceil(7)
-}
-
-fn put_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }

@@ -1,0 +1,299 @@
+//! Containers opened: which ranges of an image are compressed, what they hold,
+//! and how to make them again.
+//!
+//! Runs where deltas are made, never on a terminal. Images may be damaged or
+//! hostile: every walk is bounded and nothing here panics; what cannot be read is
+//! left as it is.
+
+mod bytes;
+mod census;
+mod guess;
+mod prove;
+mod regions;
+mod scan;
+mod squashfs;
+mod unpack;
+
+use crate::correction::Correction;
+use crate::recipe::Recipe;
+use alloc::vec::Vec;
+use census::Fate;
+pub use census::{Census, ContainerKind, Reason, Row, Tally};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use prove::Proof;
+use std::sync::Mutex;
+
+/// How deep streams are followed into streams: an archive in a file system in a
+/// kernel in an image, and two more.
+pub const DEPTH_MAX: usize = 5;
+
+/// The most streams of an image: a 4 GiB squashfs of 4 KiB blocks has so many.
+pub const STREAMS_MAX: usize = 1 << 20;
+
+/// The most content of all streams together, as a multiple of the image ...
+pub const EXPANSION_MAX: u64 = 64;
+
+/// ... and at least this many bytes.
+pub const EXPANSION_FLOOR: u64 = 1 << 30;
+
+/// How a stream is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// Deflate without anything.
+    Raw,
+    /// Deflate with gzip's tail.
+    Gzip,
+    Zlib,
+    Xz,
+    Zstd,
+}
+
+/// A range of the bytes that is a container of this kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Region {
+    range: Range<usize>,
+    kind: ContainerKind,
+}
+
+/// What streams are needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be read only: recipes decode but are not proven.
+    Old,
+    /// To be made again.
+    New,
+}
+
+/// How to open.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// What for.
+    pub purpose: Purpose,
+    /// Bytes of heap that making or reading one stream may take.
+    pub max_heap: u64,
+    /// How many threads work.
+    pub threads: usize,
+}
+
+/// A compressed range and its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Where it starts in its parent's bytes.
+    pub at: u64,
+    /// Its compressed bytes.
+    pub len: u64,
+    /// What decodes it and, in the new image, makes it.
+    pub recipe: Recipe,
+    /// What the recipe does not make right.
+    pub correction: Correction,
+    /// Its content.
+    pub plain: Vec<u8>,
+    /// Streams in its content, sorted, disjoint.
+    pub inner: Vec<Stream>,
+    /// What it lies in.
+    pub container: ContainerKind,
+}
+
+/// An opened image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Opened {
+    /// Sorted, disjoint.
+    pub streams: Vec<Stream>,
+    /// What was found.
+    pub census: Census,
+}
+
+/// A stream that a scan found.
+struct Found {
+    range: Range<usize>,
+    form: Form,
+    kind: ContainerKind,
+    /// Index of its place.
+    place: usize,
+    /// The most that it can hold.
+    most: usize,
+    /// Its content, if the scan had to decode it to find its end.
+    plain: Option<(Vec<u8>, Recipe)>,
+}
+
+/// Streams that were probably all made by one program run in one way.
+#[derive(Default)]
+struct Place {
+    known: Mutex<Vec<(Recipe, u32)>>,
+    /// The container itself says how its streams are made.
+    certain: bool,
+}
+
+/// So many streams prove that a place's recipes are known.
+const SETTLED: u32 = 6;
+
+/// So many recipes are remembered in one place.
+const FAVOURITES: usize = 6;
+
+impl Place {
+    fn of(hints: Vec<Recipe>) -> Self {
+        let certain = !hints.is_empty();
+        Self { known: Mutex::new(hints.into_iter().map(|recipe| (recipe, 0)).collect()), certain }
+    }
+
+    /// What worked, most recent first, and whether looking further is in vain.
+    fn favourites(&self) -> (Vec<Recipe>, bool) {
+        let Ok(known) = self.known.lock() else { return (Vec::new(), false) };
+        let times: u32 = known.iter().map(|(_, times)| times).sum();
+        let settled = self.certain || times >= SETTLED;
+        (known.iter().map(|(recipe, _)| *recipe).collect(), settled)
+    }
+
+    fn worked(&self, recipe: Recipe) {
+        let Ok(mut known) = self.known.lock() else { return };
+        let position = known.iter().position(|(other, _)| guess::same_effort(other, &recipe));
+        let times = position.map_or(0, |position| known.remove(position).1);
+        known.insert(0, (recipe, times + 1));
+        known.truncate(FAVOURITES);
+    }
+}
+
+/// What all work on one image shares.
+struct Work<'a> {
+    options: &'a OpenOptions,
+    known: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    progress: &'a (dyn Fn(u64) + Sync),
+    content_left: AtomicU64,
+    streams_left: AtomicUsize,
+}
+
+/// Opens `image`. `known` tells which compressed bytes the old image holds: such
+/// streams are left alone. `progress` hears how many compressed bytes were dealt
+/// with since it was last called, from several threads.
+pub fn open(
+    image: &[u8],
+    options: &OpenOptions,
+    known: &(dyn Fn(&[u8]) -> bool + Sync),
+    progress: &(dyn Fn(u64) + Sync),
+) -> Opened {
+    let content = (image.len() as u64).saturating_mul(EXPANSION_MAX).max(EXPANSION_FLOOR);
+    let work = Work {
+        options,
+        known,
+        progress,
+        content_left: AtomicU64::new(content),
+        streams_left: AtomicUsize::new(STREAMS_MAX),
+    };
+    let (streams, census) = work.level(image, 0);
+    Opened { streams, census }
+}
+
+type Outcome = (Option<Stream>, Census);
+
+impl Work<'_> {
+    /// The streams in `bytes`, which lie `depth` streams deep.
+    fn level(&self, bytes: &[u8], depth: usize) -> (Vec<Stream>, Census) {
+        let scan::Scan { found, places } = scan::scan(bytes, self.content_left());
+        let mut outcomes = self.each(found, |found| self.one(bytes, found, &places, depth));
+        outcomes.sort_by_key(|(stream, _)| stream.as_ref().map(|stream| stream.at));
+        let mut census = Census::default();
+        let mut streams = Vec::new();
+        for (stream, counted) in outcomes {
+            census.join(&counted);
+            streams.extend(stream);
+        }
+        (streams, census)
+    }
+
+    fn content_left(&self) -> usize {
+        usize::try_from(self.content_left.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Does `work` for each that was found, on all threads where that pays.
+    fn each(&self, found: Vec<Found>, work: impl Fn(Found) -> Outcome + Sync) -> Vec<Outcome> {
+        let threads = self.options.threads.clamp(1, found.len().max(1));
+        if threads == 1 {
+            return found.into_iter().map(work).collect();
+        }
+        // The largest first, so that no thread starts one when the others are done.
+        let mut found = found;
+        found.sort_by_key(|found| found.range.len());
+        let (queue, done) = (Mutex::new(found), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some(next) = queue.lock().ok().and_then(|mut queue| queue.pop()) {
+                        let outcome = work(next);
+                        if let Ok(mut done) = done.lock() {
+                            done.push(outcome);
+                        }
+                    }
+                });
+            }
+        });
+        done.into_inner().unwrap_or_default()
+    }
+
+    fn one(&self, bytes: &[u8], mut found: Found, places: &[Place], depth: usize) -> Outcome {
+        let encoded = bytes.get(found.range.clone()).unwrap_or_default();
+        let (len, kind) = (encoded.len() as u64, found.kind);
+        let (at, new) = (found.range.start as u64, self.options.purpose == Purpose::New);
+        let mut census = Census::default();
+        (self.progress)(len);
+        if new && (self.known)(encoded) {
+            census.count(kind, len, Fate::Unchanged);
+            return (None, census);
+        }
+        let Some((plain, decoding)) = self.content(encoded, &mut found) else {
+            census.count(kind, len, Fate::Raw(Reason::Limit));
+            return (None, census);
+        };
+        let proof = match places.get(found.place) {
+            Some(place) if new => {
+                prove::prove(found.form, encoded, &plain, place, self.options.max_heap)
+            }
+            _ if decoding.decoder_heap(plain.len() as u64) > self.options.max_heap => Proof::Heap,
+            _ => Proof::Made(decoding, Correction::default()),
+        };
+        let (recipe, correction) = match proof {
+            Proof::Made(recipe, correction) => (recipe, correction),
+            Proof::NoRecipe => {
+                census.count(kind, len, Fate::Raw(Reason::NoRecipe));
+                return (None, census);
+            }
+            Proof::Heap => {
+                census.count(kind, len, Fate::Raw(Reason::Heap));
+                return (None, census);
+            }
+        };
+        let cost = if correction.is_empty() { 0 } else { correction.to_bytes().len() as u64 };
+        census.count(kind, len, if cost == 0 { Fate::Opened } else { Fate::Corrected(cost) });
+        let mut inner = Vec::new();
+        if depth + 1 < DEPTH_MAX {
+            let (streams, counted) = self.level(&plain, depth + 1);
+            census.join(&counted);
+            inner = streams;
+        }
+        (Some(Stream { at, len, recipe, correction, plain, inner, container: kind }), census)
+    }
+
+    /// The content of what was found, counted against the limits.
+    fn content(&self, encoded: &[u8], found: &mut Found) -> Option<(Vec<u8>, Recipe)> {
+        self.streams_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .ok()?;
+        let (plain, recipe) = match found.plain.take() {
+            Some(plain) => plain,
+            None => {
+                let most = found.most.min(self.content_left());
+                let unpacked = unpack::unpack(found.form, encoded, most)?;
+                (unpacked.consumed == encoded.len()).then_some(())?;
+                (unpacked.plain, unpacked.recipe)
+            }
+        };
+        let size = plain.len() as u64;
+        self.content_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size))
+            .ok()?;
+        Some((plain, recipe))
+    }
+}
+
+#[cfg(test)]
+mod tests;

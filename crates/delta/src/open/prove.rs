@@ -1,0 +1,105 @@
+//! Whether a recipe makes a stream, and what is missing where it nearly does.
+
+use super::guess::candidates;
+use super::{Form, Place};
+use crate::correction::Correction;
+use crate::recipe::Recipe;
+use alloc::vec::Vec;
+
+/// How much content the encoder gets before its output is looked at.
+const PIECE: usize = 128 << 10;
+
+/// How much smaller than its stream a correction must be to be worth the work.
+const CORRECTION_SHARE: usize = 5;
+
+/// What must come out right before the first difference for edits to be looked
+/// for, as a part of the stream: coders with a state seldom find back.
+const AGREEMENT_SHARE: usize = 2;
+
+/// Streams above this size are not corrected byte by byte.
+const CORRECTED_MAX: usize = 4 << 20;
+
+/// What proving came to.
+pub(super) enum Proof {
+    /// The recipe makes it, with a correction that may be empty.
+    Made(Recipe, Correction),
+    /// None does.
+    NoRecipe,
+    /// Those that might need too much memory.
+    Heap,
+}
+
+/// Finds the recipe that makes `encoded` of `plain`.
+pub(super) fn prove(
+    form: Form,
+    encoded: &[u8],
+    plain: &[u8],
+    place: &Place,
+    max_heap: u64,
+) -> Proof {
+    let (favourites, settled) = place.favourites();
+    let mut all = candidates(form, encoded, plain.len(), &favourites);
+    if settled {
+        all.retain(|recipe| {
+            favourites.iter().any(|known| super::guess::same_effort(known, recipe))
+        });
+    }
+    let found = all.len();
+    all.retain(|recipe| recipe.encoder_heap(plain.len() as u64) <= max_heap);
+    let mut best: Option<(usize, Recipe)> = None;
+    for recipe in &all {
+        let same = agreement(recipe, plain, encoded);
+        if same == encoded.len() {
+            place.worked(*recipe);
+            return Proof::Made(*recipe, Correction::default());
+        }
+        if best.is_none_or(|(most, _)| same > most) {
+            best = Some((same, *recipe));
+        }
+    }
+    match best {
+        Some((same, _)) if same < encoded.len() / AGREEMENT_SHARE => Proof::NoRecipe,
+        Some((_, recipe)) => match corrected(&recipe, plain, encoded) {
+            Some(correction) => Proof::Made(recipe, correction),
+            None => Proof::NoRecipe,
+        },
+        None if found > 0 => Proof::Heap,
+        None => Proof::NoRecipe,
+    }
+}
+
+/// How many bytes the recipe makes right; all of them only if it makes no more.
+fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
+    let Ok(mut encoder) = recipe.encoder(plain.len() as u64) else { return 0 };
+    let (mut made, mut same) = (Vec::new(), 0);
+    let mut pieces = plain.chunks(PIECE);
+    loop {
+        let piece = pieces.next();
+        let coded = match piece {
+            Some(piece) => encoder.push(piece, &mut made),
+            None => encoder.finish(&mut made),
+        };
+        let wanted = encoded.get(same..).unwrap_or_default();
+        let alike = made.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+        same += alike;
+        if coded.is_err() || alike < made.len() {
+            return same.min(encoded.len().saturating_sub(1));
+        }
+        made.clear();
+        if piece.is_none() {
+            return same;
+        }
+    }
+}
+
+/// A correction that is worth it.
+fn corrected(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
+    (encoded.len() <= CORRECTED_MAX).then_some(())?;
+    let mut encoder = recipe.encoder(plain.len() as u64).ok()?;
+    let mut made = Vec::new();
+    encoder.push(plain, &mut made).ok()?;
+    encoder.finish(&mut made).ok()?;
+    let correction = Correction::find(&made, encoded);
+    let small = correction.to_bytes().len() <= encoded.len() / CORRECTION_SHARE;
+    small.then_some(correction)
+}

@@ -1,0 +1,204 @@
+//! Goes through bytes once and finds compressed streams: by structure where a
+//! container has one, by signature everywhere else.
+
+use super::bytes::{u16_at, u32_at};
+use super::census::ContainerKind;
+use super::squashfs::{self, Role};
+use super::unpack::{Unpacked, unpack_counted};
+use super::{Form, Found, Place, Region, regions};
+use crate::codec::deflate::adler32;
+use crate::codec::lzma::crc32;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// What a scan found.
+pub(super) struct Scan {
+    pub(super) found: Vec<Found>,
+    pub(super) places: Vec<Place>,
+}
+
+/// Content below this size is not worth a recipe.
+const CONTENT_MIN: usize = 64;
+
+/// Bytes that may be decoded in vain, as a multiple of the image, before signatures
+/// are no longer followed: hostile bytes are full of beginnings.
+const IN_VAIN: usize = 4;
+/// ... and at least this many.
+const IN_VAIN_FLOOR: usize = 64 << 20;
+
+/// What starting a decoder costs, in bytes that could have been decoded.
+const START: usize = 1 << 10;
+
+/// Finds the streams in `bytes` whose content together has at most `most` bytes.
+pub(super) fn scan(bytes: &[u8], most: usize) -> Scan {
+    let mut sweep = Sweep {
+        bytes,
+        most,
+        in_vain: bytes.len().saturating_mul(IN_VAIN).max(IN_VAIN_FLOOR),
+        found: Vec::new(),
+        places: Vec::new(),
+        regions: Vec::new(),
+    };
+    let mut starts = [false; 256];
+    regions::starts(&mut starts);
+    for first in [b'h', 0x1f, 0xfd, 0x28, 0x78, b'P'] {
+        if let Some(start) = starts.get_mut(usize::from(first)) {
+            *start = true;
+        }
+    }
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..) {
+        let hit =
+            rest.iter().position(|byte| starts.get(usize::from(*byte)).copied().unwrap_or(false));
+        let Some(hit) = hit else { break };
+        at = sweep.look(at + hit).max(at + hit + 1);
+    }
+    sweep.conclude()
+}
+
+struct Sweep<'a> {
+    bytes: &'a [u8],
+    most: usize,
+    in_vain: usize,
+    found: Vec<Found>,
+    places: Vec<Place>,
+    regions: Vec<Region>,
+}
+
+impl Sweep<'_> {
+    /// Deals with what starts at `at`; says where to go on.
+    fn look(&mut self, at: usize) -> usize {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        if let Some(end) = self.squashfs(rest, at) {
+            return end;
+        }
+        let covered = |region: &Region| region.range.contains(&at);
+        if let Some(region) = regions::region(self.bytes, at)
+            && !self.regions.iter().any(|known| known.kind == region.kind && covered(known))
+        {
+            self.regions.push(region);
+        }
+        match stream_start(rest) {
+            Some((form, header)) => self.stream(form, at + header).unwrap_or(at),
+            None => at,
+        }
+    }
+
+    /// Tries to decode a stream; says where it ends.
+    fn stream(&mut self, form: Form, start: usize) -> Option<usize> {
+        let rest = self.bytes.get(start..)?;
+        if self.in_vain == 0 {
+            return None;
+        }
+        let mut spent = 0;
+        let unpacked = unpack_counted(form, rest, self.most, &mut spent);
+        let Some(unpacked) = unpacked.filter(|unpacked| sound(form, rest, unpacked)) else {
+            self.in_vain = self.in_vain.saturating_sub(spent + START);
+            return None;
+        };
+        self.most = self.most.saturating_sub(unpacked.plain.len());
+        let range = start..start + unpacked.consumed;
+        let end = range.end;
+        let most = unpacked.plain.len();
+        let plain = Some((unpacked.plain, unpacked.recipe));
+        let kind = ContainerKind::Bare;
+        self.found.push(Found { range, form, kind, place: usize::MAX, most, plain });
+        Some(end)
+    }
+
+    fn squashfs(&mut self, rest: &[u8], at: usize) -> Option<usize> {
+        let image = squashfs::read(rest)?;
+        let (data, metadata) = (self.places.len(), self.places.len() + 1);
+        self.places.push(Place::of(image.hints()));
+        self.places.push(Place::of(image.hints()));
+        let form = image.form.unwrap_or(Form::Raw);
+        for block in image.blocks {
+            let (place, most) = match block.role {
+                Role::Data => (data, image.block_size),
+                Role::Metadata => (metadata, squashfs::METADATA),
+            };
+            let range = shift(&block.range, at);
+            let kind = ContainerKind::Squashfs;
+            self.found.push(Found { range, form, kind, place, most, plain: None });
+        }
+        Some(shift(&image.range, at).end)
+    }
+
+    /// Gives every stream its container, and its place by that.
+    fn conclude(mut self) -> Scan {
+        self.regions.sort_by_key(|region| region.range.len());
+        let mut places = BTreeMap::new();
+        for found in self.found.iter_mut().filter(|found| found.place == usize::MAX) {
+            let range = &found.range;
+            let holds = |region: &&Region| {
+                region.range.start <= range.start && range.end <= region.range.end
+            };
+            if let Some(region) = self.regions.iter().find(holds) {
+                found.kind = region.kind;
+            } else if found.form == Form::Raw {
+                found.kind = ContainerKind::Zip;
+            } else if found.plain.as_ref().is_some_and(|(plain, _)| is_arm64_kernel(plain)) {
+                found.kind = ContainerKind::Kernel;
+            }
+            found.place = *places.entry((found.kind, found.form)).or_insert_with(|| {
+                self.places.push(Place::default());
+                self.places.len() - 1
+            });
+        }
+        Scan { found: self.found, places: self.places }
+    }
+}
+
+fn shift(range: &Range<usize>, by: usize) -> Range<usize> {
+    range.start + by..range.end + by
+}
+
+/// The magic number of an arm64 kernel (Documentation/arch/arm64/booting).
+fn is_arm64_kernel(plain: &[u8]) -> bool {
+    plain.get(56..60) == Some(b"ARM\x64")
+}
+
+/// Which stream's signature `bytes` start with, and how long its header is that is
+/// not part of what is decoded.
+fn stream_start(bytes: &[u8]) -> Option<(Form, usize)> {
+    match bytes {
+        [0x1f, 0x8b, 8, ..] => Some((Form::Gzip, gzip_header(bytes)?)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some((Form::Xz, 0)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some((Form::Zstd, 0)),
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some((Form::Zlib, 0)),
+        [b'P', b'K', 3, 4, ..] => {
+            let (names, extra) = (u16_at(bytes, 26)?, u16_at(bytes, 28)?);
+            let sound = u16_at(bytes, 8)? == 8 && u16_at(bytes, 6)? & 1 == 0;
+            sound.then(|| (Form::Raw, 30 + usize::from(names) + usize::from(extra)))
+        }
+        _ => None,
+    }
+}
+
+/// The length of a gzip header (RFC 1952, 2.3).
+fn gzip_header(bytes: &[u8]) -> Option<usize> {
+    let flags = *bytes.get(3)?;
+    (flags & 0xe0 == 0).then_some(())?;
+    let mut at = 10;
+    if flags & 4 != 0 {
+        at += 2 + usize::from(u16_at(bytes, at)?);
+    }
+    // File name and comment are terminated by zero.
+    for _ in 0..(flags >> 3 & 1) + (flags >> 4 & 1) {
+        at += bytes.get(at..)?.iter().position(|byte| *byte == 0)? + 1;
+    }
+    Some(at + if flags & 2 == 0 { 0 } else { 2 })
+}
+
+/// Whether a decoded stream is one, by its own sum, and worth opening.
+fn sound(form: Form, encoded: &[u8], unpacked: &Unpacked) -> bool {
+    let Unpacked { plain, consumed, .. } = unpacked;
+    let tail = |len: usize| u32_at(encoded, consumed.checked_sub(len)?);
+    plain.len() >= CONTENT_MIN
+        && match form {
+            Form::Gzip => tail(8) == Some(crc32(plain, 0)) && tail(4) == Some(plain.len() as u32),
+            Form::Zlib => tail(4).map(u32::swap_bytes) == Some(adler32(plain, 1)),
+            Form::Raw | Form::Xz | Form::Zstd => true,
+        }
+}

@@ -1,0 +1,279 @@
+//! Images made by the real programs, opened and made again.
+
+use super::*;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::string::ToString;
+use tempfile::TempDir;
+
+/// A repeatable sequence of numbers.
+fn numbers(mut state: u32) -> impl FnMut() -> u32 {
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 8
+    }
+}
+
+/// Text-like content.
+fn content(len: usize, seed: u32) -> Vec<u8> {
+    let mut next = numbers(seed);
+    let mut out = Vec::new();
+    while out.len() < len {
+        let word = next() % 700;
+        out.extend_from_slice(std::format!("{word:x}_{} ", word % 9).as_bytes());
+        if word < 5 {
+            out.extend(next().to_le_bytes());
+        }
+    }
+    out.truncate(len);
+    out
+}
+
+/// Runs a program in `folder`; it must succeed.
+fn run(folder: &Path, program: &str, arguments: &[&str]) {
+    let mut command = Command::new(program);
+    command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    assert!(command.status().unwrap().success(), "{program} {arguments:?}");
+}
+
+/// A folder with a tree of files under `tree`.
+fn tree() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir_all(tree.join("etc")).unwrap();
+    for (name, len) in [("a", 150_000), ("b", 70_000), ("etc/c", 3_000), ("etc/d", 900)] {
+        fs::write(tree.join(name), content(len, len as u32)).unwrap();
+    }
+    std::os::unix::fs::symlink("a", tree.join("link")).unwrap();
+    folder
+}
+
+fn opened(image: &[u8], purpose: Purpose) -> Opened {
+    let options = OpenOptions { purpose, max_heap: 1 << 30, threads: 2 };
+    open(image, &options, &|_| false, &|_| ())
+}
+
+/// Every stream makes its part of `bytes` again.
+fn makes(bytes: &[u8], streams: &[Stream]) {
+    let mut end = 0;
+    for stream in streams {
+        assert!(stream.at >= end, "sorted and disjoint");
+        end = stream.at + stream.len;
+        let plain = stream.plain.len() as u64;
+        let bytes_of_it = stream.correction.to_bytes();
+        let correction = Correction::from_bytes(&mut bytes_of_it.as_slice()).unwrap();
+        let mut encoder = stream.recipe.corrected(plain, correction).unwrap();
+        let mut made = Vec::new();
+        stream.plain.chunks(10_000).for_each(|piece| encoder.push(piece, &mut made).unwrap());
+        encoder.finish(&mut made).unwrap();
+        assert!(made == bytes[stream.at as usize..end as usize], "{:?}", stream.recipe);
+        makes(&stream.plain, &stream.inner);
+    }
+}
+
+/// Opens `image` both ways: of the compressed bytes of `kind`, at least so many
+/// percent open, and all that opens is made again.
+fn check(image: &[u8], kind: ContainerKind, percent: f64) -> Opened {
+    let new = opened(image, Purpose::New);
+    makes(image, &new.streams);
+    let row = new.census.rows.get(&kind).unwrap_or_else(|| panic!("no {kind:?}: {}", new.census));
+    assert!(row.opened_percent() >= percent, "{}", new.census);
+    let old = opened(image, Purpose::Old);
+    let count = |opened: &Opened| opened.census.rows.get(&kind).unwrap().seen;
+    assert_eq!(count(&old), count(&new));
+    for stream in &new.streams {
+        let same = old.streams.iter().find(|old| old.at == stream.at).unwrap();
+        assert!(same.plain == stream.plain);
+    }
+    new
+}
+
+fn squashfs(options: &[&str]) {
+    let folder = tree();
+    let mut arguments = ["tree", "image", "-noappend", "-quiet", "-no-progress"].to_vec();
+    arguments.extend(options);
+    run(folder.path(), "mksquashfs", &arguments);
+    let mut image = fs::read(folder.path().join("image")).unwrap();
+    check(&image, ContainerKind::Squashfs, 99.9);
+    // Anywhere in a vendor's image, too.
+    image.splice(0..0, content(5001, 1));
+    check(&image, ContainerKind::Squashfs, 99.9);
+}
+
+#[test]
+fn squashfs_of_xz() {
+    squashfs(&["-comp", "xz"]);
+    squashfs(&["-comp", "xz", "-b", "256k", "-Xbcj", "arm,x86"]);
+    squashfs(&["-comp", "xz", "-b", "64k", "-Xdict-size", "32k", "-no-exports"]);
+}
+
+#[test]
+fn squashfs_of_gzip() {
+    squashfs(&["-comp", "gzip"]);
+    squashfs(&["-comp", "gzip", "-Xcompression-level", "6", "-Xwindow-size", "13"]);
+    squashfs(&["-comp", "gzip", "-noI", "-no-fragments", "-b", "1M"]);
+}
+
+/// `program` with `arguments` compresses a file; it opens as `kind`.
+fn compressed(program: &str, arguments: &[&str], name: &str, kind: ContainerKind) {
+    let folder = tree();
+    run(&folder.path().join("tree"), program, arguments);
+    let image = fs::read(folder.path().join("tree").join(name)).unwrap();
+    check(&image, kind, 99.9);
+}
+
+#[test]
+fn bare_streams() {
+    compressed("xz", &["-9e", "--check=crc32", "a"], "a.xz", ContainerKind::Bare);
+    compressed("xz", &["--arm", "--lzma2=dict=32MiB", "a"], "a.xz", ContainerKind::Bare);
+    compressed(
+        "python3",
+        &["-m", "zipfile", "-c", "a.zip", "a", "etc/c"],
+        "a.zip",
+        ContainerKind::Zip,
+    );
+}
+
+#[test]
+fn archives_in_streams_in_archives() {
+    let folder = tree();
+    let tree = folder.path().join("tree");
+    run(&tree, "xz", &["a"]);
+    run(&tree, "tar", &["--sort=name", "-cf", "../inner.tar", "."]);
+    run(folder.path(), "xz", &["-0", "inner.tar"]);
+    run(folder.path(), "tar", &["-cf", "outer.tar", "inner.tar.xz"]);
+    let image = fs::read(folder.path().join("outer.tar")).unwrap();
+    let opened = check(&image, ContainerKind::Tar, 99.9);
+    assert_eq!(opened.streams.len(), 1);
+    assert_eq!(opened.streams[0].inner.len(), 1);
+    assert_eq!(opened.streams[0].inner[0].container, ContainerKind::Tar);
+}
+
+/// A folder with `a.xz` in its tree.
+fn tree_with_xz() -> TempDir {
+    let folder = tree();
+    run(&folder.path().join("tree"), "xz", &["a"]);
+    folder
+}
+
+#[test]
+fn initial_ram_disks() {
+    let folder = tree_with_xz();
+    let script = "cd tree && find . | sort | cpio -o -H newc > ../image";
+    run(folder.path(), "sh", &["-c", script]);
+    check(&fs::read(folder.path().join("image")).unwrap(), ContainerKind::Cpio, 99.9);
+}
+
+#[test]
+fn ext4_file_systems() {
+    let folder = tree_with_xz();
+    run(folder.path(), "mke2fs", &["-q", "-t", "ext4", "-d", "tree", "image", "4M"]);
+    check(&fs::read(folder.path().join("image")).unwrap(), ContainerKind::Ext4, 99.9);
+}
+
+#[test]
+fn fat_file_systems() {
+    for (bits, size) in [("12", "2048"), ("16", "16384"), ("32", "40960")] {
+        let folder = tree_with_xz();
+        run(folder.path(), "mkfs.vfat", &["-F", bits, "-C", "image", size]);
+        run(folder.path(), "mcopy", &["-i", "image", "tree/a.xz", "::"]);
+        check(&fs::read(folder.path().join("image")).unwrap(), ContainerKind::Fat, 99.9);
+    }
+}
+
+const FIT: &str = r#"/dts-v1/;
+/ {
+    description = "one kernel";
+    #address-cells = <1>;
+    images {
+        kernel {
+            description = "it";
+            data = /incbin/("tree/a.xz");
+            type = "kernel";
+            arch = "arm64";
+            os = "linux";
+            compression = "none";
+            load = <0x80000>;
+            entry = <0x80000>;
+        };
+    };
+    configurations { default = "c"; c { description = "it"; kernel = "kernel"; }; };
+};"#;
+
+#[test]
+fn image_trees_of_u_boot() {
+    for place in [&[][..], &["-E"], &["-E", "-p", "0x2000"]] {
+        let folder = tree_with_xz();
+        fs::write(folder.path().join("image.its"), FIT).unwrap();
+        let arguments = [place, &["-f", "image.its", "image"]].concat();
+        run(folder.path(), "mkimage", &arguments);
+        check(&fs::read(folder.path().join("image")).unwrap(), ContainerKind::Fit, 99.9);
+    }
+}
+
+#[test]
+fn legacy_images_of_u_boot() {
+    let folder = tree_with_xz();
+    let kind = ["-A", "arm", "-O", "linux", "-T", "kernel", "-C", "none"];
+    let rest = ["-n", "x", "-d", "tree/a.xz", "image"];
+    run(folder.path(), "mkimage", &[&kind[..], &rest].concat());
+    check(&fs::read(folder.path().join("image")).unwrap(), ContainerKind::LegacyImage, 99.9);
+}
+
+#[test]
+fn what_the_old_image_holds_is_left_alone() {
+    let folder = tree();
+    run(folder.path(), "mksquashfs", &["tree", "image", "-noappend", "-quiet", "-comp", "xz"]);
+    let image = fs::read(folder.path().join("image")).unwrap();
+    let all = opened(&image, Purpose::New);
+    let first = &all.streams[0];
+    let range = first.at as usize..(first.at + first.len) as usize;
+    let options = OpenOptions { purpose: Purpose::New, max_heap: 1 << 30, threads: 1 };
+    let fewer = open(&image, &options, &|bytes| bytes == &image[range.clone()], &|_| ());
+    assert_eq!(fewer.streams, all.streams[1..]);
+    assert_eq!(fewer.census.rows[&ContainerKind::Squashfs].unchanged.bytes, first.len);
+}
+
+#[test]
+fn a_limit_of_memory_leaves_streams_raw() {
+    let folder = tree_with_xz();
+    let image = fs::read(folder.path().join("tree/a.xz")).unwrap();
+    for purpose in [Purpose::Old, Purpose::New] {
+        let options = OpenOptions { purpose, max_heap: 1 << 20, threads: 1 };
+        let opened = open(&image, &options, &|_| false, &|_| ());
+        assert!(opened.streams.is_empty());
+        let text = opened.census.to_string();
+        assert!(text.contains("raw: needs more memory than allowed"), "{text}");
+    }
+}
+
+/// Damaged images are opened as far as they can be, in bounded time.
+#[test]
+fn hostile_images_are_harmless() {
+    let folder = tree_with_xz();
+    run(folder.path(), "mksquashfs", &["tree", "a", "-noappend", "-quiet", "-comp", "gzip"]);
+    run(folder.path(), "mke2fs", &["-q", "-t", "ext4", "-d", "tree", "b", "512k"]);
+    run(folder.path(), "sh", &["-c", "find tree | cpio -o -H newc > c; tar cf d tree"]);
+    let mut next = numbers(7);
+    for name in ["a", "b", "c", "d"] {
+        let image = fs::read(folder.path().join(name)).unwrap();
+        for _ in 0..24 {
+            let mut damaged = image.clone();
+            for _ in 0..1 + next() % 20 {
+                // Heads and tables are where the structure is.
+                let zone = [96, 2048, damaged.len() as u32][next() as usize % 3];
+                let at = next() % zone;
+                let from_end = name == "a" && next().is_multiple_of(2);
+                let len = damaged.len();
+                let at = at as usize % len;
+                damaged[if from_end { len - 1 - at } else { at }] = next() as u8;
+            }
+            if next().is_multiple_of(3) {
+                damaged.truncate(next() as usize % damaged.len());
+            }
+            let new = opened(&damaged, Purpose::Old);
+            assert!(new.streams.windows(2).all(|pair| pair[0].at + pair[0].len <= pair[1].at));
+        }
+    }
+}
