@@ -4,7 +4,9 @@
 //! a house that does not build. What needs the real programs is in `lab`, which
 //! this starts.
 
+mod board;
 mod count;
+mod cross;
 mod house;
 mod packages;
 mod programs;
@@ -22,6 +24,7 @@ usage:
   cargo xtask test [--all | --long] [STAGE...]
   cargo xtask corpus [--small | --pairs A,B] [--refresh]
   cargo xtask bench install [--rounds N]
+  cargo xtask build-agent TARGET
   cargo xtask check [floors | bans | licences | shape]...
   cargo xtask stages";
 
@@ -43,6 +46,7 @@ fn command(arguments: &[String]) -> Result<ExitCode> {
         "test" => test::test(&root(), rest),
         "bench" => programs::bench(&root(), rest),
         "corpus" => programs::corpus(&root(), rest),
+        "build-agent" => cross::command(&root(), rest).map(|()| ExitCode::SUCCESS),
         "check" => house::command(&root(), rest),
         "stages" => {
             stages::print();

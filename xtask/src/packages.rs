@@ -54,6 +54,25 @@ pub(crate) const LOADERS: [Need; 4] = [
     Need { program: "grub-editenv", package: "grub-common" },
     Need { program: "cgpt", package: "cgpt" },
 ];
+/// What builds programs for other processors.
+pub(crate) const CROSS: [Need; 1] = [Need { program: "python3", package: "python3-venv" }];
+/// The compiler whose standard library can be built for any processor.
+pub(crate) const LIBRARY: [Need; 2] = [
+    Need { program: "/usr/bin/rustc", package: "rustc-web" },
+    Need { program: "/usr/lib/rustlib/src/rust/library/std/Cargo.toml", package: "rust-web-src" },
+];
+/// What the emulated boards need besides.
+pub(crate) const BOARD: [Need; 9] = [
+    Need { program: "qemu-system-aarch64", package: "qemu-system-arm" },
+    Need { program: "/usr/lib/u-boot/qemu_arm64/u-boot.bin", package: "u-boot-qemu" },
+    Need { program: "mkimage", package: "u-boot-tools" },
+    Need { program: "mkenvimage", package: "u-boot-tools" },
+    Need { program: "mcopy", package: "mtools" },
+    Need { program: "mkfs.vfat", package: "dosfstools" },
+    Need { program: "sfdisk", package: "fdisk" },
+    Need { program: "cpio", package: "cpio" },
+    Need { program: "dpkg", package: "dpkg" },
+];
 /// What the bench against other updaters needs besides.
 pub(crate) const PEERS: [Need; 11] = [
     Need { program: "swupdate", package: "swupdate" },
@@ -104,9 +123,33 @@ pub(crate) fn ensure_installed(needs: &[Need]) -> Result<()> {
     apt(&["update"])?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(missing);
-    apt(&install)?;
+    if let Err(error) = apt(&install) {
+        // Something that is there already may come from the backports, and what is
+        // missing has to match it.
+        let suite = add_backports().context(error.to_string())?;
+        apt(&["update"])?;
+        install.splice(1..1, ["--target-release", &suite]);
+        apt(&install)?;
+    }
     ensure!(needs.iter().all(|need| is_there(need.program)), "apt-get did not install: {names}");
     Ok(())
+}
+
+/// Makes this Debian's backports known to apt, from where its packages come.
+fn add_backports() -> Result<String> {
+    let targets = ["indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"];
+    let output = Command::new("apt-get").args(targets).output().context("apt-get")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let code = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let code = code.context("this system does not say which Debian it is")?;
+    let from = said.lines().find_map(|line| line.strip_suffix(code)).map(str::trim);
+    let from = from.context("apt does not say where its packages come from")?;
+    let suite = format!("{code}-backports");
+    let list = format!("/etc/apt/sources.list.d/{suite}.list");
+    std::fs::write(&list, format!("deb {from} {suite} main\n"))
+        .with_context(|| format!("cannot write {list}"))?;
+    Ok(suite)
 }
 
 /// The packages of the programs that are not `there`, each once.

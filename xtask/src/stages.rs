@@ -3,6 +3,7 @@
 //! All stages that compile select the same packages with the same features and the
 //! same profile, so that nothing is built twice.
 
+use crate::board;
 use crate::count::{Count, count, without_passed};
 use crate::house;
 use crate::programs;
@@ -84,6 +85,10 @@ pub(crate) const STAGES: &[Stage] = &[
     stage("defects", "deliberate defects, each caught", 420, defects),
     stage("end-to-end", "real programs, good and bad input", 420, end_to_end),
     stage("cuts", "recorded writes replayed with power cuts", 300, cuts),
+    Stage {
+        group: Group::Terminals,
+        ..stage("boot", "the agent on a board with U-Boot, in QEMU", 480, boot)
+    },
     stage("demo", "the main job, with four terminals", 300, demo),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     long("bench", "install against other updaters", 1800, bench),
@@ -157,6 +162,11 @@ fn end_to_end(bench: &Bench) -> Result<Count> {
 
 fn cuts(bench: &Bench) -> Result<Count> {
     bench.one(bench.program("lab")?.arg("cuts"), Show::Tried)
+}
+
+fn boot(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()))?)
 }
 
 fn demo(bench: &Bench) -> Result<Count> {

@@ -5,6 +5,7 @@
 //! programs that ship.
 
 pub mod bench;
+pub mod board;
 pub mod boot;
 pub mod chance;
 pub mod clock;

@@ -14,6 +14,7 @@ struct Cli {
 enum Command {
     Bench(lab::bench::Args),
     Corpus(lab::corpus::Args),
+    Board(lab::board::Args),
     Cuts(lab::cuts::Args),
     Demo(lab::demo::Args),
 }
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let ran = match Cli::parse().command {
         Command::Bench(args) => lab::bench::run(&args),
         Command::Corpus(args) => lab::corpus::run(&args),
+        Command::Board(args) => lab::board::run(&args),
         Command::Cuts(args) => lab::cuts::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
     };

@@ -1,0 +1,158 @@
+//! The board's disk: a boot partition with the script and two state files, two slots,
+//! and a partition for what survives. Made without loop devices or mounts.
+
+use super::slot::SLOT_MIB;
+use crate::process::{said, system};
+use anyhow::{Context, Result};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// MiB before the first partition and after the last one.
+const EDGE_MIB: u64 = 1;
+/// MiB of the boot partition.
+const BOOT_MIB: u64 = 8;
+/// MiB of the partition for what survives.
+const DATA_MIB: u64 = 16;
+/// Bytes of a state file.
+pub const STATE_SIZE: usize = 0x4000;
+/// Where the first slot is, in MiB.
+const SLOT_A_MIB: u64 = EDGE_MIB + BOOT_MIB;
+
+/// A disk in a file.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+}
+
+/// What the bootloader remembers in the factory: slot A is trusted.
+pub const FACTORY: [(&str, &str); 6] = [
+    ("BOOT_ORDER", "A"),
+    ("BOOT_A_LEFT", "3"),
+    ("BOOT_B_LEFT", "0"),
+    ("BOOT_A_GOOD", "1"),
+    ("BOOT_B_GOOD", "0"),
+    ("refit_generation", "1"),
+];
+
+impl Disk {
+    /// Makes a disk in `path` with `image` in slot A, where U-Boot runs `script`.
+    ///
+    /// # Errors
+    /// A program is missing or fails, or the storage is full.
+    pub fn make(path: &Path, image: &Path, script: &Path) -> Result<Self> {
+        let disk = Self { path: path.into() };
+        let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
+        let mib = SLOT_A_MIB + 2 * SLOT_MIB + DATA_MIB + EDGE_MIB;
+        File::create(path)?.set_len(mib << 20)?;
+        let table = format!(
+            "label: gpt\nstart={EDGE_MIB}M, size={BOOT_MIB}M, attrs=LegacyBIOSBootable\n\
+             size={SLOT_MIB}M\nsize={SLOT_MIB}M\nsize={DATA_MIB}M\n"
+        );
+        super::slot::through(system("sfdisk", "fdisk")?.arg("-q").arg(path), table.as_bytes())?;
+        let boot = folder.path().join("boot");
+        let label = ["-C", "-n", "BOOT"];
+        said(system("mkfs.vfat", "dosfstools")?.args(label).arg(&boot).arg(kib(BOOT_MIB)))?;
+        let compiled = folder.path().join("boot.scr");
+        let mut mkimage = system("mkimage", "u-boot-tools")?;
+        mkimage.args(["-A", "arm64", "-T", "script", "-C", "none", "-d"]);
+        said(mkimage.arg(script).arg(&compiled))?;
+        put(&boot, &compiled, "boot.scr")?;
+        let state = state(&FACTORY, folder.path())?;
+        for name in ["state0.env", "state1.env"] {
+            put(&boot, &state, name)?;
+        }
+        disk.copy_in(&boot, EDGE_MIB << 20)?;
+        disk.copy_in(image, SLOT_A_MIB << 20)?;
+        let data = folder.path().join("data");
+        let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
+        mkfs.args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard"]);
+        said(mkfs.arg(&data).arg(format!("{DATA_MIB}M")))?;
+        disk.copy_in(&data, (SLOT_A_MIB + 2 * SLOT_MIB) << 20)?;
+        Ok(disk)
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes of a slot, 0 for A and 1 for B.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn slot(&self, number: u64) -> Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start((SLOT_A_MIB + number * SLOT_MIB) << 20))?;
+        let mut bytes = Vec::new();
+        file.take(SLOT_MIB << 20).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A file of the boot partition.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn read_boot(&self, name: &str) -> Result<Vec<u8>> {
+        let output = self.mtools("mtype")?.arg(format!("::{name}")).output()?;
+        anyhow::ensure!(output.status.success(), "there is no {name} on the boot partition");
+        Ok(output.stdout)
+    }
+
+    /// Replaces a file of the boot partition.
+    ///
+    /// # Errors
+    /// The program fails.
+    pub fn write_boot(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let mut file = tempfile::NamedTempFile::new()?;
+        file.write_all(bytes)?;
+        let mut copy = self.mtools("mcopy")?;
+        said(copy.arg("-o").arg(file.path()).arg(format!("::{name}")))?;
+        Ok(())
+    }
+
+    fn mtools(&self, program: &str) -> Result<Command> {
+        let mut command = system(program, "mtools")?;
+        command.arg("-i").arg(format!("{}@@{EDGE_MIB}M", self.path.display()));
+        Ok(command)
+    }
+
+    fn copy_in(&self, from: &Path, at: u64) -> Result<()> {
+        let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        let disk = File::options().write(true).open(&self.path)?;
+        Ok(disk.write_all_at(&bytes, at)?)
+    }
+}
+
+/// A memory card with `package` as `update.zip` in its root.
+///
+/// # Errors
+/// A program is missing or fails.
+pub fn card(path: &Path, package: &Path) -> Result<()> {
+    let room = fs::metadata(package)?.len() / (1 << 20) + 4;
+    said(system("mkfs.vfat", "dosfstools")?.args(["-C"]).arg(path).arg(kib(room)))?;
+    put(path, package, "update.zip")
+}
+
+fn kib(mib: u64) -> String {
+    (mib << 10).to_string()
+}
+
+fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
+    let mut copy = system("mcopy", "mtools")?;
+    said(copy.arg("-i").arg(image).arg(file).arg(format!("::{name}")))?;
+    Ok(())
+}
+
+/// A state file of these variables, as U-Boot's own tool makes it.
+fn state(variables: &[(&str, &str)], folder: &Path) -> Result<PathBuf> {
+    let (text, state) = (folder.join("state.txt"), folder.join("state.env"));
+    let lines: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    fs::write(&text, lines)?;
+    let mut mkenvimage = system("mkenvimage", "u-boot-tools")?;
+    mkenvimage.arg("-s").arg(STATE_SIZE.to_string()).arg("-o").arg(&state).arg(&text);
+    said(&mut mkenvimage)?;
+    Ok(state)
+}

@@ -1,0 +1,64 @@
+#!/bin/busybox sh
+# The lab's terminal: mounts, says who it is, and lets the agent work. What differs
+# between releases is in /release.
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+for module in $(cat /modules); do insmod "/lib/$module" || echo "guest: no $module"; done
+. /release
+slot=$(sed -n 's/.*refit.slot=\(.\).*/\1/p' /proc/cmdline)
+echo "guest: slot $slot starts $version"
+# What the power-on reset of the watchdog would be asked for on a real board.
+echo "guest: watchdog $(cat /sys/class/watchdog/watchdog0/identity)"
+case $mode in
+panic) echo c >/proc/sysrq-trigger ;;
+exit) exit 0 ;;
+hang)
+	# Someone feeds the watchdog, and then nobody does any more.
+	watchdog -F -t 1 -T 4 /dev/watchdog &
+	sleep 2
+	kill -STOP $!
+	echo "guest: hangs"
+	while :; do sleep 60; done
+	;;
+esac
+mount -t vfat -o sync /dev/vda1 /boot
+mount -t ext4 /dev/vda4 /data
+mount -t vfat -o ro /dev/vdb /card
+case $mode in
+unhealthy) rm -f /run/healthy ;;
+*) : >/run/healthy ;;
+esac
+# The server is on the other side of the emulator's network, when there is one.
+if [ -e /sys/class/net/eth0 ]; then
+	ip link set lo up
+	ip link set eth0 up
+	ip addr add 10.0.2.15/24 dev eth0
+	ip route add default via 10.0.2.2
+fi
+
+end() {
+	sync
+	umount /boot /data
+	case $1 in
+	100) reboot -f ;;
+	*) poweroff -f ;;
+	esac
+	while :; do sleep 60; done
+}
+
+refit-agent run --once
+code=$?
+[ $code = 100 ] && end 100
+echo "guest: status $(refit-agent status --json)"
+if [ -e /card/update.zip ] && [ ! -e /data/taken ]; then
+	: >/data/taken
+	sync
+	refit-agent install /card/update.zip
+	code=$?
+	echo "guest: install ended with $code"
+	end $code
+fi
+end 0

@@ -1,0 +1,146 @@
+//! A release for the board: a file system with a kernel and an initial RAM disk, in
+//! which everything is.
+
+use super::parts::Parts;
+use crate::process::{said, system};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// MiB of a slot.
+pub const SLOT_MIB: u64 = 48;
+/// The terminal's first program.
+const INIT: &str = include_str!("init.sh");
+
+/// How a release behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It works.
+    Good,
+    /// Its kernel panics.
+    Panic,
+    /// Its first program ends.
+    Exit,
+    /// It starts and then does nothing.
+    Hang,
+    /// It runs, and its health check fails.
+    Unhealthy,
+}
+
+impl Mode {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Panic => "panic",
+            Self::Exit => "exit",
+            Self::Hang => "hang",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// Makes the image of release `version` in `image`; `config` is the agent's
+/// configuration and `root` the maker's root of trust.
+///
+/// # Errors
+/// A program is missing or fails, or the storage is full.
+pub fn make(
+    parts: &Parts,
+    version: &str,
+    mode: Mode,
+    files: &[(&str, &[u8])],
+    image: &Path,
+) -> Result<()> {
+    let scratch = tempfile::tempdir_in(image.parent().unwrap_or(Path::new(".")))?;
+    let (root, tree) = (scratch.path().join("root"), scratch.path().join("tree"));
+    fill(parts, &root, version, mode, files)?;
+    fs::create_dir(&tree)?;
+    fs::write(tree.join("initrd"), archive(&root)?)?;
+    fs::copy(&parts.kernel, tree.join("Image"))?;
+    let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
+    // U-Boot reads what is not newer than this.
+    mkfs.args(["-q", "-F", "-b", "4096", "-m", "0", "-O", "^has_journal,^metadata_csum,^64bit"]);
+    mkfs.args(["-E", "lazy_itable_init=0,nodiscard", "-d"]);
+    said(mkfs.arg(&tree).arg(image).arg(format!("{SLOT_MIB}M")))?;
+    Ok(())
+}
+
+fn fill(
+    parts: &Parts,
+    root: &Path,
+    version: &str,
+    mode: Mode,
+    files: &[(&str, &[u8])],
+) -> Result<()> {
+    for folder in ["bin", "boot", "card", "data", "dev", "etc", "lib", "proc", "run", "sys"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    let program = |from: &Path, to: &str| -> Result<()> {
+        fs::copy(from, root.join(to)).with_context(|| format!("cannot copy {}", from.display()))?;
+        Ok(fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?)
+    };
+    program(&parts.busybox, "bin/busybox")?;
+    program(&parts.agent, "bin/refit-agent")?;
+    let mut names = String::new();
+    for module in &parts.modules {
+        let name = module.file_name().unwrap_or_default().to_string_lossy();
+        fs::copy(module, root.join("lib").join(&*name))?;
+        names.push_str(&format!("{name}\n"));
+    }
+    let users = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
+    let release = format!("version={version}\nmode={}\n", mode.word());
+    let fixed = [("modules", &names), ("release", &release), ("etc/passwd", &users.to_owned())];
+    for (name, text) in fixed {
+        fs::write(root.join(name), text)?;
+    }
+    for (name, bytes) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(root))?;
+        fs::write(path, bytes)?;
+    }
+    fs::write(root.join("init"), INIT)?;
+    Ok(fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?)
+}
+
+/// The tree as an initial RAM disk, compressed.
+fn archive(root: &Path) -> Result<Vec<u8>> {
+    let mut names = vec![".".to_owned()];
+    list(root, root, &mut names)?;
+    let mut cpio = system("cpio", "cpio")?;
+    cpio.args(["--create", "--format", "newc", "--quiet"]).current_dir(root);
+    let plain = through(&mut cpio, names.join("\n").as_bytes())?;
+    through(Command::new("gzip").args(["-1", "-n"]), &plain)
+}
+
+fn list(root: &Path, folder: &Path, names: &mut Vec<String>) -> Result<()> {
+    let mut inside: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    inside.sort_by_key(fs::DirEntry::file_name);
+    for entry in inside {
+        let path = entry.path();
+        names.push(path.strip_prefix(root)?.to_string_lossy().into_owned());
+        if path.is_dir() {
+            list(root, &path, names)?;
+        }
+    }
+    Ok(())
+}
+
+/// What `command` makes of `input`.
+pub(super) fn through(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("cannot start `{name}`"))?;
+    let mut pipe = child.stdin.take().context("no pipe")?;
+    let output = std::thread::scope(|scope| {
+        let writing = scope.spawn(move || pipe.write_all(input));
+        let output = child.wait_with_output();
+        // A program that stops reading has failed, which its status says.
+        let _ = writing.join();
+        output
+    })?;
+    ensure!(output.status.success(), "`{name}` ended with {}", output.status);
+    Ok(output.stdout)
+}
