@@ -1,6 +1,6 @@
 //! What a fleet knows of one device, and whether a rule is about it.
 
-use crate::Standing;
+use crate::{Labels, Standing};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub struct DeviceFacts<'a> {
     pub running: &'a Running,
     /// The published release that this is, if it is one.
     pub release: Option<&'a Release>,
+    /// What its operator says of it.
+    pub labels: &'a Labels,
     /// Its last attempt in each rollout that ever offered it something.
     pub attempts: &'a [Attempt],
 }

@@ -10,13 +10,20 @@ extern crate alloc;
 
 mod audience;
 mod bucket;
+pub mod filter;
+mod labels;
 mod plan;
+mod schedule;
 mod standing;
+mod zone;
 
 #[cfg(feature = "operator")]
 pub mod operator;
 
 pub use audience::{Attempt, Audience, DeviceFacts, Mismatch};
 pub use bucket::{BUCKETS, bucket};
+pub use labels::{LABELS_LIMIT, Labels};
 pub use plan::{Gate, Offer, Plan, Track, offer, runs};
+pub use schedule::{Schedule, WINDOWS_LIMIT, Window, WindowError};
 pub use standing::{Class, Event, Shows, Standing};
+pub use zone::{Zone, ZoneError};

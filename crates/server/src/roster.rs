@@ -73,6 +73,7 @@ impl Terminal {
             region: facts.region.as_ref(),
             running: &self.stored.running,
             release: self.release.as_ref(),
+            labels: fleet::Labels::NONE,
             attempts: &attempts,
         })
     }

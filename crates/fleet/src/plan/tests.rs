@@ -1,7 +1,7 @@
 //! One device, one plan, one answer; and what holds for every plan.
 
 use super::*;
-use crate::{BUCKETS, Standing};
+use crate::{BUCKETS, Labels, Standing};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::{format, string::String};
@@ -78,6 +78,7 @@ impl Device {
             region: self.region.as_ref(),
             running: &self.running,
             release: self.release.as_ref(),
+            labels: Labels::NONE,
             attempts: &self.attempts,
         }
     }

@@ -164,6 +164,7 @@ fn facts<'a>(member: &'a Member, product: &'a Name) -> DeviceFacts<'a> {
         region: None,
         running: &member.running,
         release: None,
+        labels: crate::Labels::NONE,
         attempts: &member.attempts,
     }
 }
