@@ -1,10 +1,11 @@
 //! What a fleet knows of one device, and whether a rule is about it.
 
+use crate::filter::Filter;
 use crate::{Labels, Standing};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
-use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Version};
+use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Timestamp, Version};
 
 /// One device as the rules see it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct DeviceFacts<'a> {
     pub running: &'a Running,
     /// The published release that this is, if it is one.
     pub release: Option<&'a Release>,
+    /// When it was enrolled.
+    pub enrolled: Timestamp,
     /// What its operator says of it.
     pub labels: &'a Labels,
     /// Its last attempt in each rollout that ever offered it something.
@@ -33,6 +36,12 @@ impl DeviceFacts<'_> {
     /// Its last attempt in `rollout`.
     pub(crate) fn attempt_in(&self, rollout: &Name) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.rollout == *rollout)
+    }
+
+    /// It is used elsewhere than in the region that it was sold for.
+    fn is_abroad(&self) -> bool {
+        let home = self.labels.home.as_ref();
+        home.zip(self.region).is_some_and(|(home, region)| home != region)
     }
 }
 
@@ -64,6 +73,25 @@ pub struct Audience {
     pub variants: Vec<Name>,
     /// Versions that the device runs in one of its components.
     pub running: Vec<Version>,
+    /// What else must hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+    /// What becomes of devices outside of the region that they were sold for.
+    #[serde(default)]
+    pub abroad: Abroad,
+}
+
+/// What becomes of a device that is used outside of the region it was sold for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Abroad {
+    /// It counts to the region where it is used.
+    #[default]
+    Used,
+    /// It counts to the region that it was sold for.
+    Home,
+    /// It gets nothing while it is abroad.
+    Nothing,
 }
 
 /// What keeps a device out of an audience.
@@ -79,6 +107,16 @@ pub enum Mismatch {
     Variant,
     /// It runs a version that is not listed.
     Running,
+    /// It is not in the region that it was sold for.
+    Abroad,
+    /// The filter does not hold for it.
+    Filter,
+    /// It joined after the audience was frozen.
+    Latecomer,
+    /// It does not run what the release needs.
+    Needs,
+    /// It is pinned to another version.
+    Pinned,
 }
 
 impl fmt::Display for Mismatch {
@@ -89,6 +127,11 @@ impl fmt::Display for Mismatch {
             Self::Region => "region",
             Self::Variant => "variant",
             Self::Running => "running version",
+            Self::Abroad => "use outside of its home region",
+            Self::Filter => "labels: the filter does not hold",
+            Self::Latecomer => "enrolment after the start",
+            Self::Needs => "running components: they are not what the release needs",
+            Self::Pinned => "pin to another version",
         })
     }
 }
@@ -97,21 +140,34 @@ impl Audience {
     /// Everything of one product.
     pub fn everyone(product: Name) -> Self {
         let none = Vec::new;
-        Self { product, hardware: none(), regions: none(), variants: none(), running: none() }
+        let (filter, abroad) = (None, Abroad::default());
+        let (hardware, regions, variants, running) = (none(), none(), none(), Vec::new());
+        Self { product, hardware, regions, variants, running, filter, abroad }
     }
 
     /// The first rule that keeps `device` out, if one does.
     pub fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
         let runs =
             |version: &Version| device.running.values().any(|state| state.version == *version);
+        let filter = self.filter.as_ref();
         let rules = [
             (Mismatch::Product, self.product == *device.product),
             (Mismatch::Hardware, lists(&self.hardware, Some(device.hardware))),
-            (Mismatch::Region, lists(&self.regions, device.region)),
+            (Mismatch::Abroad, self.abroad != Abroad::Nothing || !device.is_abroad()),
+            (Mismatch::Region, lists(&self.regions, self.region(device))),
             (Mismatch::Variant, lists(&self.variants, device.variant)),
             (Mismatch::Running, self.running.is_empty() || self.running.iter().any(runs)),
+            (Mismatch::Filter, filter.is_none_or(|filter| filter.matches(device))),
         ];
         rules.into_iter().find_map(|(mismatch, holds)| (!holds).then_some(mismatch))
+    }
+
+    /// The region that `device` counts to.
+    fn region<'d>(&self, device: &DeviceFacts<'d>) -> Option<&'d Name> {
+        match self.abroad {
+            Abroad::Home => device.labels.home.as_ref().or(device.region),
+            Abroad::Used | Abroad::Nothing => device.region,
+        }
     }
 }
 

@@ -15,15 +15,17 @@ mod labels;
 mod plan;
 mod schedule;
 mod standing;
+mod terms;
 mod zone;
 
 #[cfg(feature = "operator")]
 pub mod operator;
 
-pub use audience::{Attempt, Audience, DeviceFacts, Mismatch};
+pub use audience::{Abroad, Attempt, Audience, DeviceFacts, Mismatch};
 pub use bucket::{BUCKETS, bucket};
 pub use labels::{LABELS_LIMIT, Labels};
 pub use plan::{Gate, Offer, Plan, Track, offer, runs};
 pub use schedule::{Schedule, WINDOWS_LIMIT, Window, WindowError};
 pub use standing::{Class, Event, Shows, Standing};
+pub use terms::{Latecomers, Mode, RETRIES_LIMIT, SiteLimit, Terms, transient};
 pub use zone::{Zone, ZoneError};

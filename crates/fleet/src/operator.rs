@@ -3,8 +3,14 @@
 //! A server keeps [`Rollout`]s and [`Tally`]s, asks these functions what follows,
 //! and compiles the result into a [`Plan`](crate::Plan).
 
+mod dry_run;
+mod outlook;
+mod path;
 mod rollout;
 mod tend;
 
-pub use rollout::{Halt, Opens, Rollout, Size, State, Tally, Wave};
-pub use tend::{Change, EVEN_AUDIENCE, exposure_limit, halted, overdue, tend, track};
+pub use dry_run::{Crowd, DryRun, EXAMPLES_LIMIT, Forecast, WaveForecast};
+pub use outlook::outlook;
+pub use path::{STEPS_LIMIT, Step, Stranded, path};
+pub use rollout::{Allowance, Halt, Opens, Rollout, Size, State, Tally, Wave};
+pub use tend::{Change, EVEN_AUDIENCE, allowance, exposure_limit, halted, overdue, tend, track};

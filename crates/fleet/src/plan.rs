@@ -1,7 +1,7 @@
 //! A plan, and the answer it gives one device.
 
-use crate::{Attempt, Audience, DeviceFacts, Mismatch, bucket};
-use alloc::collections::BTreeMap;
+use crate::{Attempt, Audience, DeviceFacts, Latecomers, Mismatch, Terms, bucket, transient};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,10 @@ pub struct Track {
     pub images: BTreeMap<Name, Digest>,
     /// For whom.
     pub audience: Audience,
+    /// How it is offered.
+    pub terms: Terms,
+    /// When it was started.
+    pub started: Timestamp,
     /// Whether it offers anything.
     pub gate: Gate,
     /// The open wave, counted from 1.
@@ -39,6 +43,8 @@ pub struct Track {
     pub wave_room: u32,
     /// How many more devices may start now without too many updating at once.
     pub flight_room: u32,
+    /// The sites at which as many devices update as may.
+    pub full_sites: BTreeSet<Text>,
 }
 
 /// Whether a track offers anything.
@@ -72,6 +78,10 @@ pub enum Offer<'p> {
     WaveFull(&'p Track),
     /// As many update at once as may.
     FlightFull(&'p Track),
+    /// As many update at its site as may.
+    SiteFull(&'p Track),
+    /// The schedule is closed for it, until then if it opens within two weeks.
+    NotNow(&'p Track, Option<Timestamp>),
     /// The rollout is paused.
     Paused(&'p Track, &'p Text),
     /// The rollout is halted.
@@ -98,7 +108,7 @@ pub fn offer<'p>(plan: &'p Plan, device: &DeviceFacts<'_>, now: Timestamp) -> Of
         return Offer::Stale;
     }
     let bound = plan.tracks.iter().find_map(|track| under_way(track, device));
-    let decided = || plan.tracks.iter().find_map(|track| decide(track, device));
+    let decided = || plan.tracks.iter().find_map(|track| decide(track, device, now));
     bound.or_else(decided).unwrap_or_else(|| nearest(plan, device))
 }
 
@@ -115,13 +125,15 @@ fn under_way<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>
 }
 
 /// What this rollout says to `device`; nothing if the device is not in its audience.
-fn decide<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>> {
+fn decide<'p>(track: &'p Track, device: &DeviceFacts<'_>, now: Timestamp) -> Option<Offer<'p>> {
     let attempt = device.attempt_in(&track.rollout);
-    if attempt.is_none() && track.audience.mismatch(device).is_some() {
+    if attempt.is_none() && track.mismatch(device).is_some() {
         return None;
     }
+    let turn = attempt.map_or(Turn::First, |_| Turn::Again);
     let ended = || attempt.and_then(|attempt| ended(track, attempt));
-    Some(settled(track, device).or_else(ended).unwrap_or_else(|| admit(track, device)))
+    let admit = || admit(track, device, turn, now);
+    Some(settled(track, device).or_else(ended).unwrap_or_else(admit))
 }
 
 /// The device needs nothing of this rollout.
@@ -133,28 +145,44 @@ fn settled<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>> 
     device.release.is_some_and(newer).then_some(Offer::RunsNewer(track))
 }
 
-/// The device had its try.
+/// The device had its try, and the last of its retries.
 fn ended<'p>(track: &'p Track, attempt: &Attempt) -> Option<Offer<'p>> {
     let outcome = attempt.standing.outcome()?;
-    Some(match attempt.standing.class() {
-        crate::Class::Failed => Offer::FailedBefore(track, outcome),
-        _ => Offer::Ended(track, outcome),
-    })
+    match attempt.standing.class() {
+        crate::Class::Failed if track.tries_again(attempt) => None,
+        crate::Class::Failed => Some(Offer::FailedBefore(track, outcome)),
+        _ => Some(Offer::Ended(track, outcome)),
+    }
+}
+
+/// Whether a device starts in a rollout for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Again,
 }
 
 /// Whether the device may start now.
-fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Offer<'p> {
+fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>, turn: Turn, now: Timestamp) -> Offer<'p> {
     match &track.gate {
         Gate::Paused(why) => return Offer::Paused(track, why),
         Gate::Halted(why) => return Offer::Halted(track, why),
         Gate::Open => {}
     }
     let bucket = bucket(track.rollout.as_str().as_bytes(), device.id);
-    if bucket >= track.share {
+    if turn == Turn::First && bucket >= track.share {
         return Offer::NotYet(track, bucket);
     }
+    let (schedule, zone) = (&track.terms.schedule, device.labels.zone.as_ref());
+    if !schedule.allows(zone, now) {
+        return Offer::NotNow(track, schedule.next(zone, now));
+    }
+    let site = track.terms.site.as_ref().and_then(|site| site.site(device));
+    if site.is_some_and(|site| track.full_sites.contains(site)) {
+        return Offer::SiteFull(track);
+    }
     match (track.wave_room, track.flight_room) {
-        (0, _) => Offer::WaveFull(track),
+        (0, _) if turn == Turn::First => Offer::WaveFull(track),
         (_, 0) => Offer::FlightFull(track),
         _ => Offer::Install(track),
     }
@@ -162,7 +190,7 @@ fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Offer<'p> {
 
 /// Why no rollout decided.
 fn nearest<'p>(plan: &'p Plan, device: &DeviceFacts<'_>) -> Offer<'p> {
-    let near = |track: &'p Track| Some(Offer::NotFor(track, track.audience.mismatch(device)?));
+    let near = |track: &'p Track| Some(Offer::NotFor(track, track.mismatch(device)?));
     plan.tracks.iter().find_map(near).unwrap_or(Offer::Nothing)
 }
 
@@ -170,6 +198,29 @@ impl Track {
     /// Whether the device runs every image of the release.
     pub fn runs_on(&self, device: &DeviceFacts<'_>) -> bool {
         runs(&self.images, device.running)
+    }
+
+    /// The first rule that keeps `device` out, if one does.
+    pub fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
+        let frozen = self.terms.latecomers == Latecomers::LeftOut;
+        let pin = device.labels.pin.as_ref();
+        let needs = self.terms.needs.as_ref();
+        let fits = || {
+            let rules = [
+                (Mismatch::Latecomer, !frozen || device.enrolled <= self.started),
+                (Mismatch::Pinned, pin.is_none_or(|pin| *pin == self.release.version)),
+                // Who runs the release already needs nothing any more.
+                (Mismatch::Needs, self.runs_on(device) || needs.is_none_or(|n| n.matches(device))),
+            ];
+            rules.into_iter().find_map(|(mismatch, holds)| (!holds).then_some(mismatch))
+        };
+        self.audience.mismatch(device).or_else(fits)
+    }
+
+    /// Whether a device that failed so tries anew by itself.
+    fn tries_again(&self, attempt: &Attempt) -> bool {
+        let again = attempt.retry < u32::from(self.terms.retries);
+        again && attempt.standing.outcome().is_some_and(transient)
     }
 }
 
@@ -193,6 +244,8 @@ impl<'p> Offer<'p> {
             Self::NotYet(..) => "not-yet",
             Self::WaveFull(_) => "wave-full",
             Self::FlightFull(_) => "flight-full",
+            Self::SiteFull(_) => "site-full",
+            Self::NotNow(..) => "not-now",
             Self::Paused(..) => "paused",
             Self::Halted(..) => "halted",
             Self::FailedBefore(..) => "failed-before",
@@ -214,6 +267,8 @@ impl<'p> Offer<'p> {
             | Self::NotYet(track, _)
             | Self::WaveFull(track)
             | Self::FlightFull(track)
+            | Self::SiteFull(track)
+            | Self::NotNow(track, _)
             | Self::Paused(track, _)
             | Self::Halted(track, _)
             | Self::FailedBefore(track, _)
@@ -243,6 +298,9 @@ impl fmt::Display for Offer<'_> {
                 write!(f, "wave {} of {t} has as many terminals as it may", t.wave)
             }
             Self::FlightFull(t) => write!(f, "as many terminals update in {t} as may at once"),
+            Self::SiteFull(t) => write!(f, "as many terminals of its site update in {t} as may"),
+            Self::NotNow(t, Some(at)) => write!(f, "{t} is open for it again at {at}"),
+            Self::NotNow(t, None) => write!(f, "{t} is not open for it in the next two weeks"),
             Self::Paused(t, why) => write!(f, "{t} is paused: {why}"),
             Self::Halted(t, why) => write!(f, "{t} is halted: {why}"),
             Self::FailedBefore(t, outcome) => {

@@ -75,7 +75,7 @@ pub type DeviceId = Name;
 
 /// A sentence for people, cut to 160 bytes at a character's end, control
 /// characters replaced, so that a hostile text cannot fill a record or a screen.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Text(String);
 

@@ -1,12 +1,12 @@
 //! A rollout as its operator ordered it, and how it goes.
 
-use crate::{Audience, Class};
+use crate::{Audience, Class, Standing, Terms};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 use serde::{Deserialize, Serialize};
-use types::{Digest, Name, Release, Seconds, Text, Timestamp};
+use types::{Digest, Name, Outcome, Release, Seconds, Text, Timestamp};
 
 /// One release on its way to one audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Rollout {
     pub images: BTreeMap<Name, Digest>,
     /// For whom.
     pub audience: Audience,
+    /// How it is offered.
+    pub terms: Terms,
     /// How it spreads; never empty.
     pub waves: Vec<Wave>,
     /// When it stops by itself.
@@ -33,6 +35,8 @@ pub struct Rollout {
     pub wave: usize,
     /// When that wave opened.
     pub opened: Timestamp,
+    /// When it was started, if it was.
+    pub started: Option<Timestamp>,
     /// What became of its devices.
     pub tally: Tally,
 }
@@ -89,6 +93,25 @@ pub struct Wave {
     pub size: Size,
     /// When it opens; the first one opens with the start.
     pub opens: Opens,
+    /// What is allowed while it is the open one, where that is not what the whole
+    /// rollout allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allows: Option<Allowance>,
+}
+
+/// How many devices may fail. What is not named is not bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Allowance {
+    /// Allowed percent of the open wave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+    /// Allowed number of devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// How many of a thousand of the open wave must come back: only the silent ones
+    /// count against it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<u16>,
 }
 
 /// A number of devices.
@@ -113,13 +136,12 @@ pub enum Opens {
     ByHand,
 }
 
-/// When a rollout stops by itself: more failures than either allowance.
+/// When a rollout stops by itself: more failures than allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halt {
-    /// Allowed percent of the open wave.
-    pub percent: Option<u8>,
-    /// Allowed number of devices.
-    pub count: Option<u32>,
+    /// What is allowed.
+    #[serde(flatten)]
+    pub allows: Allowance,
     /// A device in flight and silent for so long has failed.
     pub not_back: Seconds,
 }
@@ -138,6 +160,8 @@ pub struct Tally {
     pub failed: u32,
     /// Ended without either.
     pub neutral: u32,
+    /// Of those that failed: did not come back.
+    pub lost: u32,
 }
 
 impl Tally {
@@ -148,9 +172,12 @@ impl Tally {
         Self { exposed: more(self.exposed), in_flight: more(self.in_flight), ..self }
     }
 
-    /// The tally after one device moved from one class to another.
+    /// The tally after the attempt of one device moved.
     #[must_use]
-    pub fn moved(mut self, from: Class, to: Class) -> Self {
+    pub fn moved(mut self, from: Standing, to: Standing) -> Self {
+        let lost = |standing| u32::from(is_lost(standing));
+        self.lost = self.lost.saturating_sub(lost(from)).saturating_add(lost(to));
+        let (from, to) = (from.class(), to.class());
         *self.class_mut(from) = self.class_mut(from).saturating_sub(1);
         *self.class_mut(to) = self.class_mut(to).saturating_add(1);
         self
@@ -164,4 +191,9 @@ impl Tally {
             Class::Neutral => &mut self.neutral,
         }
     }
+}
+
+/// The device did not come back.
+fn is_lost(standing: Standing) -> bool {
+    standing.class() == Class::Failed && standing.outcome() == Some(Outcome::NotBack)
 }

@@ -1,7 +1,8 @@
 //! What follows from how a rollout goes: halt, open a wave, finish.
 
-use super::{Halt, Opens, Rollout, Size, State, Tally, Wave};
+use super::{Allowance, Halt, Opens, Rollout, Size, State, Tally, Wave};
 use crate::{BUCKETS, Gate, Track};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use types::{Seconds, Text, Timestamp};
 
@@ -26,7 +27,8 @@ pub fn exposure_limit(rollout: &Rollout, audience: u32) -> u32 {
     rollout.waves.get(rollout.wave).map_or(0, |wave| limit(*wave, audience))
 }
 
-fn limit(wave: Wave, audience: u32) -> u32 {
+/// The most devices that `wave` lets out, of an audience of so many.
+pub(super) fn limit(wave: Wave, audience: u32) -> u32 {
     match wave.size {
         Size::Count(count) => count,
         Size::Percent(percent) => share_of(audience, percent).max(1),
@@ -39,17 +41,31 @@ fn share_of(whole: u32, percent: u8) -> u32 {
 }
 
 /// Why the rollout must stop now, if it must, when the open wave has so many devices.
-pub fn halted(rule: &Halt, tally: Tally, wave: u32) -> Option<Text> {
-    let failed = tally.failed;
-    if let Some(allowed) = rule.count.filter(|allowed| failed > *allowed) {
+pub fn halted(allows: &Allowance, tally: Tally, wave: u32) -> Option<Text> {
+    let Tally { failed, lost, .. } = tally;
+    if let Some(allowed) = allows.count.filter(|allowed| failed > *allowed) {
         return Some(Text::from(format!("{failed} terminals failed; {allowed} are allowed")));
     }
     let wave = u64::from(wave.max(1));
     let passes = |percent: &u8| u64::from(failed) * 100 > u64::from(*percent) * wave;
-    let percent = rule.percent.filter(passes)?;
+    if let Some(percent) = allows.percent.filter(passes) {
+        return Some(Text::from(format!(
+            "{failed} terminals failed of the {wave} of the open wave; {percent} % are allowed"
+        )));
+    }
+    let missing =
+        |back: &u16| u64::from(lost) * 1000 > u64::from(1000u16.saturating_sub(*back)) * wave;
+    let back = allows.back.filter(missing)?;
     Some(Text::from(format!(
-        "{failed} terminals failed of the {wave} of the open wave; {percent} % are allowed"
+        "{lost} terminals did not come back of the {wave} of the open wave; {:.1} % must",
+        f64::from(back) / 10.0,
     )))
+}
+
+/// What is allowed while the wave that is open is the open one.
+pub fn allowance(rollout: &Rollout) -> Allowance {
+    let own = rollout.waves.get(rollout.wave).and_then(|wave| wave.allows);
+    own.unwrap_or(rollout.halt.allows)
 }
 
 /// Whether a device in flight that last gave a sign of life at `seen` has failed.
@@ -64,7 +80,7 @@ pub fn tend(rollout: &Rollout, audience: u32, now: Timestamp) -> Option<Change> 
     let limit = exposure_limit(rollout, audience);
     // A wave of 1000 in an audience of 12 is a wave of 12.
     let wave = limit.min(audience.max(rollout.tally.exposed));
-    if let Some(why) = halted(&rollout.halt, rollout.tally, wave).filter(|_| offers) {
+    if let Some(why) = halted(&allowance(rollout), rollout.tally, wave).filter(|_| offers) {
         return Some(Change::Halt(why));
     }
     if rollout.state != State::Running {
@@ -104,20 +120,23 @@ fn finish(rollout: &Rollout, wave: u32) -> Option<Change> {
         .then(|| Change::Finish(Text::from(format!("{confirmed} of {exposed} confirmed"))))
 }
 
-/// The rollout as a track of a plan, for an audience of so many devices; nothing
-/// for a draft.
-pub fn track(rollout: &Rollout, audience: u32) -> Option<Track> {
+/// The rollout as a track of a plan, for an audience of so many devices and with the
+/// sites at which no more may start; nothing for a draft.
+pub fn track(rollout: &Rollout, audience: u32, full_sites: BTreeSet<Text>) -> Option<Track> {
     let limit = exposure_limit(rollout, audience);
     Some(Track {
         rollout: rollout.id.clone(),
         release: rollout.release.clone(),
         images: rollout.images.clone(),
         audience: rollout.audience.clone(),
+        terms: rollout.terms.clone(),
+        started: rollout.started.unwrap_or(rollout.opened),
         gate: gate(rollout)?,
         wave: u32::try_from(rollout.wave + 1).unwrap_or(u32::MAX),
         share: share(rollout, audience),
         wave_room: limit.saturating_sub(rollout.tally.exposed),
         flight_room: rollout.in_flight.saturating_sub(rollout.tally.in_flight),
+        full_sites,
     })
 }
 
@@ -132,8 +151,13 @@ fn gate(rollout: &Rollout) -> Option<Gate> {
 
 /// Which buckets are in the open wave.
 fn share(rollout: &Rollout, audience: u32) -> u16 {
-    match rollout.waves.get(rollout.wave).map(|wave| wave.size) {
-        Some(Size::Percent(percent)) if audience >= EVEN_AUDIENCE => {
+    rollout.waves.get(rollout.wave).map_or(BUCKETS, |wave| share_of_wave(*wave, audience))
+}
+
+/// Which buckets are in `wave`.
+pub(super) fn share_of_wave(wave: Wave, audience: u32) -> u16 {
+    match wave.size {
+        Size::Percent(percent) if audience >= EVEN_AUDIENCE => {
             u16::from(percent.min(100)).saturating_mul(BUCKETS / 100)
         }
         _ => BUCKETS,

@@ -1,7 +1,7 @@
 //! One device, one plan, one answer; and what holds for every plan.
 
 use super::*;
-use crate::{BUCKETS, Labels, Standing};
+use crate::{Abroad, BUCKETS, Labels, Latecomers, Schedule, SiteLimit, Standing};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::{format, string::String};
@@ -34,11 +34,14 @@ fn track(rollout: &str, version: &str, index: u64) -> Track {
         release: release(version, index),
         images: [(name("rootfs"), image(version))].into(),
         audience: Audience::everyone(name("router")),
+        terms: Terms::default(),
+        started: Timestamp(0),
         gate: Gate::Open,
         wave: 1,
         share: BUCKETS,
         wave_room: 10,
         flight_room: 10,
+        full_sites: BTreeSet::new(),
     }
 }
 
@@ -54,6 +57,8 @@ struct Device {
     region: Option<Name>,
     running: Running,
     release: Option<Release>,
+    labels: Labels,
+    enrolled: Timestamp,
     attempts: Vec<Attempt>,
 }
 
@@ -64,6 +69,8 @@ fn device() -> Device {
         region: None,
         running: running("1"),
         release: Some(release("1", 1)),
+        labels: Labels::default(),
+        enrolled: Timestamp(0),
         attempts: vec![],
     }
 }
@@ -78,7 +85,8 @@ impl Device {
             region: self.region.as_ref(),
             running: &self.running,
             release: self.release.as_ref(),
-            labels: Labels::NONE,
+            enrolled: self.enrolled,
+            labels: &self.labels,
             attempts: &self.attempts,
         }
     }
@@ -186,6 +194,128 @@ fn nothing_is_tried_twice_without_a_new_order() {
     }
     let failed = device().tried("r2", Standing::Failed(Outcome::BootFailed));
     check(vec![track("r9", "2", 2), track("r2", "2", 2)], &failed, "install", "r9");
+}
+
+#[test]
+fn the_filter_and_the_needs_of_a_release_decide() {
+    let with = |filter: &str| {
+        let mut track = track("r2", "2", 2);
+        track.audience.filter = Some(filter.parse().unwrap());
+        vec![track]
+    };
+    check(with("version.rootfs<2"), &device(), "install", "r2");
+    check(with("tag==pilot"), &device(), "not-for", "the filter does not hold");
+    let labels = Labels { tags: [name("pilot")].into(), ..Labels::default() };
+    check(with("tag==pilot"), &Device { labels, ..device() }, "install", "r2");
+    let needs = |needs: &str| {
+        let mut track = track("r2", "2", 2);
+        track.terms.needs = Some(needs.parse().unwrap());
+        vec![track]
+    };
+    check(needs("version.modem>=7"), &device(), "not-for", "not what the release needs");
+    check(needs("version.rootfs>=1"), &device(), "install", "r2");
+    check(needs("version.rootfs==1"), &device().on("2", 2), "up-to-date", "r2");
+}
+
+#[test]
+fn a_pin_keeps_every_other_version_out() {
+    let pinned = |version: &str| Device {
+        labels: Labels { pin: Some(name(version)), ..Labels::default() },
+        ..device()
+    };
+    check(vec![track("r2", "2", 2)], &pinned("1.5"), "not-for", "pin to another version");
+    check(vec![track("r2", "2", 2), track("r1", "1.5", 1)], &pinned("1.5"), "install", "r1");
+}
+
+#[test]
+fn a_frozen_audience_has_no_latecomers() {
+    let with = |latecomers| {
+        let mut track = Track { started: Timestamp(100), ..track("r2", "2", 2) };
+        track.terms.latecomers = latecomers;
+        vec![track]
+    };
+    let joined = |at| Device { enrolled: Timestamp(at), ..device() };
+    check(with(Latecomers::LeftOut), &joined(100), "install", "r2");
+    check(with(Latecomers::LeftOut), &joined(101), "not-for", "enrolment after the start");
+    check(with(Latecomers::Included), &joined(101), "install", "r2");
+}
+
+#[test]
+fn a_terminal_abroad_follows_its_owners_policy() {
+    let with = |abroad| {
+        let mut track = track("r2", "2", 2);
+        (track.audience.abroad, track.audience.regions) = (abroad, vec![name("south")]);
+        vec![track]
+    };
+    let of = |home: &str, region: &str| Device {
+        region: Some(name(region)),
+        labels: Labels { home: Some(name(home)), ..Labels::default() },
+        ..device()
+    };
+    for (abroad, home, region, rule) in [
+        (Abroad::Used, "north", "south", "install"),
+        (Abroad::Used, "south", "north", "not-for"),
+        (Abroad::Home, "north", "south", "not-for"),
+        (Abroad::Home, "south", "north", "install"),
+        (Abroad::Nothing, "north", "south", "not-for"),
+        (Abroad::Nothing, "south", "south", "install"),
+    ] {
+        check(with(abroad), &of(home, region), rule, "");
+    }
+    check(with(Abroad::Nothing), &of("north", "south"), "not-for", "outside of its home region");
+    let silent = Device { region: Some(name("south")), ..device() };
+    check(with(Abroad::Home), &silent, "install", "r2");
+}
+
+#[test]
+fn a_schedule_is_asked_by_who_has_not_started() {
+    let with = |windows: &str| {
+        let mut track = track("r2", "2", 2);
+        let windows = vec![windows.parse().unwrap()];
+        track.terms.schedule = Schedule { windows, ..Schedule::default() };
+        vec![track]
+    };
+    // It is 1970-01-01 00:16:40 in UTC, and a quarter past one in Berlin.
+    check(with("00:00-01:00"), &device(), "install", "r2");
+    check(with("01:00-02:00"), &device(), "not-now", "again at 1970-01-01T01:00:00Z");
+    let labels = Labels { zone: Some("Europe/Berlin".parse().unwrap()), ..Labels::default() };
+    check(with("01:00-02:00"), &Device { labels, ..device() }, "install", "r2");
+    let busy = device().tried("r2", Standing::Offered);
+    check(with("01:00-02:00"), &busy, "continue", "r2");
+}
+
+#[test]
+fn a_site_that_is_full_waits() {
+    let mut limited = track("r2", "2", 2);
+    limited.terms.site = Some(SiteLimit { by: name("olt"), in_flight: 1 });
+    limited.full_sites = ["olt-7/1".into()].into();
+    let at = |site: &str| Device {
+        labels: Labels { attributes: [(name("olt"), site.into())].into(), ..Labels::default() },
+        ..device()
+    };
+    check(vec![limited.clone()], &at("olt-7/1"), "site-full", "of its site");
+    check(vec![limited.clone()], &at("olt-7/2"), "install", "r2");
+    check(vec![limited], &device(), "install", "r2");
+}
+
+#[test]
+fn what_the_network_spoilt_is_tried_again_a_few_times() {
+    let mut twice = track("r2", "2", 2);
+    twice.terms.retries = 2;
+    let failed = |outcome, retry| {
+        let mut device = device().tried("r2", Standing::Failed(outcome));
+        device.attempts[0].retry = retry;
+        device
+    };
+    let full = Track { wave_room: 0, share: 0, ..twice.clone() };
+    check(vec![full], &failed(Outcome::Unreachable, 0), "install", "r2");
+    check(vec![twice.clone()], &failed(Outcome::TooSlow, 1), "install", "r2");
+    check(vec![twice.clone()], &failed(Outcome::Unreachable, 2), "failed-before", "fetched");
+    check(vec![twice.clone()], &failed(Outcome::Unhealthy, 0), "failed-before", "healthy");
+    let crowded = Track { flight_room: 0, ..twice.clone() };
+    check(vec![crowded], &failed(Outcome::Unreachable, 0), "flight-full", "");
+    let paused = Track { gate: Gate::Paused("p".into()), ..twice };
+    check(vec![paused], &failed(Outcome::Unreachable, 0), "paused", "");
 }
 
 fn any_track() -> impl Strategy<Value = Track> {

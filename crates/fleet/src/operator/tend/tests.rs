@@ -1,7 +1,9 @@
 //! Waves and halting as tables; then whole fleets with chance in them.
 
 use super::*;
-use crate::{Attempt, Audience, DeviceFacts, Event, Offer, Plan, Shows, Standing, offer};
+use crate::{
+    Attempt, Audience, DeviceFacts, Event, Labels, Offer, Plan, Shows, Standing, Terms, offer,
+};
 use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +15,7 @@ fn name(text: &str) -> Name {
 }
 
 fn wave(size: Size, opens: Opens) -> Wave {
-    Wave { size, opens }
+    Wave { size, opens, allows: None }
 }
 
 fn rollout(waves: Vec<Wave>) -> Rollout {
@@ -24,15 +26,21 @@ fn rollout(waves: Vec<Wave>) -> Rollout {
         release: Release { product: name("router"), version, rollback_index: 2, manifest },
         images: [(name("rootfs"), Digest::of(b"new"))].into(),
         audience: Audience::everyone(name("router")),
+        terms: Terms::default(),
         waves,
-        halt: Halt { percent: Some(5), count: None, not_back: Seconds(60) },
+        halt: halt(Allowance { percent: Some(5), ..Allowance::default() }),
         in_flight: 1000,
         state: State::Running,
         why: Text::default(),
         wave: 0,
         opened: Timestamp(0),
+        started: Some(Timestamp(0)),
         tally: Tally::default(),
     }
+}
+
+fn halt(allows: Allowance) -> Halt {
+    Halt { allows, not_back: Seconds(60) }
 }
 
 fn quarters() -> Vec<Wave> {
@@ -40,7 +48,14 @@ fn quarters() -> Vec<Wave> {
 }
 
 fn tally(in_flight: u32, confirmed: u32, failed: u32) -> Tally {
-    Tally { exposed: in_flight + confirmed + failed, in_flight, confirmed, failed, neutral: 0 }
+    Tally {
+        exposed: in_flight + confirmed + failed,
+        in_flight,
+        confirmed,
+        failed,
+        neutral: 0,
+        lost: 0,
+    }
 }
 
 /// What follows for `rollout`, in words: `halt`, `open N`, `finish` or nothing.
@@ -90,7 +105,7 @@ fn a_paused_rollout_opens_nothing_and_still_halts() {
 #[test]
 fn failures_halt_when_they_pass_the_allowance() {
     let check_rule = |percent, count, failed, wave, halts: bool| {
-        let rule = Halt { percent, count, not_back: Seconds(1) };
+        let rule = Allowance { percent, count, back: None };
         assert_eq!(halted(&rule, tally(0, 0, failed), wave).is_some(), halts, "{rule:?} {failed}");
     };
     check_rule(Some(5), None, 5, 100, false);
@@ -102,6 +117,49 @@ fn failures_halt_when_they_pass_the_allowance() {
     check_rule(None, Some(2), 3, 3, true);
     check_rule(Some(50), Some(0), 1, 100, true);
     check_rule(Some(5), None, 1, 0, true);
+}
+
+#[test]
+fn silent_terminals_halt_on_their_own_account() {
+    let check_rule = |back, lost, wave, halts: bool| {
+        let rule = Allowance { back: Some(back), ..Allowance::default() };
+        let tally = Tally { lost, ..tally(0, 0, lost + 50) };
+        assert_eq!(halted(&rule, tally, wave).is_some(), halts, "{back} {lost} {wave}");
+    };
+    check_rule(995, 0, 1, false);
+    check_rule(995, 1, 199, true);
+    check_rule(995, 1, 200, false);
+    check_rule(995, 5, 1000, false);
+    check_rule(995, 6, 1000, true);
+    check_rule(0, 1000, 1000, false);
+    check_rule(1000, 1, 1_000_000, true);
+    let of = |wave| Rollout {
+        tally: Tally { lost: 1, ..tally(0, 5, 1) },
+        waves: vec![
+            Wave {
+                allows: Some(Allowance { back: Some(995), ..Allowance::default() }),
+                ..quarters()[0]
+            },
+            quarters()[2],
+        ],
+        halt: halt(Allowance { percent: Some(50), ..Allowance::default() }),
+        wave,
+        ..rollout(quarters())
+    };
+    let why = "halt: 1 terminals did not come back of the 10 of the open wave; 99.5 % must";
+    check(&of(0), 40, 0, why);
+    check(&of(1), 40, 0, "");
+}
+
+#[test]
+fn a_tally_knows_who_is_lost() {
+    let start = Tally::default().admitted();
+    let lost = start.moved(Standing::Offered, Standing::Lost);
+    assert_eq!((lost.failed, lost.lost, lost.in_flight), (1, 1, 0));
+    let back = lost.moved(Standing::Lost, Standing::Reported);
+    assert_eq!((back.failed, back.lost, back.in_flight), (0, 0, 1));
+    let failed = lost.moved(Standing::Lost, Standing::Failed(Outcome::BootFailed));
+    assert_eq!((failed.failed, failed.lost), (1, 0));
 }
 
 #[test]
@@ -127,7 +185,7 @@ fn a_finished_rollout_can_still_halt_and_an_ended_one_stays() {
 
 #[test]
 fn silence_counts_from_the_last_sign_of_life() {
-    let rule = Halt { percent: None, count: Some(0), not_back: Seconds(60) };
+    let rule = halt(Allowance { count: Some(0), ..Allowance::default() });
     assert!(!overdue(&rule, Timestamp(0), Timestamp(60_999)));
     assert!(overdue(&rule, Timestamp(0), Timestamp(61_000)));
     assert!(!overdue(&rule, Timestamp(90_000), Timestamp(0)), "a clock that went back");
@@ -135,7 +193,7 @@ fn silence_counts_from_the_last_sign_of_life() {
 
 #[test]
 fn a_large_audience_is_divided_by_buckets() {
-    let of = |audience| track(&rollout(quarters()), audience).unwrap();
+    let of = |audience| track(&rollout(quarters()), audience, BTreeSet::new()).unwrap();
     assert_eq!((of(40).share, of(40).wave_room), (BUCKETS, 10));
     assert_eq!((of(20_000).share, of(20_000).wave_room), (2_500, 5_000));
     assert_eq!(of(2).wave_room, 1, "a wave has at least one terminal");
@@ -164,7 +222,8 @@ fn facts<'a>(member: &'a Member, product: &'a Name) -> DeviceFacts<'a> {
         region: None,
         running: &member.running,
         release: None,
-        labels: crate::Labels::NONE,
+        enrolled: Timestamp(0),
+        labels: Labels::NONE,
         attempts: &member.attempts,
     }
 }
@@ -193,7 +252,7 @@ fn event(luck: Luck) -> Vec<Event> {
 fn step(rollout: &mut Rollout, fleet: &mut [Member], at: usize, luck: Luck) {
     let (size, product) = (u32::try_from(fleet.len()).unwrap(), name("router"));
     let good_until = Timestamp(i64::MAX);
-    let tracks = track(rollout, size).into_iter().collect();
+    let tracks = track(rollout, size, BTreeSet::new()).into_iter().collect();
     let plan = Plan { generation: 0, good_until, tracks };
     let member = &mut fleet[at];
     if let Offer::Install(_) = offer(&plan, &facts(member, &product), Timestamp(0)) {
@@ -206,7 +265,7 @@ fn step(rollout: &mut Rollout, fleet: &mut [Member], at: usize, luck: Luck) {
     if let Some(attempt) = member.attempts.first_mut() {
         for event in event(luck) {
             let next = attempt.standing.next(event);
-            rollout.tally = rollout.tally.moved(attempt.standing.class(), next.class());
+            rollout.tally = rollout.tally.moved(attempt.standing, next);
             attempt.standing = next;
         }
     }
@@ -238,7 +297,7 @@ proptest! {
     ) {
         let mut rollout = rollout(quarters());
         rollout.in_flight = in_flight;
-        rollout.halt.percent = Some(percent);
+        rollout.halt.allows.percent = Some(percent);
         let mut fleet: Vec<Member> = (0..size).map(member).collect();
         for (at, luck) in steps {
             let (before, state) = (rollout.tally, rollout.state);
@@ -268,5 +327,9 @@ fn count(fleet: &[Member]) -> Tally {
     }
     let of = |class: u8| classes.get(&class).copied().unwrap_or(0);
     let exposed = classes.values().sum();
-    Tally { exposed, in_flight: of(0), confirmed: of(1), failed: of(2), neutral: of(3) }
+    let silent =
+        |attempt: &&Attempt| matches!(attempt.standing, Standing::Lost | Standing::LostReported);
+    let lost = fleet.iter().flat_map(|m| &m.attempts).filter(silent).count();
+    let lost = u32::try_from(lost).unwrap();
+    Tally { exposed, in_flight: of(0), confirmed: of(1), failed: of(2), neutral: of(3), lost }
 }
