@@ -28,6 +28,8 @@ pub struct DeviceFacts<'a> {
     pub enrolled: Timestamp,
     /// What its operator says of it.
     pub labels: &'a Labels,
+    /// What its agent can do beside what every agent can.
+    pub abilities: &'a [Name],
     /// Its last attempt in each rollout that ever offered it something.
     pub attempts: &'a [Attempt],
 }
@@ -172,6 +174,6 @@ impl Audience {
 }
 
 /// Whether `value` is in `list`; an empty list holds everything.
-fn lists(list: &[Name], value: Option<&Name>) -> bool {
+pub(crate) fn lists(list: &[Name], value: Option<&Name>) -> bool {
     list.is_empty() || value.is_some_and(|value| list.contains(value))
 }

@@ -27,5 +27,5 @@ pub use labels::{LABELS_LIMIT, Labels};
 pub use plan::{Gate, Offer, Plan, Track, offer, runs};
 pub use schedule::{Schedule, WINDOWS_LIMIT, Window, WindowError};
 pub use standing::{Class, Event, Shows, Standing};
-pub use terms::{Latecomers, Mode, RETRIES_LIMIT, SiteLimit, Terms, transient};
+pub use terms::{Fit, Latecomers, Mode, RETRIES_LIMIT, SiteLimit, Terms, transient};
 pub use zone::{Zone, ZoneError};

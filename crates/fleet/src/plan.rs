@@ -1,6 +1,6 @@
 //! A plan, and the answer it gives one device.
 
-use crate::{Attempt, Audience, DeviceFacts, Latecomers, Mismatch, Terms, bucket, transient};
+use crate::{Attempt, Audience, DeviceFacts, Fit, Latecomers, Mismatch, Terms, bucket, transient};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
@@ -29,6 +29,8 @@ pub struct Track {
     pub images: BTreeMap<Name, Digest>,
     /// For whom.
     pub audience: Audience,
+    /// What a device must be and run.
+    pub fit: Fit,
     /// How it is offered.
     pub terms: Terms,
     /// When it was started.
@@ -80,6 +82,8 @@ pub enum Offer<'p> {
     FlightFull(&'p Track),
     /// As many update at its site as may.
     SiteFull(&'p Track),
+    /// Its agent is too old to do as the rollout says.
+    Unable(&'p Track, &'static str),
     /// The schedule is closed for it, until then if it opens within two weeks.
     NotNow(&'p Track, Option<Timestamp>),
     /// The rollout is paused.
@@ -173,6 +177,10 @@ fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>, turn: Turn, now: Timest
     if turn == Turn::First && bucket >= track.share {
         return Offer::NotYet(track, bucket);
     }
+    let lacks = |ability: &&str| !device.abilities.iter().any(|known| known.as_str() == *ability);
+    if let Some(ability) = track.terms.mode.ability().filter(lacks) {
+        return Offer::Unable(track, ability);
+    }
     let (schedule, zone) = (&track.terms.schedule, device.labels.zone.as_ref());
     if !schedule.allows(zone, now) {
         return Offer::NotNow(track, schedule.next(zone, now));
@@ -202,25 +210,42 @@ impl Track {
 
     /// The first rule that keeps `device` out, if one does.
     pub fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
-        let frozen = self.terms.latecomers == Latecomers::LeftOut;
-        let pin = device.labels.pin.as_ref();
-        let needs = self.terms.needs.as_ref();
-        let fits = || {
-            let rules = [
-                (Mismatch::Latecomer, !frozen || device.enrolled <= self.started),
-                (Mismatch::Pinned, pin.is_none_or(|pin| *pin == self.release.version)),
-                // Who runs the release already needs nothing any more.
-                (Mismatch::Needs, self.runs_on(device) || needs.is_none_or(|n| n.matches(device))),
-            ];
-            rules.into_iter().find_map(|(mismatch, holds)| (!holds).then_some(mismatch))
-        };
-        self.audience.mismatch(device).or_else(fits)
+        let Self { audience, fit, terms, started, release, images, .. } = self;
+        let latecomers = terms.latecomers;
+        Meant { audience, fit, latecomers, started: *started, release, images }.mismatch(device)
     }
 
     /// Whether a device that failed so tries anew by itself.
     fn tries_again(&self, attempt: &Attempt) -> bool {
         let again = attempt.retry < u32::from(self.terms.retries);
         again && attempt.standing.outcome().is_some_and(transient)
+    }
+}
+
+/// Everything that says for whom a rollout is.
+#[derive(Clone, Copy)]
+pub(crate) struct Meant<'a> {
+    pub(crate) audience: &'a Audience,
+    pub(crate) fit: &'a Fit,
+    pub(crate) latecomers: Latecomers,
+    pub(crate) started: Timestamp,
+    pub(crate) release: &'a Release,
+    pub(crate) images: &'a BTreeMap<Name, Digest>,
+}
+
+impl Meant<'_> {
+    /// The first rule that keeps `device` out, if one does.
+    pub(crate) fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
+        let late = self.latecomers == Latecomers::LeftOut && device.enrolled > self.started;
+        let other = device.labels.pin.as_ref().is_some_and(|pin| *pin != self.release.version);
+        let own = || match (late, other) {
+            (true, _) => Some(Mismatch::Latecomer),
+            (false, true) => Some(Mismatch::Pinned),
+            // Who runs the release already needs nothing any more.
+            (false, false) if runs(self.images, device.running) => None,
+            (false, false) => self.fit.mismatch(device),
+        };
+        self.audience.mismatch(device).or_else(own)
     }
 }
 
@@ -245,6 +270,7 @@ impl<'p> Offer<'p> {
             Self::WaveFull(_) => "wave-full",
             Self::FlightFull(_) => "flight-full",
             Self::SiteFull(_) => "site-full",
+            Self::Unable(..) => "unable",
             Self::NotNow(..) => "not-now",
             Self::Paused(..) => "paused",
             Self::Halted(..) => "halted",
@@ -268,6 +294,7 @@ impl<'p> Offer<'p> {
             | Self::WaveFull(track)
             | Self::FlightFull(track)
             | Self::SiteFull(track)
+            | Self::Unable(track, _)
             | Self::NotNow(track, _)
             | Self::Paused(track, _)
             | Self::Halted(track, _)
@@ -299,6 +326,7 @@ impl fmt::Display for Offer<'_> {
             }
             Self::FlightFull(t) => write!(f, "as many terminals update in {t} as may at once"),
             Self::SiteFull(t) => write!(f, "as many terminals of its site update in {t} as may"),
+            Self::Unable(t, what) => write!(f, "{t} asks for {what}, which its agent cannot do"),
             Self::NotNow(t, Some(at)) => write!(f, "{t} is open for it again at {at}"),
             Self::NotNow(t, None) => write!(f, "{t} is not open for it in the next two weeks"),
             Self::Paused(t, why) => write!(f, "{t} is paused: {why}"),

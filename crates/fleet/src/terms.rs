@@ -1,7 +1,9 @@
 //! How a release is offered: how urgently, when, how many at one site, how often.
 
+use crate::audience::lists;
 use crate::filter::Filter;
-use crate::{DeviceFacts, Schedule};
+use crate::{DeviceFacts, Mismatch, Schedule};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use types::{Name, Outcome, Text};
 
@@ -18,10 +20,6 @@ pub struct Terms {
     /// When.
     #[serde(default)]
     pub schedule: Schedule,
-    /// What a device must run, of the components that the release brings and of the
-    /// others, so that the release works there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needs: Option<Filter>,
     /// How many at one site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<SiteLimit>,
@@ -31,6 +29,33 @@ pub struct Terms {
     /// Whether devices that join after the start take part.
     #[serde(default)]
     pub latecomers: Latecomers,
+}
+
+/// What a device must be and run so that a release works on it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Fit {
+    /// Hardware that the release is for; any, where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hardware: Vec<Name>,
+    /// Brand or carrier variants that it is for; any, where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Name>,
+    /// What must run, of the components that it brings and of the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Filter>,
+}
+
+impl Fit {
+    /// The first rule that keeps the release off `device`, if one does.
+    pub fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
+        let needs = self.needs.as_ref();
+        let rules = [
+            (Mismatch::Hardware, lists(&self.hardware, Some(device.hardware))),
+            (Mismatch::Variant, lists(&self.variants, device.variant)),
+            (Mismatch::Needs, needs.is_none_or(|needs| needs.matches(device))),
+        ];
+        rules.into_iter().find_map(|(mismatch, holds)| (!holds).then_some(mismatch))
+    }
 }
 
 /// How urgently a device should install.
@@ -44,6 +69,14 @@ pub enum Mode {
     Forced,
     /// Up to the unused slot, and no further.
     DownloadOnly,
+}
+
+impl Mode {
+    /// What an agent must be able to do so that it understands the mode: without it, it
+    /// would do more than it is told.
+    pub fn ability(self) -> Option<&'static str> {
+        (self == Self::DownloadOnly).then_some("download-only")
+    }
 }
 
 /// Who takes part of those that join after the start.

@@ -34,6 +34,8 @@ pub const BASE_LIMIT: usize = 256;
 pub const REPORTS_LIMIT: usize = 16;
 /// The most components that a terminal names: a manifest has no more.
 pub const COMPONENTS_LIMIT: usize = 32;
+/// The most abilities that a terminal names.
+pub const ABILITIES_LIMIT: usize = 16;
 /// The longest token, credential or etag, in bytes.
 pub const SECRET_LIMIT: usize = 128;
 /// The longest word of a rule, in bytes.
@@ -141,6 +143,9 @@ pub struct Heartbeat {
     /// `etag` of the last answer it holds; absent after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
+    /// What it can do beside what every agent of this version can, as `download-only`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abilities: Vec<Name>,
 }
 
 /// Why a terminal waits before it goes on.
@@ -197,6 +202,31 @@ pub struct Offer {
     /// The release failed on this terminal before and is ordered anew.
     #[serde(default)]
     pub allow_failed: bool,
+    /// How urgently it should be installed.
+    #[serde(default, skip_serializing_if = "Mode::is_soft")]
+    pub mode: Mode,
+}
+
+/// How urgently a release should be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Without asking the owner.
+    Forced,
+    /// Up to the unused slot, and no further.
+    DownloadOnly,
+    /// When the terminal's own policy and its owner agree; also a word that this side
+    /// does not know.
+    #[default]
+    #[serde(other)]
+    Soft,
+}
+
+impl Mode {
+    /// Whether nothing needs to be said.
+    pub fn is_soft(&self) -> bool {
+        *self == Self::Soft
+    }
 }
 
 /// Ends of attempts, delivered until they are accepted.
@@ -273,6 +303,7 @@ impl Message for Heartbeat {
         let crowded = self.running.len() > COMPONENTS_LIMIT;
         version_fault(self.protocol)
             .or(crowded.then_some("names more than 32 components"))
+            .or((self.abilities.len() > ABILITIES_LIMIT).then_some("names more than 16 abilities"))
             .or(self.seen.as_deref().and_then(secret_fault))
             .or(self.waiting.as_ref().and_then(Waiting::fault))
     }

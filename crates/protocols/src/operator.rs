@@ -4,6 +4,18 @@
 //! <operator token>`. `docs/openapi.yaml` describes the routes. The version rule is
 //! that of [`crate::native`]: unknown fields are ignored, new ones are optional.
 
+mod fleet;
+pub mod forecast;
+mod order;
+
+pub use fleet::{
+    GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder, Single,
+};
+pub use order::{
+    AbroadRule, AudienceRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule, RolloutOrder,
+    ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
+};
+
 use crate::json::Message;
 use crate::native::{Facts, Phase, Progress, Waiting};
 use alloc::string::String;
@@ -16,8 +28,6 @@ use types::{
 
 /// The most tokens made by one request.
 pub const TOKENS_LIMIT: u32 = 10_000;
-/// The most names in one list of an audience, and the most waves of a rollout.
-pub const LIST_LIMIT: usize = 256;
 
 /// A published release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +41,12 @@ pub struct ReleaseView {
     pub size: u64,
     /// When it was published.
     pub published: Timestamp,
+    /// What a terminal must run, as a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
+    /// Why it was withdrawn, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<Text>,
 }
 
 /// All published releases, newest first.
@@ -65,109 +81,6 @@ pub struct TokenList {
     pub tokens: Vec<String>,
     /// Until when they are good.
     pub expires: Timestamp,
-}
-
-/// Which terminals a rollout is for. An empty list means any; a rule is asked
-/// whenever a terminal asks, so terminals that join later are included.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct AudienceRule {
-    /// Product; the release's where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub product: Option<Name>,
-    /// Hardware compatibility strings.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hardware: Vec<Name>,
-    /// Regions.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub regions: Vec<Name>,
-    /// Brand or carrier variants.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variants: Vec<Name>,
-    /// Versions that the terminal runs now.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub running: Vec<Version>,
-}
-
-/// How far the release is let out while this wave is the open one, counted over
-/// the whole rollout: exactly one of `percent` and `count`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaveRule {
-    /// Percent of the audience, 1 to 100; at least one terminal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub percent: Option<u8>,
-    /// A number of terminals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u32>,
-    /// When it opens.
-    #[serde(default)]
-    pub opens: OpenRule,
-}
-
-/// When a wave opens. The first one opens with the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OpenRule {
-    /// When so many percent of the wave before have confirmed the release.
-    WhenConfirmedPercent(u8),
-    /// So many seconds after the wave before opened.
-    AfterSeconds(Seconds),
-    /// When an operator says so (`advance`).
-    ByHand,
-}
-
-impl Default for OpenRule {
-    fn default() -> Self {
-        Self::WhenConfirmedPercent(90)
-    }
-}
-
-/// When a rollout stops by itself: as soon as more terminals failed than allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HaltRule {
-    /// Allowed percent of the open wave.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failures_percent: Option<u8>,
-    /// Allowed number of terminals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failures_count: Option<u32>,
-    /// A terminal that has the release and is silent for so long has failed.
-    #[serde(default = "hour")]
-    pub not_back_seconds: Seconds,
-}
-
-fn hour() -> Seconds {
-    Seconds(3600)
-}
-
-impl Default for HaltRule {
-    fn default() -> Self {
-        Self { failures_percent: Some(5), failures_count: None, not_back_seconds: hour() }
-    }
-}
-
-/// Makes a rollout, as a draft.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RolloutOrder {
-    /// For people.
-    pub name: Text,
-    /// The release: digest of its manifest, or its version.
-    pub release: String,
-    /// For whom.
-    #[serde(default)]
-    pub audience: AudienceRule,
-    /// How it spreads; everyone at once where empty.
-    #[serde(default)]
-    pub waves: Vec<WaveRule>,
-    /// When it stops.
-    #[serde(default)]
-    pub halt: HaltRule,
-    /// The most terminals that update at the same time; 1000 where absent.
-    #[serde(default = "thousand")]
-    pub in_flight: u32,
-}
-
-fn thousand() -> u32 {
-    1000
 }
 
 /// Why an operator does something to a rollout; kept in its record.
@@ -228,6 +141,15 @@ pub struct RolloutView {
     pub halt: HaltRule,
     /// The most terminals that update at the same time.
     pub in_flight_limit: u32,
+    /// On which terms it is offered.
+    #[serde(flatten)]
+    pub terms: TermsRule,
+    /// What a terminal must run, as a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
+    /// What it waits for now, as a sentence.
+    #[serde(default)]
+    pub outlook: String,
     /// What became of its terminals.
     pub tally: TallyView,
     /// What happened to it, first things first; left out of lists.
@@ -263,6 +185,9 @@ pub struct TallyView {
     pub confirmed: u32,
     /// Failed, or did not come back.
     pub failed: u32,
+    /// Of those: did not come back.
+    #[serde(default)]
+    pub lost: u32,
     /// Declined, were withdrawn, or ran it already.
     pub neutral: u32,
 }
@@ -293,6 +218,9 @@ pub struct DeviceView {
     /// Its last sign of life since the server started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Timestamp>,
+    /// What the operator says of it.
+    #[serde(default)]
+    pub labels: LabelsView,
     /// The attempt it is on, or its last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptView>,
@@ -397,6 +325,56 @@ pub struct Explanation {
     pub waiting: Option<Waiting>,
 }
 
+/// How many rollouts were halted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// So many.
+    pub rollouts: u32,
+}
+
+/// How the terminals of a rollout failed, most frequent first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureList {
+    /// At most a thousand kinds.
+    pub failures: Vec<FailureView>,
+}
+
+/// How many terminals failed in one way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureView {
+    /// The wave that was open when they got the release, counted from 1.
+    pub wave: u32,
+    /// The outcome's number.
+    pub outcome: u16,
+    /// The outcome in words.
+    pub sentence: String,
+    /// On which hardware.
+    pub hardware: Name,
+    /// The version that they ran before.
+    pub from: Text,
+    /// How many.
+    pub devices: u32,
+}
+
+/// What happened to a terminal, last things first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// At most a thousand.
+    pub moments: Vec<Moment>,
+}
+
+/// One thing that happened to a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: Text,
+    /// In which attempt, if in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<AttemptId>,
+}
+
 /// The server is well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
@@ -428,6 +406,9 @@ messages! {
     DeviceDetail, "terminal", 4 << 20;
     ReportList, "list of reports", 4 << 20;
     Explanation, "explanation", 64 << 10;
+    Stopped, "count of rollouts", 4 << 10;
+    FailureList, "list of failures", 1 << 20;
+    Timeline, "timeline", 4 << 20;
     Health, "health", 4 << 10;
 }
 
@@ -441,55 +422,6 @@ impl Message for TokenOrder {
             .then_some("asks for several tokens for one terminal")
             .or((!sound)
                 .then_some("asks for none or more than 10000, or for tokens good for no time"))
-    }
-}
-
-impl Message for RolloutOrder {
-    const KIND: &'static str = "rollout";
-    const LIMIT: usize = 1 << 20;
-    fn fault(&self) -> Option<&'static str> {
-        let audience = &self.audience;
-        let lists = [
-            audience.hardware.len(),
-            audience.regions.len(),
-            audience.variants.len(),
-            audience.running.len(),
-            self.waves.len(),
-        ];
-        let crowded = lists.iter().any(|n| *n > LIST_LIMIT);
-        crowded
-            .then_some("has a list of more than 256 entries")
-            .or(self.waves.iter().find_map(WaveRule::fault))
-            .or(self.halt.fault())
-            .or((self.in_flight == 0).then_some("lets no terminal update at all"))
-    }
-}
-
-impl WaveRule {
-    fn fault(&self) -> Option<&'static str> {
-        match (self.percent, self.count) {
-            (Some(1..=100), None) | (None, Some(1..)) => self.opens.fault(),
-            _ => Some(
-                "has a wave with not exactly one of `percent` (1 to 100) and `count` (1 or more)",
-            ),
-        }
-    }
-}
-
-impl OpenRule {
-    fn fault(self) -> Option<&'static str> {
-        let wrong = matches!(self, Self::WhenConfirmedPercent(0 | 101..));
-        wrong.then_some("has a wave that opens at not 1 to 100 percent")
-    }
-}
-
-impl HaltRule {
-    fn fault(&self) -> Option<&'static str> {
-        if self.failures_percent.is_none() && self.failures_count.is_none() {
-            return Some("has no halting rule: give `failures_percent` or `failures_count`");
-        }
-        let wrong = self.failures_percent.is_some_and(|p| p > 100) || self.not_back_seconds.0 == 0;
-        wrong.then_some("allows over 100 percent of failures, or no time to come back")
     }
 }
 

@@ -1,9 +1,11 @@
 //! The published releases, in memory.
 
+use fleet::Fit;
+use fleet::operator::Step;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use types::{Digest, Name, Release, Running, Timestamp};
+use types::{Digest, Name, Release, Running, Text, Timestamp, Version};
 
 /// A published release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,19 @@ pub(crate) struct Published {
     pub(crate) images: BTreeMap<Name, Digest>,
     /// When it was published.
     pub(crate) at: Timestamp,
+    /// What it is for, and whether it still is for anybody.
+    pub(crate) rules: Rules,
+}
+
+/// What a release needs, and whether it was withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Rules {
+    /// What a terminal must be and run.
+    pub(crate) fit: Fit,
+    /// The versions of components that have one of their own.
+    pub(crate) versions: BTreeMap<Name, Version>,
+    /// Why it was withdrawn, if it was.
+    pub(crate) withdrawn: Option<Text>,
 }
 
 /// Where an entry lies in its package.
@@ -64,6 +79,31 @@ impl Catalogue {
     /// All of them.
     pub(crate) fn all(&self) -> Arc<[Arc<Published>]> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The releases, as a terminal may go over them.
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        let step = |published: &Arc<Published>| Step {
+            release: published.release.clone(),
+            images: published.images.clone(),
+            versions: published.rules.versions.clone(),
+            fit: published.rules.fit.clone(),
+            withdrawn: published.rules.withdrawn.is_some(),
+        };
+        self.all().iter().map(step).collect()
+    }
+
+    /// Exchanges the rules of one.
+    pub(crate) fn set_rules(&self, manifest: Digest, rules: &Rules) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = |published: &Arc<Published>| {
+            if published.release.manifest == manifest {
+                Arc::new(Published { rules: rules.clone(), ..Published::clone(published) })
+            } else {
+                Arc::clone(published)
+            }
+        };
+        *all = all.iter().map(changed).collect();
     }
 
     /// The release whose manifest has this digest.

@@ -7,22 +7,27 @@
 mod admit;
 mod enrol;
 mod hear;
+mod labels;
 mod load;
 mod publish;
+mod releases;
 mod report;
 mod rollouts;
 mod tend;
 
 pub(crate) use enrol::EnrolError;
+pub(crate) use labels::LabelError;
 pub(crate) use publish::PublishError;
 pub(crate) use rollouts::{Act, ActError};
 
 use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::{Happened, Sign, Stored, StoredAttempt, StoredDevice, Touched, Tx};
-use fleet::Event;
+use crate::store::{
+    Failures, Happened, Sign, Stored, StoredAttempt, StoredDevice, Touched, Tx, Words, words,
+};
 use fleet::operator::{Change, State, tend};
+use fleet::{Class, Event, Standing};
 use std::collections::BTreeMap;
 use types::{AttemptId, DeviceId, Name, Report, Text, Timestamp};
 
@@ -45,6 +50,17 @@ pub(crate) struct Entry<'s> {
     devices: BTreeMap<DeviceId, (Shared, StoredDevice)>,
     reports: Vec<(DeviceId, Report)>,
     signs: Vec<Sign>,
+    sites: Vec<(Name, Text, Move)>,
+    events: Vec<(DeviceId, Text)>,
+}
+
+/// What becomes of the number of terminals that update at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Move {
+    /// One more.
+    Enters,
+    /// One less.
+    Leaves,
 }
 
 impl Server {
@@ -62,6 +78,8 @@ impl Server {
             devices: BTreeMap::new(),
             reports: Vec::new(),
             signs: Vec::new(),
+            sites: Vec::new(),
+            events: Vec::new(),
         })
     }
 }
@@ -115,11 +133,48 @@ impl Entry<'_> {
             return Ok(());
         }
         if let Some(mut course) = self.course(&attempt.rollout).await? {
-            course.rollout.tally = course.rollout.tally.moved(from.class(), to.class());
+            course.rollout.tally = course.rollout.tally.moved(from, to);
             self.courses.insert(attempt.rollout.clone(), course);
         }
         (attempt.standing, attempt.changed) = (to, self.now);
+        self.account(terminal, &attempt, from).await?;
+        if !matches!(event, Event::Report(_)) {
+            let what = Text::from(format!("{} in rollout {}", shown(to), attempt.rollout));
+            self.events.push((attempt.device.clone(), what));
+        }
         self.put_attempt(terminal, attempt);
+        Ok(())
+    }
+
+    /// Counts what the move of an attempt changes: its site, and failures by kind.
+    async fn account(
+        &mut self,
+        terminal: &Shared,
+        attempt: &StoredAttempt,
+        from: Standing,
+    ) -> Stored<()> {
+        let (rollout, to) = (&attempt.rollout, attempt.standing);
+        let flies = |standing: Standing| standing.class() == Class::InFlight;
+        match (&attempt.site, flies(from), flies(to)) {
+            (Some(site), true, false) => {
+                self.tx.leave_site(rollout, site).await?;
+                self.sites.push((rollout.clone(), site.clone(), Move::Leaves));
+            }
+            (Some(site), false, true) => {
+                self.tx.enter_site(rollout, site, u32::MAX).await?;
+                self.sites.push((rollout.clone(), site.clone(), Move::Enters));
+            }
+            _ => {}
+        }
+        let hardware = lock(terminal).stored.facts.hardware.clone();
+        for (standing, more) in [(from, -1), (to, 1)] {
+            let failed = standing.class() == Class::Failed;
+            let Some(outcome) = standing.outcome().filter(|_| failed) else { continue };
+            let (wave, origin) = (attempt.wave, attempt.origin.clone());
+            let hardware = hardware.clone();
+            let failed = Failures { wave, outcome: outcome.code(), hardware, origin, devices: 0 };
+            self.tx.count_failures(rollout, &failed, more).await?;
+        }
         Ok(())
     }
 
@@ -129,7 +184,7 @@ impl Entry<'_> {
         course.since = self.now;
         course.who = who.clone();
         if rollout.state != State::Draft {
-            course.started.get_or_insert(self.now);
+            rollout.started.get_or_insert(self.now);
         }
         let event = Happened { at: self.now, who, what, why: rollout.why.clone() };
         self.tx.move_rollout(rollout, course.who.as_str(), self.now).await?;
@@ -196,6 +251,16 @@ impl Entry<'_> {
     async fn write(&mut self) -> Stored<()> {
         let devices: Vec<_> = self.devices.values().map(|(_, device)| device).collect();
         self.tx.put_devices(&devices, self.now).await?;
+        let changed = self.devices.values().map(|(terminal, device)| {
+            (&device.device, words(&lock(terminal).stored), words(device))
+        });
+        let changed: Vec<_> = changed.collect();
+        self.tx.put_words(&changed).await?;
+        let news = |(device, before, after): &(&DeviceId, Words, Words)| {
+            Some((DeviceId::clone(device), news(before, after)?))
+        };
+        let events: Vec<_> = changed.iter().filter_map(news).chain(self.events.clone()).collect();
+        self.tx.put_events(&events, self.now).await?;
         let attempts: Vec<_> = self.attempts.values().map(|(_, attempt)| attempt).collect();
         self.tx.put_attempts(&attempts).await?;
         self.tx.put_reports(&self.reports, self.now).await?;
@@ -222,10 +287,18 @@ impl Entry<'_> {
             self.server.show_attempt(&terminal, &attempt);
         }
         self.server.note_signs(&self.signs);
-        if !self.courses.is_empty() {
+        if self.generation.is_some() || !self.courses.is_empty() || !self.sites.is_empty() {
+            let sites = std::mem::take(&mut self.sites);
             let courses = std::mem::take(&mut self.courses);
             self.server.change_snapshot(|snapshot| {
                 snapshot.courses.extend(courses);
+                sites.into_iter().for_each(|(rollout, site, moved)| {
+                    let count = snapshot.sites.entry(rollout).or_default().entry(site).or_default();
+                    *count = match moved {
+                        Move::Enters => count.saturating_add(1),
+                        Move::Leaves => count.saturating_sub(1),
+                    };
+                });
                 // Unless another server raised it meanwhile: then the plan is read anew.
                 if let Some((generation, times)) = self.generation
                     && snapshot.plan.generation + times == generation
@@ -235,5 +308,30 @@ impl Entry<'_> {
                 snapshot.compile();
             });
         }
+    }
+}
+
+/// What is new about a terminal, in the words of filters.
+fn news(before: &Words, after: &Words) -> Option<Text> {
+    let spelled = |(word, name, value): &(&'static str, String, String)| {
+        if name.is_empty() { format!("{word}={value}") } else { format!("{word}.{name}={value}") }
+    };
+    let gone = before.difference(after).map(|word| format!("-{}", spelled(word)));
+    let come = after.difference(before).map(|word| format!("+{}", spelled(word)));
+    let all: Vec<String> = gone.chain(come).collect();
+    (!all.is_empty()).then(|| Text::from(format!("changed: {}", all.join(" "))))
+}
+
+/// An attempt's standing, for people.
+fn shown(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Offered => "the release is offered",
+        Standing::Reported => "reported success",
+        Standing::Confirmed => "seen running the release",
+        Standing::Reverted => "seen running the old release again",
+        Standing::Lost => "did not come back in time",
+        Standing::LostReported => "was never seen running the release",
+        Standing::Failed(_) => "failed",
+        Standing::Neutral(_) => "ended",
     }
 }

@@ -2,7 +2,9 @@
 
 mod convert;
 pub(crate) mod devices;
+mod forecast;
 pub(crate) mod health;
+mod order;
 pub(crate) mod releases;
 pub(crate) mod rollouts;
 pub(crate) mod tokens;

@@ -22,6 +22,8 @@ pub(crate) struct Terminal {
     pub(crate) waiting: Option<Waiting>,
     /// Its last sign of life since the server started.
     pub(crate) seen: Option<Timestamp>,
+    /// What its agent can do beside what every agent can.
+    pub(crate) abilities: Box<[Name]>,
     /// Its attempts, first offered first.
     pub(crate) tries: Vec<Tried>,
 }
@@ -57,8 +59,9 @@ pub(crate) fn fingerprint(running: &Running) -> Digest {
 impl Terminal {
     /// A terminal without history.
     pub(crate) fn new(stored: StoredDevice, release: Option<Release>) -> Shared {
-        let (phase, seen, tries) = (Phase::Idle, None, Vec::new());
-        Arc::new(Mutex::new(Self { stored, release, phase, waiting: None, seen, tries }))
+        let (phase, seen, abilities, tries) = (Phase::Idle, None, Box::default(), Vec::new());
+        let waiting = None;
+        Arc::new(Mutex::new(Self { stored, release, phase, waiting, seen, abilities, tries }))
     }
 
     /// Asks `question` about the terminal as the rules see it.
@@ -73,7 +76,9 @@ impl Terminal {
             region: facts.region.as_ref(),
             running: &self.stored.running,
             release: self.release.as_ref(),
-            labels: fleet::Labels::NONE,
+            enrolled: self.stored.enrolled,
+            labels: self.stored.labels(),
+            abilities: &self.abilities,
             attempts: &attempts,
         })
     }
@@ -112,6 +117,8 @@ impl Terminal {
             facts: heartbeat.facts.clone(),
             slot: Some(heartbeat.slot),
             running: heartbeat.running.clone(),
+            enrolled: self.stored.enrolled,
+            labels: self.stored.labels.clone(),
         };
         (now != self.stored).then_some(now)
     }

@@ -6,7 +6,7 @@ use crate::store::StoredRollout;
 use fleet::Plan;
 use fleet::operator::{Rollout, State, exposure_limit, track};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Name, Seconds, Text, Timestamp};
 
 /// How long a plan is good for without being checked against the store: no replica
@@ -25,8 +25,6 @@ pub(crate) struct Course {
     pub(crate) name: Text,
     /// When it was made.
     pub(crate) made: Timestamp,
-    /// When it was started.
-    pub(crate) started: Option<Timestamp>,
     /// Who brought it to its state.
     pub(crate) who: Text,
     /// Since when it is there.
@@ -45,14 +43,17 @@ impl Course {
             waves: stored.waves,
             halt: stored.halt,
             in_flight: stored.in_flight,
+            fit: published.rules.fit.clone(),
+            terms: stored.terms,
+            started: stored.started,
             state: stored.state,
             why: stored.why,
             wave: stored.wave,
             opened: stored.opened,
             tally: stored.tally,
         };
-        let StoredRollout { name, made, started, who, since, .. } = stored;
-        Some(Self { rollout, name, made, started, who, since })
+        let StoredRollout { name, made, who, since, .. } = stored;
+        Some(Self { rollout, name, made, who, since })
     }
 }
 
@@ -63,6 +64,8 @@ pub(crate) struct Snapshot {
     pub(crate) courses: BTreeMap<Name, Course>,
     /// How many terminals each rollout is for.
     pub(crate) audiences: BTreeMap<Name, u32>,
+    /// How many terminals update at each site, of rollouts that limit sites.
+    pub(crate) sites: BTreeMap<Name, BTreeMap<Text, u32>>,
     /// What follows for terminals.
     pub(crate) plan: Plan,
 }
@@ -73,7 +76,7 @@ impl Snapshot {
         let courses = courses.into_iter().map(|c| (c.rollout.id.clone(), c)).collect();
         let good_until = Timestamp(i64::MIN);
         let plan = Plan { generation, good_until, tracks: Vec::new() };
-        Self { courses, audiences: BTreeMap::new(), plan }
+        Self { courses, audiences: BTreeMap::new(), sites: BTreeMap::new(), plan }
     }
 
     /// Counts every audience. Terminals are locked meanwhile, so this is never done
@@ -87,12 +90,23 @@ impl Snapshot {
     /// Makes the plan anew from the rollouts.
     pub(crate) fn compile(&mut self) {
         let mut started: Vec<&Course> =
-            self.courses.values().filter(|course| course.started.is_some()).collect();
-        started.sort_by_key(|course| Reverse((course.started, course.rollout.id.clone())));
+            self.courses.values().filter(|course| course.rollout.started.is_some()).collect();
+        started.sort_by_key(|course| Reverse((course.rollout.started, course.rollout.id.clone())));
         let tracks = started.into_iter().take(TRACKS);
         self.plan.tracks = tracks
-            .filter_map(|course| track(&course.rollout, self.audience(&course.rollout.id)))
+            .filter_map(|course| {
+                let rollout = &course.rollout;
+                track(rollout, self.audience(&rollout.id), self.full_sites(rollout))
+            })
             .collect();
+    }
+
+    /// The sites at which no more may start.
+    fn full_sites(&self, rollout: &Rollout) -> BTreeSet<Text> {
+        let limit = rollout.terms.site.as_ref().map(|site| site.in_flight);
+        let sites = self.sites.get(&rollout.id).into_iter().flatten();
+        let full = |(_, count): &(&Text, &u32)| limit.is_some_and(|limit| **count >= limit);
+        sites.filter(full).map(|(site, _)| site.clone()).collect()
     }
 
     /// How many terminals `rollout` is for.
@@ -124,8 +138,7 @@ fn belongs(rollout: &Rollout, device: &fleet::DeviceFacts<'_>) -> bool {
         return false;
     }
     let had = device.attempts.iter().any(|attempt| attempt.rollout == rollout.id);
-    let wants = || {
-        rollout.audience.mismatch(device).is_none() && !fleet::runs(&rollout.images, device.running)
-    };
+    let wants =
+        || rollout.mismatch(device).is_none() && !fleet::runs(&rollout.images, device.running);
     had || wants()
 }

@@ -14,7 +14,10 @@ pub(crate) mod bench;
 mod bulk;
 mod changes;
 mod devices;
+mod failures;
+mod filter;
 mod jobs;
+mod labels;
 mod line;
 mod releases;
 mod rollouts;
@@ -26,6 +29,8 @@ pub(crate) use address::Address;
 pub(crate) use attempts::{Sign, StoredAttempt};
 pub(crate) use changes::Touched;
 pub(crate) use devices::{StoredDevice, TokenUse};
+pub(crate) use failures::Failures;
+pub(crate) use labels::{Words, words};
 pub(crate) use rollouts::{Happened, StoredRollout};
 
 use line::Line;
@@ -148,6 +153,7 @@ impl Store {
     pub(crate) async fn open(address: &Address) -> Stored<Self> {
         let store = Self::connect(address).await?;
         schema::migrate(&store).await?;
+        labels::backfill(&store).await?;
         Ok(store)
     }
 
@@ -224,5 +230,7 @@ pub(crate) async fn close(store: Store) -> Stored<()> {
     }
 }
 
+#[cfg(test)]
+mod filter_tests;
 #[cfg(test)]
 mod tests;

@@ -145,6 +145,7 @@ impl<S: Store> NativeSource<S> {
                 .as_ref()
                 .map(|(rule, why)| Waiting { rule: (*rule).into(), why: why.clone() }),
             seen: self.last.as_ref().map(|(etag, _)| etag.clone()),
+            abilities: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The way of one device to a release, over releases in between where it needs them.
 
-use crate::DeviceFacts;
 use crate::filter::Filter;
+use crate::{DeviceFacts, Fit, Mismatch};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
@@ -22,12 +22,8 @@ pub struct Step {
     pub images: BTreeMap<Name, Digest>,
     /// The versions of components that have one of their own.
     pub versions: BTreeMap<Name, Version>,
-    /// Hardware that it is for.
-    pub hardware: Vec<Name>,
-    /// Variants that it is for; any, where empty.
-    pub variants: Vec<Name>,
-    /// What a device must run.
-    pub needs: Option<Filter>,
+    /// What a device must be and run.
+    pub fit: Fit,
     /// It is not to be offered any more.
     pub withdrawn: bool,
 }
@@ -40,7 +36,7 @@ pub enum Stranded {
     /// It was withdrawn.
     Withdrawn,
     /// It is not for this product, hardware or variant.
-    NotFor(&'static str),
+    NotFor(Mismatch),
     /// The device runs a newer one.
     Newer,
     /// Nothing that is published leads to what the release needs.
@@ -82,7 +78,7 @@ pub fn path<'s>(
     let mut usable: Vec<&Step> = steps.iter().filter(within).collect();
     usable.retain(|step| step.fits(device).is_ok());
     usable.sort_by_key(|step| core::cmp::Reverse(step.release.rollback_index));
-    let none = || last.needs.clone().map_or(Stranded::Unknown, Stranded::Needs);
+    let none = || last.fit.needs.clone().map_or(Stranded::Unknown, Stranded::Needs);
     search(device, last, &usable, index).ok_or_else(none)
 }
 
@@ -128,23 +124,24 @@ fn fingerprint(running: &Running) -> Vec<(Name, Version, Digest)> {
 }
 
 impl Step {
-    /// Whether the release is for such a device at all.
+    /// Whether the release is for such a device at all, whatever it runs.
     fn fits(&self, device: &DeviceFacts<'_>) -> Result<(), Stranded> {
-        let variant = || device.variant.is_some_and(|variant| self.variants.contains(variant));
-        match () {
-            () if self.withdrawn => Err(Stranded::Withdrawn),
-            () if self.release.product != *device.product => Err(Stranded::NotFor("product")),
-            () if !self.hardware.contains(device.hardware) => Err(Stranded::NotFor("hardware")),
-            () if !self.variants.is_empty() && !variant() => Err(Stranded::NotFor("variant")),
-            () => Ok(()),
+        if self.withdrawn {
+            return Err(Stranded::Withdrawn);
+        }
+        if self.release.product != *device.product {
+            return Err(Stranded::NotFor(Mismatch::Product));
+        }
+        match self.fit.mismatch(device) {
+            None | Some(Mismatch::Needs) => Ok(()),
+            Some(what) => Err(Stranded::NotFor(what)),
         }
     }
 
     /// Whether the device may go over this release in this state.
     fn takes(&self, device: &DeviceFacts<'_>, at: &At<'_>) -> bool {
         let then = DeviceFacts { running: &at.running, ..*device };
-        let needs = self.needs.as_ref();
-        self.release.rollback_index >= at.index && needs.is_none_or(|needs| needs.matches(&then))
+        self.release.rollback_index >= at.index && self.fit.mismatch(&then).is_none()
     }
 
     /// What runs when `running` went over this release.
@@ -183,9 +180,11 @@ mod tests {
             },
             images: [(name("rootfs"), image)].into(),
             versions: BTreeMap::new(),
-            hardware: vec![name("r1")],
-            variants: vec![],
-            needs: (!needs.is_empty()).then(|| needs.parse().unwrap()),
+            fit: Fit {
+                hardware: vec![name("r1")],
+                variants: vec![],
+                needs: (!needs.is_empty()).then(|| needs.parse().unwrap()),
+            },
             withdrawn: false,
         }
     }
@@ -210,6 +209,7 @@ mod tests {
             release: Some(&release),
             enrolled: Timestamp(0),
             labels: Labels::NONE,
+            abilities: &[],
             attempts: &[],
         };
         let words = match path(&device, Digest::of(target.as_bytes()), steps) {
@@ -258,11 +258,11 @@ mod tests {
         check(&[two.clone(), three.clone()], "1", 1, "3", stranded);
         check(&[two], "1", 1, "2", "none: the release was withdrawn");
         let mut other = step("2", 3, "");
-        other.hardware = vec![name("r2")];
+        other.fit.hardware = vec![name("r2")];
         check(&[other.clone(), three], "1", 1, "3", stranded);
         check(&[other.clone()], "1", 1, "2", "none: the release is for another hardware");
-        other.hardware = vec![name("r1")];
-        other.variants = vec![name("blue")];
+        other.fit.hardware = vec![name("r1")];
+        other.fit.variants = vec![name("blue")];
         check(&[other], "1", 1, "2", "none: the release is for another variant");
     }
 

@@ -1,6 +1,7 @@
 //! A rollout as its operator ordered it, and how it goes.
 
-use crate::{Audience, Class, Standing, Terms};
+use crate::plan::Meant;
+use crate::{Audience, Class, DeviceFacts, Fit, Mismatch, Standing, Terms};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
@@ -19,6 +20,8 @@ pub struct Rollout {
     pub images: BTreeMap<Name, Digest>,
     /// For whom.
     pub audience: Audience,
+    /// What a device must be and run.
+    pub fit: Fit,
     /// How it is offered.
     pub terms: Terms,
     /// How it spreads; never empty.
@@ -39,6 +42,15 @@ pub struct Rollout {
     pub started: Option<Timestamp>,
     /// What became of its devices.
     pub tally: Tally,
+}
+
+impl Rollout {
+    /// The first rule that keeps `device` out of the audience, if one does.
+    pub fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
+        let Self { audience, fit, terms, release, images, .. } = self;
+        let (latecomers, started) = (terms.latecomers, self.started.unwrap_or(self.opened));
+        Meant { audience, fit, latecomers, started, release, images }.mismatch(device)
+    }
 }
 
 /// Where a rollout stands.

@@ -129,6 +129,7 @@ pub fn track(rollout: &Rollout, audience: u32, full_sites: BTreeSet<Text>) -> Op
         release: rollout.release.clone(),
         images: rollout.images.clone(),
         audience: rollout.audience.clone(),
+        fit: rollout.fit.clone(),
         terms: rollout.terms.clone(),
         started: rollout.started.unwrap_or(rollout.opened),
         gate: gate(rollout)?,

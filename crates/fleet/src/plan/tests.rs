@@ -1,7 +1,7 @@
 //! One device, one plan, one answer; and what holds for every plan.
 
 use super::*;
-use crate::{Abroad, BUCKETS, Labels, Latecomers, Schedule, SiteLimit, Standing};
+use crate::{Abroad, BUCKETS, Labels, Latecomers, Mode, Schedule, SiteLimit, Standing};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::{format, string::String};
@@ -34,6 +34,7 @@ fn track(rollout: &str, version: &str, index: u64) -> Track {
         release: release(version, index),
         images: [(name("rootfs"), image(version))].into(),
         audience: Audience::everyone(name("router")),
+        fit: Fit::default(),
         terms: Terms::default(),
         started: Timestamp(0),
         gate: Gate::Open,
@@ -58,6 +59,7 @@ struct Device {
     running: Running,
     release: Option<Release>,
     labels: Labels,
+    abilities: Vec<Name>,
     enrolled: Timestamp,
     attempts: Vec<Attempt>,
 }
@@ -70,6 +72,7 @@ fn device() -> Device {
         running: running("1"),
         release: Some(release("1", 1)),
         labels: Labels::default(),
+        abilities: vec![],
         enrolled: Timestamp(0),
         attempts: vec![],
     }
@@ -87,6 +90,7 @@ impl Device {
             release: self.release.as_ref(),
             enrolled: self.enrolled,
             labels: &self.labels,
+            abilities: &self.abilities,
             attempts: &self.attempts,
         }
     }
@@ -209,12 +213,36 @@ fn the_filter_and_the_needs_of_a_release_decide() {
     check(with("tag==pilot"), &Device { labels, ..device() }, "install", "r2");
     let needs = |needs: &str| {
         let mut track = track("r2", "2", 2);
-        track.terms.needs = Some(needs.parse().unwrap());
+        track.fit.needs = Some(needs.parse().unwrap());
         vec![track]
     };
     check(needs("version.modem>=7"), &device(), "not-for", "not what the release needs");
     check(needs("version.rootfs>=1"), &device(), "install", "r2");
     check(needs("version.rootfs==1"), &device().on("2", 2), "up-to-date", "r2");
+}
+
+#[test]
+fn an_agent_gets_nothing_that_it_would_overdo() {
+    let mut track = track("r2", "2", 2);
+    track.terms.mode = Mode::DownloadOnly;
+    check(vec![track.clone()], &device(), "unable", "asks for download-only");
+    let able = Device { abilities: vec![name("download-only")], ..device() };
+    check(vec![track.clone()], &able, "install", "r2");
+    track.terms.mode = Mode::Forced;
+    check(vec![track], &device(), "install", "r2");
+}
+
+#[test]
+fn a_release_is_for_the_hardware_that_its_maker_names() {
+    let with = |hardware: &[&str], variants: &[&str]| {
+        let mut track = track("r2", "2", 2);
+        track.fit.hardware = hardware.iter().map(|text| name(text)).collect();
+        track.fit.variants = variants.iter().map(|text| name(text)).collect();
+        vec![track]
+    };
+    check(with(&["r1", "r2"], &[]), &device(), "install", "r2");
+    check(with(&["r2"], &[]), &device(), "not-for", "its hardware");
+    check(with(&["r1"], &["blue"]), &device(), "not-for", "its variant");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use lab::terminal::{PRODUCT, Server, Settings, Terminal};
 use lab::web::{Authority, Reply, Request, Web};
 use package::Manifest;
 use protocols::json;
-use protocols::native::{Accepted, Answer, Enrolled, Heartbeat, Offer, Reports, Standing};
+use protocols::native::{Accepted, Answer, Enrolled, Heartbeat, Mode, Offer, Reports, Standing};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,7 +80,7 @@ impl Operator {
         let attempt = AttemptId::new("hostile", &"terminal".parse().unwrap(), number);
         let base = self.shared.base.get().unwrap().clone();
         *self.shared.folder.lock().unwrap() = folder;
-        let offer = Offer { attempt, release, base, allow_failed: true };
+        let offer = Offer { attempt, release, base, allow_failed: true, mode: Mode::Soft };
         *self.shared.offer.lock().unwrap() = Some(offer);
     }
 

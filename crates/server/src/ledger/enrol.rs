@@ -3,7 +3,9 @@
 use crate::roster::lock;
 use crate::secret::{self, NoRandom};
 use crate::server::Server;
-use crate::store::{Conflict, StoreError, StoredDevice, TokenUse, Touched, settle};
+use crate::store::{
+    Conflict, StoreError, Stored, StoredDevice, TokenUse, Touched, Tx, Words, settle, words,
+};
 use protocols::native::Enrol;
 use types::{DeviceId, Digest, Running, Timestamp};
 
@@ -64,18 +66,47 @@ impl Server {
         self.may_enter(&known, &asked.device)?;
         entry.tx.use_token(token, &asked.device, now).await?;
         let credential = secret::token("rfd_")?;
-        let device = fresh(asked, secret::digest(&credential));
+        let device = self.fresh(asked, secret::digest(&credential), now);
         if self.roster.device(&asked.device).is_some() {
             entry.tx.put_devices(&[&device], now).await?;
         } else if !entry.tx.add_device(&device, now).await? {
             // Another server was quicker.
             return Err(EnrolError::Taken(device.device));
         }
+        self.note_words(&mut entry.tx, &device, now).await?;
         let touched = Touched { devices: [device.device.clone()].into(), ..Touched::default() };
         entry.tx.note(touched, now).await?;
         entry.tx.commit().await?;
         self.show_device(device);
         Ok(credential)
+    }
+
+    /// Writes the words of a terminal that enrols, and that it did.
+    async fn note_words(&self, tx: &mut Tx, device: &StoredDevice, now: Timestamp) -> Stored<()> {
+        let known = self.roster.device(&device.device);
+        let before = known.map_or_else(Words::new, |terminal| words(&lock(&terminal).stored));
+        tx.put_words(&[(&device.device, before, words(device))]).await?;
+        tx.put_events(&[(device.device.clone(), "enrolled".into())], now).await
+    }
+
+    /// A terminal that was not heard yet, or not since it was reset: what is said of it
+    /// stays.
+    fn fresh(&self, asked: &Enrol, credential: Digest, now: Timestamp) -> StoredDevice {
+        let known = self.roster.device(&asked.device);
+        let kept = known.map(|terminal| {
+            let locked = lock(&terminal);
+            (locked.stored.enrolled, locked.stored.labels.clone())
+        });
+        let (enrolled, labels) = kept.unwrap_or((now, None));
+        StoredDevice {
+            device: asked.device.clone(),
+            credential,
+            facts: asked.facts.clone(),
+            slot: None,
+            running: Running::new(),
+            enrolled,
+            labels,
+        }
     }
 
     /// A token is good for one terminal. The same terminal may use it again until its
@@ -94,10 +125,4 @@ impl Server {
             _ => Ok(()),
         }
     }
-}
-
-/// A terminal that was not heard yet.
-fn fresh(asked: &Enrol, credential: Digest) -> StoredDevice {
-    let (device, facts) = (asked.device.clone(), asked.facts.clone());
-    StoredDevice { device, credential, facts, slot: None, running: Running::new() }
 }

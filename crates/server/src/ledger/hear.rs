@@ -19,6 +19,9 @@ impl Server {
             let mut locked = lock(terminal);
             (locked.seen, locked.phase) = (Some(now), heartbeat.phase);
             locked.waiting.clone_from(&heartbeat.waiting);
+            if *locked.abilities != *heartbeat.abilities {
+                locked.abilities = heartbeat.abilities.clone().into();
+            }
             locked.changed_by(heartbeat).is_some() || !self.shown(&locked, heartbeat).is_empty()
         };
         if !has_news {

@@ -51,11 +51,12 @@ impl Server {
             self.recognise();
         }
         self.read_root(tx).await?;
-        let stored = tx.rollouts().await?;
+        let (stored, sites) = (tx.rollouts().await?, tx.sites().await?);
         let courses = stored.into_iter().filter_map(|rollout| Course::of(rollout, &self.catalogue));
         let courses = courses.map(|course| (course.rollout.id.clone(), course)).collect();
         self.change_snapshot(|snapshot| {
             snapshot.courses = courses;
+            snapshot.sites = sites;
             snapshot.plan.generation = generation;
             snapshot.compile();
         });
@@ -169,6 +170,8 @@ impl Server {
             self.read_plan(&mut tx).await?;
         }
         self.absorb_all(&mut tx, &news.touched).await?;
+        let limited = self.snapshot().courses.values().any(|c| c.rollout.terms.site.is_some());
+        let sites = if limited { Some(tx.sites().await?) } else { None };
         let signs = self.signs(now);
         for sign in &signs {
             tx.put_sign(sign).await?;
@@ -182,8 +185,14 @@ impl Server {
             self.knows_again(now);
         }
         self.change_snapshot(|snapshot| {
+            let changed = counted.is_some() || sites.is_some();
             if let Some(audiences) = counted {
                 snapshot.audiences = audiences;
+            }
+            if let Some(sites) = sites {
+                snapshot.sites = sites;
+            }
+            if changed {
                 snapshot.compile();
             }
             snapshot.renew(now);

@@ -1,10 +1,11 @@
 //! Publishes a package: examined in full first, then kept, then known.
 
 use crate::blobs::Upload;
-use crate::catalogue::{Published, Span};
+use crate::catalogue::{Published, Rules, Span};
 use crate::server::Server;
 use crate::store::StoreError;
 use engine::examine::{ExamineError, Examined, examine};
+use fleet::Fit;
 use package::Source;
 use std::fs::File;
 use std::io;
@@ -121,7 +122,17 @@ fn describe(examined: &Examined, package: Digest, size: u64, at: Timestamp) -> P
     let components = examined.manifest.components.iter();
     let images = components.map(|c| (c.name.clone(), c.image.sha256)).collect();
     let release = examined.release();
-    Published { release, package, size, entries: spans.collect(), images, at }
+    let entries = spans.collect();
+    Published { release, package, size, entries, images, at, rules: rules(examined) }
+}
+
+/// What the manifest says about whom the release is for.
+fn rules(examined: &Examined) -> Rules {
+    let manifest = &examined.manifest;
+    let (hardware, variants) = (manifest.hardware.clone(), manifest.variants.clone());
+    let own = |c: &package::Component| Some((c.name.clone(), c.version.clone()?));
+    let versions = manifest.components.iter().filter_map(own).collect();
+    Rules { fit: Fit { hardware, variants, needs: None }, versions, withdrawn: None }
 }
 
 fn digest(source: &FileSource<'_>) -> io::Result<Digest> {

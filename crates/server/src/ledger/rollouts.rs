@@ -1,13 +1,13 @@
 //! What operators do to rollouts.
 
-use super::admit::new_attempt;
+use super::Move;
+use super::admit::{last_attempt, new_attempt};
 use crate::catalogue::Published;
-use crate::roster::lock;
 use crate::server::Server;
 use crate::snapshot::{Course, audience};
 use crate::store::{Conflict, Happened, StoreError, Stored, StoredRollout, settle};
-use fleet::Class;
 use fleet::operator::State;
+use fleet::{Class, Standing};
 use types::{DeviceId, Name, Text, Timestamp};
 
 /// What an operator can do to a rollout.
@@ -44,6 +44,9 @@ pub(crate) enum ActError {
         /// What was asked, as a verb.
         act: &'static str,
     },
+    /// Its release was withdrawn.
+    #[error("the release was withdrawn: {0}")]
+    Withdrawn(Text),
     /// Its last wave is open.
     #[error("the last wave of rollout {0} is open already")]
     LastWave(Name),
@@ -152,6 +155,9 @@ impl Server {
     ) -> Result<(), ActError> {
         let mut entry = self.begin(now).await?;
         let mut course = entry.course(id).await?.ok_or_else(|| ActError::NoRollout(id.clone()))?;
+        if matches!(act, Act::Start | Act::Resume) {
+            self.refuses(&course)?;
+        }
         advance(&mut course, act, now)?;
         course.rollout.why = why.clone();
         let (what, started) = (act.done(course.rollout.wave), course.rollout.clone());
@@ -195,20 +201,21 @@ impl Server {
         if !matches!(state, State::Running | State::Finished) {
             return Err(ActError::State { id: id.clone(), state, act: "be retried" });
         }
-        let last = {
-            let locked = lock(&terminal);
-            let of_rollout = |tried: &&crate::roster::Tried| tried.stored.rollout == *id;
-            locked.tries.iter().rev().find(of_rollout).map(|tried| tried.stored.clone())
-        };
+        let last = last_attempt(&terminal, id);
         let nothing = || ActError::NothingToRetry { device: device.clone(), id: id.clone() };
         let last = last.ok_or_else(nothing)?;
         let class = last.standing.class();
         if !matches!(class, Class::Failed | Class::Neutral) {
             return Err(nothing());
         }
-        course.rollout.tally = course.rollout.tally.moved(class, Class::InFlight);
+        course.rollout.tally = course.rollout.tally.moved(last.standing, Standing::Offered);
+        let fresh = new_attempt(&terminal, &course.rollout, last.retry.saturating_add(1), now);
+        if let Some(site) = &fresh.site {
+            // Ordered by a person: the limit waits.
+            entry.tx.enter_site(id, site, u32::MAX).await?;
+            entry.sites.push((id.clone(), site.clone(), Move::Enters));
+        }
         entry.courses.insert(id.clone(), course);
-        let fresh = new_attempt(&terminal, id, last.retry.saturating_add(1), now);
         entry.put_attempt(&terminal, fresh);
         Ok(entry.commit().await?)
     }

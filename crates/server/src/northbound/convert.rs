@@ -1,17 +1,18 @@
 //! Between the words of the wire and those of the house.
 
+use super::order::{audience_rule, halt_rule, terms_rule, wave_rule};
 use crate::catalogue::Published;
+use crate::clock;
 use crate::roster::{Terminal, Tried};
 use crate::snapshot::{Course, Snapshot};
 use crate::store::Happened;
-use fleet::operator::{Halt, Opens, Size, State, Wave};
-use fleet::{Audience, Standing};
+use fleet::operator::{State, outlook};
+use fleet::{Labels, Standing};
 use protocols::operator::{
-    AttemptState, AttemptView, AudienceRule, DeviceView, EventView, HaltRule, OpenRule,
-    ReleaseView, RolloutState, RolloutView, TallyView, WaveRule,
+    AttemptState, AttemptView, DeviceView, EventView, LabelsView, ReleaseView, RolloutState,
+    RolloutView, TallyView,
 };
 use std::sync::atomic::Ordering;
-use types::Name;
 
 pub(super) fn release_view(published: &Published) -> ReleaseView {
     ReleaseView {
@@ -19,75 +20,8 @@ pub(super) fn release_view(published: &Published) -> ReleaseView {
         package: published.package,
         size: published.size,
         published: published.at,
-    }
-}
-
-pub(super) fn audience(rule: &AudienceRule, product: &Name) -> Audience {
-    Audience {
-        product: product.clone(),
-        hardware: rule.hardware.clone(),
-        regions: rule.regions.clone(),
-        variants: rule.variants.clone(),
-        running: rule.running.clone(),
-    }
-}
-
-fn audience_rule(audience: &Audience) -> AudienceRule {
-    AudienceRule {
-        product: Some(audience.product.clone()),
-        hardware: audience.hardware.clone(),
-        regions: audience.regions.clone(),
-        variants: audience.variants.clone(),
-        running: audience.running.clone(),
-    }
-}
-
-/// Everyone at once where no wave is named.
-pub(super) fn waves(rules: &[WaveRule]) -> Vec<Wave> {
-    let everyone = WaveRule { percent: Some(100), count: None, opens: OpenRule::default() };
-    let all = if rules.is_empty() { std::slice::from_ref(&everyone) } else { rules };
-    all.iter().map(wave).collect()
-}
-
-fn wave(rule: &WaveRule) -> Wave {
-    let size = match rule.count {
-        Some(count) => Size::Count(count),
-        None => Size::Percent(rule.percent.unwrap_or(100)),
-    };
-    let opens = match rule.opens {
-        OpenRule::WhenConfirmedPercent(percent) => Opens::Confirmed(percent),
-        OpenRule::AfterSeconds(seconds) => Opens::After(seconds),
-        OpenRule::ByHand => Opens::ByHand,
-    };
-    Wave { size, opens }
-}
-
-fn wave_rule(wave: &Wave) -> WaveRule {
-    let (percent, count) = match wave.size {
-        Size::Percent(percent) => (Some(percent), None),
-        Size::Count(count) => (None, Some(count)),
-    };
-    let opens = match wave.opens {
-        Opens::Confirmed(percent) => OpenRule::WhenConfirmedPercent(percent),
-        Opens::After(seconds) => OpenRule::AfterSeconds(seconds),
-        Opens::ByHand => OpenRule::ByHand,
-    };
-    WaveRule { percent, count, opens }
-}
-
-pub(super) fn halt(rule: &HaltRule) -> Halt {
-    Halt {
-        percent: rule.failures_percent,
-        count: rule.failures_count,
-        not_back: rule.not_back_seconds,
-    }
-}
-
-fn halt_rule(halt: &Halt) -> HaltRule {
-    HaltRule {
-        failures_percent: halt.percent,
-        failures_count: halt.count,
-        not_back_seconds: halt.not_back,
+        needs: published.rules.fit.needs.as_ref().map(ToString::to_string),
+        withdrawn: published.rules.withdrawn.clone(),
     }
 }
 
@@ -117,10 +51,13 @@ pub(super) fn rollout_view(
         why: rollout.why.clone(),
         since: course.since,
         wave: u32::try_from(wave).unwrap_or(u32::MAX),
-        audience: audience_rule(&rollout.audience),
+        audience: audience_rule(&rollout.audience, &rollout.terms),
         waves: rollout.waves.iter().map(wave_rule).collect(),
         halt: halt_rule(&rollout.halt),
         in_flight_limit: rollout.in_flight,
+        terms: terms_rule(&rollout.terms),
+        needs: rollout.fit.needs.as_ref().map(ToString::to_string),
+        outlook: outlook(rollout, snapshot.audience(&rollout.id), clock::now()),
         tally: tally(course, snapshot),
         history: happened.into_iter().map(event_view).collect(),
     }
@@ -139,6 +76,7 @@ fn tally(course: &Course, snapshot: &Snapshot) -> TallyView {
         in_flight: tally.in_flight,
         confirmed: tally.confirmed,
         failed: tally.failed,
+        lost: tally.lost,
         neutral: tally.neutral,
     }
 }
@@ -153,7 +91,20 @@ pub(super) fn device_view(terminal: &Terminal) -> DeviceView {
         release: terminal.release.clone(),
         phase: terminal.phase,
         seen: terminal.seen,
+        labels: labels_view(stored.labels()),
         attempt: terminal.tries.last().map(attempt_view),
+    }
+}
+
+pub(super) fn labels_view(labels: &Labels) -> LabelsView {
+    LabelsView {
+        tags: labels.tags.clone(),
+        groups: labels.groups.clone(),
+        attributes: labels.attributes.clone(),
+        channel: labels.channel.clone(),
+        home: labels.home.clone(),
+        zone: labels.zone.as_ref().map(ToString::to_string),
+        pin: labels.pin.clone(),
     }
 }
 

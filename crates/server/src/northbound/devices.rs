@@ -1,18 +1,25 @@
 //! Terminals: what they are, what they run, and which rule decides about them.
 
 use super::convert::{attempt_view, device_view};
+use super::order::filter;
 use crate::clock;
+use crate::ledger::LabelError;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
 use crate::server::Server;
-use crate::wire::{App, Operator, json};
+use crate::wire::{App, Decoded, Operator, json};
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
+use fleet::filter::Filter;
 use fleet::offer;
 use protocols::native::Waiting;
-use protocols::operator::{DeviceDetail, DeviceList, Explanation, ReportList};
+use protocols::operator::{
+    DeviceDetail, DeviceList, Explanation, GroupList, GroupRule, LabelOrder, Moment, ReportList,
+    Timeline,
+};
 use serde::Deserialize;
-use types::{DeviceId, Name};
+use types::{DeviceId, Name, Text};
 
 /// The most terminals of one answer, and how many there are by default.
 const PAGE: usize = 1000;
@@ -26,6 +33,8 @@ pub(crate) struct Page {
     after: Option<DeviceId>,
     /// How many.
     limit: Option<usize>,
+    /// For which this holds.
+    filter: Option<String>,
 }
 
 /// `GET /api/v1/devices`
@@ -35,11 +44,25 @@ pub(crate) async fn list(
     Query(page): Query<Page>,
 ) -> Reply<Response> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let terminals = app.roster.page(page.after.as_ref(), limit);
+    let terminals = match page.filter.as_deref().map(filter).transpose()? {
+        None => app.roster.page(page.after.as_ref(), limit),
+        Some(filter) => find_all(&app, &filter, page.after.as_ref(), limit).await?,
+    };
     let devices: Vec<_> = terminals.iter().map(|terminal| device_view(&lock(terminal))).collect();
     let full = devices.len() == limit;
     let next = devices.last().filter(|_| full).map(|view| view.device.clone());
     json(&DeviceList { devices, next })
+}
+
+async fn find_all(
+    app: &Server,
+    filter: &Filter,
+    after: Option<&DeviceId>,
+    limit: usize,
+) -> Reply<Vec<Shared>> {
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let names = app.store.begin().await?.find_devices(filter, after, limit).await?;
+    Ok(names.iter().filter_map(|name| app.roster.device(name)).collect())
 }
 
 fn find(app: &Server, id: &DeviceId) -> Reply<Shared> {
@@ -104,4 +127,74 @@ pub(crate) async fn reports(
     find(&app, &id)?;
     let reports = app.store.begin().await?.reports(&id, REPORTS).await?;
     json(&ReportList { reports })
+}
+
+/// `GET /api/v1/devices/{id}/timeline`: what happened to it, last things first.
+pub(crate) async fn timeline(
+    State(app): State<App>,
+    _: Operator,
+    Path(id): Path<DeviceId>,
+) -> Reply<Response> {
+    let terminal = find(&app, &id)?;
+    let mut tx = app.store.begin().await?;
+    let events = tx.events(&id, REPORTS).await?;
+    let reports = tx.dated_reports(&id, REPORTS).await?;
+    drop(tx);
+    let happened = events.into_iter().map(|(at, what)| Moment { at, what, attempt: None });
+    let reported = reports.into_iter().map(|(at, report)| Moment {
+        at,
+        what: Text::from(format!("reported {}: {}", report.outcome, report.detail)),
+        attempt: Some(report.attempt),
+    });
+    let mut moments: Vec<Moment> = happened.chain(reported).collect();
+    {
+        let locked = lock(&terminal);
+        moments.extend(locked.tries.iter().map(|tried| Moment {
+            at: tried.stored.offered,
+            what: Text::from(format!(
+                "offered {} by rollout {} (wave {}, over {})",
+                tried.version, tried.stored.rollout, tried.stored.wave, tried.stored.origin,
+            )),
+            attempt: Some(tried.stored.attempt),
+        }));
+    }
+    moments.sort_by_key(|moment| std::cmp::Reverse(moment.at));
+    moments.truncate(usize::try_from(REPORTS).unwrap_or(usize::MAX));
+    json(&Timeline { moments })
+}
+
+/// `POST /api/v1/labels`
+pub(crate) async fn relabel(
+    State(app): State<App>,
+    _: Operator,
+    Decoded(order): Decoded<LabelOrder>,
+) -> Reply<Response> {
+    let filter = order.filter.as_deref().map(filter).transpose()?;
+    let done = app.relabel(&order, filter.as_ref(), clock::now()).await;
+    json(&done.map_err(|error| match error {
+        LabelError::NoDevice(id) => Refusal::absent(&format!("terminal {id}")),
+        LabelError::Zone(_) | LabelError::Many(..) => {
+            let advice = "compare it with docs/operations.md";
+            Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string(), advice)
+        }
+        LabelError::Store(_) => Refusal::broken(&error),
+    })?)
+}
+
+/// `GET /api/v1/groups`
+pub(crate) async fn groups(State(app): State<App>, _: Operator) -> Reply<Response> {
+    let groups = app.store.begin().await?.groups().await?;
+    let rule = |(name, filter): (Name, Filter)| GroupRule { name, filter: Some(filter.into()) };
+    json(&GroupList { groups: groups.into_iter().map(rule).collect() })
+}
+
+/// `POST /api/v1/groups`: makes, changes or takes away a dynamic group.
+pub(crate) async fn put_group(
+    State(app): State<App>,
+    _: Operator,
+    Decoded(rule): Decoded<GroupRule>,
+) -> Reply<Response> {
+    let parsed = rule.filter.as_deref().map(filter).transpose()?;
+    app.put_group(&rule.name, parsed.as_ref(), clock::now()).await?;
+    json(&rule)
 }

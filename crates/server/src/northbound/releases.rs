@@ -1,24 +1,27 @@
 //! Releases and the maker's keys.
 
 use super::convert::release_view;
+use super::order::filter;
+use crate::catalogue::Published;
 use crate::clock;
 use crate::ledger::PublishError;
 use crate::problem::{Refusal, Reply};
 use crate::secret;
-use crate::wire::{App, Operator, json};
+use crate::wire::{App, Decoded, Operator, json};
 use axum::body::{Body, to_bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use engine::examine::ExamineError;
 use http_body_util::BodyExt as _;
 use protocols::json::sentence;
-use protocols::operator::ReleaseList;
+use protocols::operator::{NeedsOrder, Reason, ReleaseList, Stopped};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 use tokio::time::timeout;
 use trust::Root;
-use types::Sealed;
+use types::{Digest, Sealed};
 
 /// The most bytes of the maker's keys.
 const ROOT_LIMIT: usize = 512 << 10;
@@ -107,4 +110,34 @@ pub(crate) async fn put_root(State(app): State<App>, _: Operator, body: Body) ->
     }
     let advice = "start the server with --root to exchange them";
     Err(Refusal::conflict("the server has other maker's keys already", advice))
+}
+
+fn find(app: &crate::server::Server, manifest: Digest) -> Reply<Arc<Published>> {
+    let absent = || Refusal::absent(&format!("release {manifest}"));
+    app.catalogue.find(manifest).ok_or_else(absent)
+}
+
+/// `POST /api/v1/releases/{manifest}/needs`
+pub(crate) async fn needs(
+    State(app): State<App>,
+    _: Operator,
+    Path(manifest): Path<Digest>,
+    Decoded(order): Decoded<NeedsOrder>,
+) -> Reply<Response> {
+    find(&app, manifest)?;
+    let needs = order.needs.as_deref().map(filter).transpose()?;
+    app.set_needs(manifest, needs.as_ref(), clock::now()).await?;
+    json(&release_view(&*find(&app, manifest)?))
+}
+
+/// `POST /api/v1/releases/{manifest}/withdraw`: its rollouts halt, for good.
+pub(crate) async fn withdraw(
+    State(app): State<App>,
+    operator: Operator,
+    Path(manifest): Path<Digest>,
+    Decoded(reason): Decoded<Reason>,
+) -> Reply<Response> {
+    find(&app, manifest)?;
+    let rollouts = app.withdraw(manifest, operator.name, &reason.why, clock::now()).await?;
+    json(&Stopped { rollouts })
 }

@@ -1,17 +1,23 @@
 //! Rollouts: made, started, watched, stopped.
 
-use super::convert::{audience, halt, rollout_view, waves};
+use super::convert::rollout_view;
+use super::forecast::forecast;
+use super::order::{audience, filter, halt, terms, waves};
+use crate::catalogue::Published;
 use crate::clock;
 use crate::ledger::{Act, ActError};
 use crate::problem::{Refusal, Reply};
 use crate::secret;
 use crate::server::Server;
+use crate::snapshot::Course;
 use crate::store::StoredRollout;
 use crate::wire::{App, Decoded, Operator, json};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use fleet::operator::{State as At, Tally};
-use protocols::operator::{Reason, RetryOrder, RolloutList, RolloutOrder};
+use protocols::operator::{
+    FailureList, FailureView, Reason, RetryOrder, RolloutList, RolloutOrder, Stopped,
+};
 use std::cmp::Reverse;
 use std::sync::Arc;
 use types::{Name, Text, Timestamp};
@@ -48,6 +54,43 @@ pub(crate) async fn make(
     operator: Operator,
     Decoded(order): Decoded<RolloutOrder>,
 ) -> Reply<Response> {
+    let order = grouped(&app, order).await?;
+    let (stored, published) = draft(&app, &order, operator.name, clock::now())?;
+    let id = app.make_rollout(stored, &published, clock::now()).await?;
+    show(&app, &id).await
+}
+
+/// `POST /api/v1/rollouts/plan`: what the rollout would do; nothing is written.
+pub(crate) async fn plan(
+    State(app): State<App>,
+    operator: Operator,
+    Decoded(order): Decoded<RolloutOrder>,
+) -> Reply<Response> {
+    let order = grouped(&app, order).await?;
+    let (stored, published) = draft(&app, &order, operator.name, clock::now())?;
+    let absent = || Refusal::absent(&format!("release {}", order.release));
+    let course = Course::of(stored, &app.catalogue).ok_or_else(absent)?;
+    json(&forecast(&app, &course.rollout, published.size, clock::now()))
+}
+
+/// The order with the filter of its group in its own.
+async fn grouped(app: &Server, mut order: RolloutOrder) -> Reply<RolloutOrder> {
+    let Some(name) = order.audience.group.take() else { return Ok(order) };
+    let groups = app.store.begin().await?.groups().await?;
+    let absent = || Refusal::absent(&format!("dynamic group {name}"));
+    let group = groups.get(&name).ok_or_else(absent)?;
+    let own = order.audience.filter.take();
+    // Checked by itself first, so that its columns are those that were written.
+    own.as_deref().map(filter).transpose()?;
+    order.audience.filter = Some(match own {
+        Some(own) => format!("({group});({own})"),
+        None => group.to_string(),
+    });
+    Ok(order)
+}
+
+/// The release that an order means.
+fn meant(app: &Server, order: &RolloutOrder) -> Reply<Arc<Published>> {
     let named = app.catalogue.named(&order.release, order.audience.product.as_ref());
     let published = match &named[..] {
         [one] => Arc::clone(one),
@@ -62,24 +105,28 @@ pub(crate) async fn make(
         let text = format!("release {} is not of that product", order.release);
         return Err(Refusal::conflict(text, "leave the product out, or name another release"));
     }
-    let stored = draft(&order, &published.release, operator.name, clock::now())?;
-    let id = app.make_rollout(stored, &published, clock::now()).await?;
-    show(&app, &id).await
+    if let Some(why) = &published.rules.withdrawn {
+        let text = format!("release {} was withdrawn: {why}", order.release);
+        return Err(Refusal::conflict(text, "roll out another release"));
+    }
+    Ok(published)
 }
 
 fn draft(
+    app: &Server,
     order: &RolloutOrder,
-    release: &types::Release,
     who: &str,
     now: Timestamp,
-) -> Reply<StoredRollout> {
-    Ok(StoredRollout {
+) -> Reply<(StoredRollout, Arc<Published>)> {
+    let published = meant(app, order)?;
+    let stored = StoredRollout {
         id: secret::id("r")?,
         name: order.name.clone(),
-        manifest: release.manifest,
-        audience: audience(&order.audience, &release.product),
+        manifest: published.release.manifest,
+        audience: audience(&order.audience, &published.release.product)?,
         waves: waves(&order.waves),
         halt: halt(&order.halt),
+        terms: terms(order)?,
         in_flight: order.in_flight,
         made: now,
         started: None,
@@ -90,7 +137,8 @@ fn draft(
         wave: 0,
         opened: now,
         tally: Tally::default(),
-    })
+    };
+    Ok((stored, published))
 }
 
 async fn act(
@@ -113,6 +161,7 @@ fn refusal(error: &ActError) -> Refusal {
             error.to_string(),
             "look where it stands: refit rollout status; make a new one",
         ),
+        ActError::Withdrawn(_) => Refusal::conflict(error.to_string(), "roll out another release"),
         ActError::LastWave(_) => Refusal::conflict(error.to_string(), "nothing needs to be done"),
         ActError::NothingToRetry { .. } => {
             Refusal::conflict(error.to_string(), "ask what decides about it: refit explain DEVICE")
@@ -152,4 +201,41 @@ pub(crate) async fn retry(
 ) -> Reply<Response> {
     app.retry(&id, &order.device, clock::now()).await.map_err(|error| refusal(&error))?;
     show(&app, &id).await
+}
+
+/// Whose rollouts are stopped.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Whose {
+    /// Of this product only.
+    product: Option<Name>,
+}
+
+/// `POST /api/v1/stop`: halts every rollout at once.
+pub(crate) async fn stop(
+    State(app): State<App>,
+    operator: Operator,
+    Query(whose): Query<Whose>,
+    Decoded(reason): Decoded<Reason>,
+) -> Reply<Response> {
+    let product = whose.product.as_ref();
+    let rollouts = app.stop(product, operator.name, &reason.why, clock::now()).await?;
+    json(&Stopped { rollouts })
+}
+
+/// `GET /api/v1/rollouts/{id}/failures`
+pub(crate) async fn failures(
+    State(app): State<App>,
+    _: Operator,
+    Path(id): Path<Name>,
+) -> Reply<Response> {
+    let failures = app.store.begin().await?.failures(&id).await?;
+    let view = |failed: crate::store::Failures| FailureView {
+        wave: failed.wave,
+        outcome: failed.outcome,
+        sentence: failed.sentence().into(),
+        hardware: failed.hardware,
+        from: failed.origin,
+        devices: failed.devices,
+    };
+    json(&FailureList { failures: failures.into_iter().map(view).collect() })
 }

@@ -4,7 +4,7 @@ use crate::roster::{Shared, Terminal, lock};
 use crate::server::Server;
 use crate::ticket::Grant;
 use fleet::{Class, Offer, offer};
-use protocols::native::{Answer, Heartbeat, Offer as Offered, Standing};
+use protocols::native::{Answer, Heartbeat, Mode, Offer as Offered, Standing};
 use types::{AttemptId, Digest, Name, Text, Timestamp};
 
 /// What is to be done about a heartbeat.
@@ -86,6 +86,7 @@ impl Reply<'_> {
             attempt,
             release: track.release.clone(),
             base: format!("{}/v1/a/{ticket}/", self.app.settings.public_url),
+            mode: mode(track.terms.mode),
             allow_failed: again || self.terminal.tried_before(track.release.manifest, attempt),
         })
     }
@@ -112,5 +113,13 @@ impl Reply<'_> {
             self.terminal.tried(attempt).is_some_and(|tried| tried.stored.rollout == t.rollout)
         };
         matches!(self.offer, Offer::UpToDate(_)) && track.as_ref().is_some_and(of_track)
+    }
+}
+
+fn mode(mode: fleet::Mode) -> Mode {
+    match mode {
+        fleet::Mode::Soft => Mode::Soft,
+        fleet::Mode::Forced => Mode::Forced,
+        fleet::Mode::DownloadOnly => Mode::DownloadOnly,
     }
 }

@@ -4,7 +4,7 @@ mod replicas;
 
 use super::native::news;
 use crate::blobs::Blobs;
-use crate::catalogue::{Published, Span};
+use crate::catalogue::{Published, Rules, Span};
 use crate::folder::Folder;
 use crate::jobs;
 use crate::ledger::Act;
@@ -14,14 +14,16 @@ use crate::server::{Parts, Server, Settings};
 use crate::store::bench::Place;
 use crate::store::{StoredDevice, StoredRollout};
 use crate::ticket::Tickets;
-use fleet::operator::{Halt, Opens, Size, State, Tally, Wave};
-use fleet::{Audience, Standing};
+use fleet::operator::{Allowance, Halt, Opens, Size, State, Tally, Wave};
+use fleet::{Audience, Standing, Terms};
 use protocols::native::{Answer, Facts, Heartbeat, Phase};
 use std::ops::RangeInclusive;
 use tempfile::TempDir;
 use types::{
     ComponentState, Digest, Name, Release, Report, Running, Seconds, Slot, Spent, Text, Timestamp,
 };
+
+mod terms;
 
 const NOW: Timestamp = Timestamp(1_900_000_000_000);
 
@@ -83,6 +85,7 @@ impl Bench {
             entries: vec![Span { name: "manifest.json".into(), at: 0, size: 1 }],
             images: [(name("rootfs"), image(version))].into(),
             at: NOW,
+            rules: Rules::default(),
         };
         let mut tx = self.server.store.begin().await.unwrap();
         tx.put_release(&published).await.unwrap();
@@ -93,6 +96,8 @@ impl Bench {
                 facts: facts(),
                 slot: None,
                 running: Running::new(),
+                enrolled: NOW,
+                labels: None,
             };
             tx.put_devices(&[&device], NOW).await.unwrap();
         }
@@ -102,13 +107,21 @@ impl Bench {
     }
 
     async fn start(&self, id: &str, waves: Vec<Wave>) {
-        let rollout = StoredRollout {
+        self.put(self.draft(id, waves)).await;
+    }
+
+    fn draft(&self, id: &str, waves: Vec<Wave>) -> StoredRollout {
+        StoredRollout {
             id: name(id),
             name: "spring".into(),
             manifest: Digest::of(b"2"),
             audience: Audience::everyone(name("router")),
             waves,
-            halt: Halt { percent: None, count: Some(0), not_back: Seconds(600) },
+            halt: Halt {
+                allows: Allowance { count: Some(0), ..Allowance::default() },
+                not_back: Seconds(600),
+            },
+            terms: Terms::default(),
             in_flight: 10,
             made: NOW,
             started: None,
@@ -119,7 +132,11 @@ impl Bench {
             wave: 0,
             opened: NOW,
             tally: Tally::default(),
-        };
+        }
+    }
+
+    /// Makes and starts `rollout`.
+    async fn put(&self, rollout: StoredRollout) {
         let published = self.server.catalogue.find(Digest::of(b"2")).unwrap();
         let id = self.server.make_rollout(rollout, &published, NOW).await.unwrap();
         self.server.act(&id, Act::Start, "operator", &Text::default(), NOW).await.unwrap();
@@ -144,6 +161,7 @@ impl Bench {
             attempt: None,
             waiting: None,
             seen: seen.map(str::to_owned),
+            abilities: Vec::new(),
         };
         news(&self.server, &terminal, &heartbeat, now).await
     }
@@ -173,7 +191,7 @@ fn image(version: &str) -> Digest {
 }
 
 fn everyone() -> Vec<Wave> {
-    vec![Wave { size: Size::Percent(100), opens: Opens::ByHand }]
+    vec![Wave { size: Size::Percent(100), opens: Opens::ByHand, allows: None }]
 }
 
 #[tokio::test]
@@ -255,8 +273,11 @@ async fn a_halt_is_in_the_store_when_the_report_is_acknowledged() {
 #[tokio::test]
 async fn waves_open_by_time_and_the_job_waits_for_it() {
     let bench = Bench::new().await;
-    let after =
-        |count, seconds| Wave { size: Size::Count(count), opens: Opens::After(Seconds(seconds)) };
+    let after = |count, seconds| Wave {
+        size: Size::Count(count),
+        opens: Opens::After(Seconds(seconds)),
+        allows: None,
+    };
     bench.start("spring", vec![after(1, 0), after(2, 20)]).await;
     assert!(bench.beat("d0", "1", None, NOW).await.unwrap().unwrap().offer.is_some());
     for (second, open) in [(10, false), (19, false), (21, true)] {

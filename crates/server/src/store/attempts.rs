@@ -25,6 +25,12 @@ pub(crate) struct StoredAttempt {
     pub(crate) served: u64,
     pub(crate) offered: Timestamp,
     pub(crate) changed: Timestamp,
+    /// The wave that was open, counted from 1; 0 where an earlier version offered it.
+    pub(crate) wave: u32,
+    /// The site that it counts to, if the rollout limits sites.
+    pub(crate) site: Option<Text>,
+    /// The version that ran when it was offered, for people.
+    pub(crate) origin: Text,
     /// When any server was known to have seen the terminal, not counting the last
     /// moments.
     pub(crate) seen: Timestamp,
@@ -42,7 +48,7 @@ pub(crate) struct Sign {
 }
 
 const PUT: &str = "INSERT INTO attempts (device, attempt, rollout, retry, before, standing, detail, \
-     spent, served, offered, changed, seen)";
+     spent, served, offered, changed, seen, wave, site, origin)";
 /// What was served and seen is counted apart, by the servers that serve and see it.
 const CHANGE: &str = "ON CONFLICT (device, attempt) DO UPDATE SET standing = excluded.standing, \
      detail = excluded.detail, spent = excluded.spent, changed = excluded.changed";
@@ -146,6 +152,19 @@ impl Tx {
         rows.first().map_or(Ok(0), |row| unsigned(row, "count", "count"))
     }
 
+    /// The reports of a terminal with when they were received, last ones first.
+    pub(crate) async fn dated_reports(
+        &mut self,
+        device: &DeviceId,
+        limit: u32,
+    ) -> Stored<Vec<(Timestamp, Report)>> {
+        let text = "SELECT received, report FROM reports WHERE device = $1 \
+                    ORDER BY received DESC, attempt LIMIT $2";
+        let statement = query(text).bind(device.as_str()).bind(i64::from(limit));
+        let read = |row: &Row| Ok((time(row, "received")?, json(row, "report", "report")?));
+        self.all(statement).await?.iter().map(read).collect()
+    }
+
     /// The reports of a terminal, last received first, at most `limit`.
     pub(crate) async fn reports(&mut self, device: &DeviceId, limit: u32) -> Stored<Vec<Report>> {
         let text = "SELECT report FROM reports WHERE device = $1 \
@@ -156,7 +175,7 @@ impl Tx {
 }
 
 const COLUMNS: &str = "device, attempt, rollout, retry, before, standing, detail, spent, served, \
-     offered, changed, seen";
+     offered, changed, seen, wave, site, origin";
 
 fn values(attempt: &StoredAttempt) -> Stored<Vec<Value>> {
     Ok(vec![
@@ -172,6 +191,9 @@ fn values(attempt: &StoredAttempt) -> Stored<Vec<Value>> {
         attempt.offered.into(),
         attempt.changed.into(),
         attempt.seen.into(),
+        i64::from(attempt.wave).into(),
+        attempt.site.as_ref().map(ToString::to_string).into(),
+        attempt.origin.as_str().into(),
     ])
 }
 
@@ -191,5 +213,8 @@ fn attempt(row: &Row) -> Stored<StoredAttempt> {
         offered: time(row, "offered")?,
         changed: time(row, "changed")?,
         seen: time(row, "seen")?,
+        wave: unsigned(row, "wave", what)?,
+        site: row.try_get::<Option<&str>>("site")?.map(Into::into),
+        origin: row.try_get::<&str>("origin")?.into(),
     })
 }

@@ -1,11 +1,13 @@
 //! Terminals and the tokens that let them in.
 
 use super::bulk::{insert, within};
-use super::rows::{json, parsed, texts, to_json};
+use super::rows::{json, parsed, texts, time, to_json};
 use super::statement::{HELD, Row, Value, query};
 use super::{StoreError, Stored, Tx};
+use fleet::Labels;
 use protocols::native::Facts;
 use sqlx::AssertSqlSafe;
+use std::sync::Arc;
 use types::{DeviceId, Digest, Name, Running, Slot, Timestamp};
 
 /// A terminal as the store keeps it.
@@ -21,6 +23,17 @@ pub(crate) struct StoredDevice {
     pub(crate) slot: Option<Slot>,
     /// What it runs.
     pub(crate) running: Running,
+    /// When it was enrolled first.
+    pub(crate) enrolled: Timestamp,
+    /// What the operator says of it, if anything.
+    pub(crate) labels: Option<Arc<Labels>>,
+}
+
+impl StoredDevice {
+    /// What the operator says of it.
+    pub(crate) fn labels(&self) -> &Labels {
+        self.labels.as_deref().unwrap_or(Labels::NONE)
+    }
 }
 
 /// A token that can be used.
@@ -33,10 +46,10 @@ pub(crate) struct TokenUse {
 }
 
 const PUT: &str =
-    "INSERT INTO devices (device, credential, facts, slot, running, enrolled, changed)";
+    "INSERT INTO devices (device, credential, facts, slot, running, enrolled, changed, labels)";
 const CHANGE: &str = "ON CONFLICT (device) DO UPDATE SET \
      credential = excluded.credential, facts = excluded.facts, slot = excluded.slot, \
-     running = excluded.running, changed = excluded.changed";
+     running = excluded.running, changed = excluded.changed, labels = excluded.labels";
 
 impl Tx {
     /// Writes terminals, new or changed, each only once.
@@ -162,7 +175,7 @@ fn token(row: &Row) -> Stored<TokenUse> {
     Ok(TokenUse { device: name("device")?, used_by: name("used_by")? })
 }
 
-const COLUMNS: &str = "device, credential, facts, slot, running";
+const COLUMNS: &str = "device, credential, facts, slot, running, enrolled, labels";
 
 fn values(device: &StoredDevice, now: Timestamp) -> Stored<Vec<Value>> {
     Ok(vec![
@@ -171,8 +184,12 @@ fn values(device: &StoredDevice, now: Timestamp) -> Stored<Vec<Value>> {
         to_json(&device.facts, "facts")?.into(),
         device.slot.map(|slot| slot.to_string()).into(),
         to_json(&device.running, "running")?.into(),
+        device.enrolled.into(),
         now.into(),
-        now.into(),
+        match &device.labels {
+            Some(labels) => to_json(labels.as_ref(), "labels")?.into(),
+            None => "".into(),
+        },
     ])
 }
 
@@ -187,5 +204,11 @@ fn device(row: &Row) -> Stored<StoredDevice> {
         facts: json(row, "facts", what)?,
         slot,
         running: json(row, "running", what)?,
+        enrolled: time(row, "enrolled")?,
+        labels: if row.try_get::<&str>("labels")?.is_empty() {
+            None
+        } else {
+            Some(Arc::new(json(row, "labels", what)?))
+        },
     })
 }

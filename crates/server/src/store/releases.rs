@@ -2,12 +2,17 @@
 
 use super::rows::{json, parsed, signed, time, to_json, unsigned};
 use super::statement::{Row, query};
-use super::{Stored, Tx};
-use crate::catalogue::Published;
-use types::Release;
+use super::{StoreError, Stored, Tx};
+use crate::catalogue::{Published, Rules};
+use fleet::Fit;
+use types::{Digest, Release};
 
 const PUT: &str = "INSERT INTO releases (manifest, product, version, rollback_index, package, size, \
      entries, images, published) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+const PUT_RULES: &str = "INSERT INTO release_rules (manifest, hardware, variants, versions, needs, \
+     withdrawn) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (manifest) DO UPDATE SET \
+     needs = excluded.needs, withdrawn = excluded.withdrawn";
 
 impl Tx {
     /// Adds a release.
@@ -23,13 +28,28 @@ impl Tx {
             .bind(to_json(&published.entries, "entries")?)
             .bind(to_json(&published.images, "images")?)
             .bind(published.at.0);
+        self.run(statement).await?;
+        self.put_rules(release.manifest, &published.rules).await
+    }
+
+    /// Writes what a release needs, and whether it was withdrawn.
+    pub(crate) async fn put_rules(&mut self, manifest: Digest, rules: &Rules) -> Stored<()> {
+        let statement = query(PUT_RULES)
+            .bind(manifest.to_string())
+            .bind(to_json(&rules.fit.hardware, "hardware")?)
+            .bind(to_json(&rules.fit.variants, "variants")?)
+            .bind(to_json(&rules.versions, "versions")?)
+            .bind(rules.fit.needs.as_ref().map(ToString::to_string))
+            .bind(rules.withdrawn.as_ref().map(ToString::to_string));
         self.run(statement).await.map(drop)
     }
 
     /// Every release, last published first.
     pub(crate) async fn releases(&mut self) -> Stored<Vec<Published>> {
-        let text = "SELECT manifest, product, version, rollback_index, package, size, entries, \
-                    images, published FROM releases ORDER BY published DESC, manifest";
+        let text = "SELECT r.manifest, product, version, rollback_index, package, size, entries, \
+                    images, published, hardware, variants, versions, needs, withdrawn \
+                    FROM releases r LEFT JOIN release_rules u ON u.manifest = r.manifest \
+                    ORDER BY published DESC, r.manifest";
         self.all(query(text)).await?.iter().map(published).collect()
     }
 }
@@ -48,5 +68,24 @@ fn published(row: &Row) -> Stored<Published> {
         entries: json(row, "entries", what)?,
         images: json(row, "images", what)?,
         at: time(row, "published")?,
+        rules: rules(row)?,
+    })
+}
+
+/// The rules of a release; an earlier version wrote none.
+fn rules(row: &Row) -> Stored<Rules> {
+    let (needs, withdrawn): (Option<&str>, Option<&str>) =
+        (row.try_get("needs")?, row.try_get("withdrawn")?);
+    if row.try_get::<Option<&str>>("hardware")?.is_none() {
+        return Ok(Rules::default());
+    }
+    let wrong = |_| StoreError::Row { what: "release" };
+    let needs = needs.map(|needs| needs.parse().map_err(wrong)).transpose()?;
+    let (hardware, variants) =
+        (json(row, "hardware", "release")?, json(row, "variants", "release")?);
+    Ok(Rules {
+        fit: Fit { hardware, variants, needs },
+        versions: json(row, "versions", "release")?,
+        withdrawn: withdrawn.map(Into::into),
     })
 }

@@ -4,8 +4,8 @@ use super::bulk::within;
 use super::rows::{json, parsed, texts, time, to_json, unsigned};
 use super::statement::{HELD, Row, query};
 use super::{Stored, Tx};
-use fleet::Audience;
 use fleet::operator::{Halt, Rollout, State, Tally, Wave};
+use fleet::{Audience, Terms};
 use sqlx::AssertSqlSafe;
 use types::{Digest, Name, Text, Timestamp};
 
@@ -18,6 +18,7 @@ pub(crate) struct StoredRollout {
     pub(crate) audience: Audience,
     pub(crate) waves: Vec<Wave>,
     pub(crate) halt: Halt,
+    pub(crate) terms: Terms,
     pub(crate) in_flight: u32,
     pub(crate) made: Timestamp,
     pub(crate) started: Option<Timestamp>,
@@ -45,19 +46,21 @@ pub(crate) struct Happened {
 
 const PUT: &str = "INSERT INTO rollouts (rollout, name, manifest, audience, waves, halt, \
      in_flight_limit, made, state, who, why, since, wave, opened, exposed, in_flight, confirmed, \
-     failed, neutral) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $8, 0, $8, 0, 0, 0, 0, 0)";
+     failed, neutral, terms) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $8, 0, $8, 0, 0, 0, 0, 0, $12)";
 const MOVE: &str = "UPDATE rollouts SET state = $2, who = $3, why = $4, since = $5, wave = $6, \
      opened = $7, started = COALESCE(started, $8) WHERE rollout = $1";
 const ADMIT: &str = "UPDATE rollouts SET exposed = exposed + 1, in_flight = in_flight + 1 \
      WHERE rollout = $1 AND state IN ('running', 'finished') AND exposed < $2 \
      AND in_flight < in_flight_limit";
 const TALLY: &str = "UPDATE rollouts SET exposed = $2, in_flight = $3, confirmed = $4, \
-     failed = $5, neutral = $6 WHERE rollout = $1";
+     failed = $5, neutral = $6, lost = $7 WHERE rollout = $1";
 const HAPPENED: &str = "INSERT INTO rollout_events (rollout, number, at, who, what, why) \
      SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM rollout_events WHERE rollout = $1";
 
 const COLUMNS: &str = "rollout, name, manifest, audience, waves, halt, in_flight_limit, made, \
-     started, state, who, why, since, wave, opened, exposed, in_flight, confirmed, failed, neutral";
+     started, state, who, why, since, wave, opened, exposed, in_flight, confirmed, failed, neutral, \
+     terms, lost";
 
 impl Tx {
     /// Adds a rollout, as a draft.
@@ -73,7 +76,8 @@ impl Tx {
             .bind(rollout.made.0)
             .bind(rollout.state.to_string())
             .bind(rollout.who.as_str())
-            .bind(rollout.why.as_str());
+            .bind(rollout.why.as_str())
+            .bind(to_json(&rollout.terms, "terms")?);
         self.run(statement).await.map(drop)
     }
 
@@ -113,7 +117,8 @@ impl Tx {
             .bind(i64::from(tally.in_flight))
             .bind(i64::from(tally.confirmed))
             .bind(i64::from(tally.failed))
-            .bind(i64::from(tally.neutral));
+            .bind(i64::from(tally.neutral))
+            .bind(i64::from(tally.lost));
         self.run(statement).await.map(drop)
     }
 
@@ -186,6 +191,7 @@ fn rollout(row: &Row) -> Stored<StoredRollout> {
         audience: json(row, "audience", what)?,
         waves: json(row, "waves", what)?,
         halt: json(row, "halt", what)?,
+        terms: json(row, "terms", what)?,
         in_flight: unsigned(row, "in_flight_limit", what)?,
         made: time(row, "made")?,
         started: started.map(Timestamp),
@@ -201,6 +207,7 @@ fn rollout(row: &Row) -> Stored<StoredRollout> {
             confirmed: unsigned(row, "confirmed", what)?,
             failed: unsigned(row, "failed", what)?,
             neutral: unsigned(row, "neutral", what)?,
+            lost: unsigned(row, "lost", what)?,
         },
     })
 }

@@ -2,8 +2,8 @@
 
 use super::bench::{Place, on_both};
 use super::*;
-use crate::catalogue::Published;
-use fleet::Standing;
+use crate::catalogue::{Published, Rules};
+use fleet::{Fit, Standing};
 use protocols::native::Facts;
 use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Seconds, Slot, Spent, Timestamp};
 
@@ -19,6 +19,8 @@ fn device(id: &str) -> StoredDevice {
         facts: Facts { product, hardware, variant: None, region: None, memory_class_mib: 64 },
         slot: Some(Slot::B),
         running: Running::new(),
+        enrolled: Timestamp(1),
+        labels: None,
     }
 }
 
@@ -136,6 +138,15 @@ fn release() -> Published {
         entries: Vec::new(),
         images: [(name("rootfs"), manifest)].into(),
         at: Timestamp(7),
+        rules: Rules {
+            fit: Fit {
+                hardware: vec![name("r1")],
+                variants: vec![],
+                needs: Some("version.modem>=7".parse().unwrap()),
+            },
+            versions: [(name("modem"), name("8"))].into(),
+            withdrawn: None,
+        },
     }
 }
 
@@ -154,6 +165,9 @@ fn attempt(device: &str) -> StoredAttempt {
         offered: Timestamp(8),
         changed: Timestamp(9),
         seen: Timestamp(8),
+        wave: 2,
+        site: Some("olt-7/1".into()),
+        origin: "1.0".into(),
     }
 }
 

@@ -11,6 +11,9 @@ use types::DeviceId;
 pub(crate) struct Args {
     /// One terminal
     device: Option<DeviceId>,
+    /// Only those for which this filter holds
+    #[arg(long, conflicts_with = "device")]
+    filter: Option<String>,
     /// Print the server's answer
     #[arg(long)]
     json: bool,
@@ -41,9 +44,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn all(client: &Client, args: &Args) -> anyhow::Result<()> {
     let mut all = DeviceList { devices: Vec::new(), next: None };
     loop {
-        let after =
-            all.next.take().map_or(String::new(), |name| format!("?after={}", escaped(&name)));
-        let page: DeviceList = client.get(&format!("/api/v1/devices{after}"))?;
+        let after = all.next.take().map(|name| format!("after={}", escaped(name.as_str())));
+        let filter = args.filter.as_ref().map(|filter| format!("filter={}", escaped(filter)));
+        let query: Vec<String> = after.into_iter().chain(filter).collect();
+        let page: DeviceList = client.get(&format!("/api/v1/devices?{}", query.join("&")))?;
         all.devices.extend(page.devices);
         all.next = page.next;
         if all.next.is_none() {
@@ -58,9 +62,15 @@ fn all(client: &Client, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A name in a query: of its characters only the plus sign means something else there.
-fn escaped(name: &DeviceId) -> String {
-    name.as_str().replace('+', "%2B")
+/// A text in a query (RFC 3986 2.1).
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(escape).collect()
 }
 
 fn row(view: &DeviceView) -> Vec<String> {
@@ -103,4 +113,14 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     }
     println!("{}", explanation.sentence);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_crosses_the_wire_whole() {
+        assert_eq!(escaped("a+b==ä;c"), "a%2Bb%3D%3D%C3%A4%3Bc");
+    }
 }

@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod devices;
+mod fleet;
 mod login;
 mod publish;
 mod rollout;
@@ -24,6 +25,13 @@ pub(crate) enum Command {
     Rollout(rollout::Command),
     Devices(devices::Args),
     Explain(devices::ExplainArgs),
+    Timeline(fleet::TimelineArgs),
+    Label(fleet::LabelArgs),
+    Group(fleet::GroupArgs),
+    /// What is said of releases
+    #[command(subcommand)]
+    Release(fleet::ReleaseCommand),
+    Stop(fleet::StopArgs),
 }
 
 /// Does what was typed.
@@ -37,6 +45,11 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rollout(command) => rollout::run(command),
         Command::Devices(args) => devices::run(&args),
         Command::Explain(args) => devices::explain(&args),
+        Command::Timeline(args) => fleet::timeline(&args),
+        Command::Label(args) => fleet::label(&args),
+        Command::Group(args) => fleet::group(&args),
+        Command::Release(command) => fleet::release(&command),
+        Command::Stop(args) => fleet::stop(&args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,8 @@
 //! `refit rollout`: from a release to a fleet, and back when it goes wrong.
 
+mod file;
 mod order;
+mod plan;
 
 use super::access::Access;
 use super::client::Client;
@@ -11,6 +13,8 @@ use types::{DeviceId, Name};
 /// Rollouts of releases to terminals
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
+    Plan(plan::PlanArgs),
+    Apply(plan::ApplyArgs),
     Create(Box<order::Args>),
     /// Opens the first wave of a draft
     Start(ActArgs),
@@ -24,6 +28,7 @@ pub(crate) enum Command {
     Advance(ActArgs),
     Retry(RetryArgs),
     Status(StatusArgs),
+    Failures(super::fleet::FailuresArgs),
 }
 
 /// Which rollout, and why
@@ -69,6 +74,8 @@ pub(crate) struct StatusArgs {
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Plan(args) => plan::plan(&args),
+        Command::Apply(args) => plan::apply(&args),
         Command::Create(args) => create(&args),
         Command::Start(args) => act("start", &args),
         Command::Pause(args) => act("pause", &args),
@@ -77,6 +84,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Advance(args) => act("advance", &args),
         Command::Retry(args) => retry(&args),
         Command::Status(args) => status(&args),
+        Command::Failures(args) => super::fleet::failures(&args),
     }
 }
 
@@ -142,6 +150,7 @@ fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
         return json(view);
     }
     print_all(std::slice::from_ref(view))?;
+    println!("\n{}", view.outlook);
     let row = |event: &EventView| {
         vec![
             event.at.to_string(),

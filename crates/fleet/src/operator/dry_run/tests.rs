@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::operator::{Allowance, Halt, Size, Tally, Wave};
-use crate::{Audience, Labels, Latecomers, Terms};
+use crate::{Audience, Fit, Labels, Latecomers, Terms};
 use alloc::format;
 use types::{ComponentState, Digest, Name, Release, Running, Text};
 
@@ -27,9 +27,11 @@ fn step(version: &str, rollback_index: u64, needs: Option<&str>) -> Step {
         },
         images: [(name("rootfs"), manifest)].into(),
         versions: BTreeMap::new(),
-        hardware: vec![name("r1")],
-        variants: vec![],
-        needs: needs.map(|needs| needs.parse().unwrap()),
+        fit: Fit {
+            hardware: vec![name("r1")],
+            needs: needs.map(|needs| needs.parse().unwrap()),
+            ..Fit::default()
+        },
         withdrawn: false,
     }
 }
@@ -40,7 +42,8 @@ fn rollout(step: &Step, waves: Vec<Wave>) -> Rollout {
         release: step.release.clone(),
         images: step.images.clone(),
         audience: Audience::everyone(name("router")),
-        terms: Terms { needs: step.needs.clone(), ..Terms::default() },
+        fit: step.fit.clone(),
+        terms: Terms::default(),
         waves,
         halt: Halt { allows: Allowance::default(), not_back: Seconds(60) },
         in_flight: 1,
@@ -74,6 +77,7 @@ fn ask(rollout: &Rollout, steps: &[Step], versions: &[&str], labels: &Labels) ->
             release,
             enrolled: Timestamp(0),
             labels,
+            abilities: &[],
             attempts: &[],
         });
     }

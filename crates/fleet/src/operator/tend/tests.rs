@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Attempt, Audience, DeviceFacts, Event, Labels, Offer, Plan, Shows, Standing, Terms, offer,
+    Attempt, Audience, DeviceFacts, Event, Fit, Labels, Offer, Plan, Shows, Standing, Terms, offer,
 };
 use alloc::collections::BTreeMap;
 use alloc::vec;
@@ -26,6 +26,7 @@ fn rollout(waves: Vec<Wave>) -> Rollout {
         release: Release { product: name("router"), version, rollback_index: 2, manifest },
         images: [(name("rootfs"), Digest::of(b"new"))].into(),
         audience: Audience::everyone(name("router")),
+        fit: Fit::default(),
         terms: Terms::default(),
         waves,
         halt: halt(Allowance { percent: Some(5), ..Allowance::default() }),
@@ -224,6 +225,7 @@ fn facts<'a>(member: &'a Member, product: &'a Name) -> DeviceFacts<'a> {
         release: None,
         enrolled: Timestamp(0),
         labels: Labels::NONE,
+        abilities: &[],
         attempts: &member.attempts,
     }
 }

@@ -45,7 +45,8 @@ async fn a_rollout_of_one_server_is_offered_by_the_other() {
 #[tokio::test]
 async fn limits_hold_for_all_servers_together() {
     let (_place, one, other) = two().await;
-    one.start("spring", vec![Wave { size: Size::Count(1), opens: Opens::ByHand }]).await;
+    one.start("spring", vec![Wave { size: Size::Count(1), opens: Opens::ByHand, allows: None }])
+        .await;
     tick(&other, 1).await;
     let answers =
         tokio::join!(one.beat("d0", "1", None, later(1)), other.beat("d1", "1", None, later(1)),);
@@ -130,4 +131,36 @@ async fn a_server_that_missed_too_much_reads_everything() {
     tick(&other, 2001).await;
     assert_eq!(standing(&other), Standing::Offered, "it knows of the attempt");
     assert_eq!(tally(&other).exposed, 1);
+}
+
+#[tokio::test]
+async fn what_is_said_on_one_server_decides_on_the_other() {
+    let (_place, one, other) = two().await;
+    one.start_on("spring", Terms::default(), Some("tag==pilot")).await;
+    tick(&other, 1).await;
+    assert_eq!(other.beat("d0", "1", None, later(1)).await.unwrap().unwrap().offer, None);
+    one.label("d0", terms::tags(&["pilot"])).await;
+    tick(&other, 2).await;
+    assert!(other.beat("d0", "1", None, later(2)).await.unwrap().unwrap().offer.is_some());
+    one.server.withdraw(Digest::of(b"2"), "operator", &"smoke".into(), later(3)).await.unwrap();
+    tick(&other, 3).await;
+    let told = other.beat("d1", "1", None, later(3)).await.unwrap().unwrap();
+    assert_eq!(told.offer, None);
+    let known = other.server.catalogue.find(Digest::of(b"2")).unwrap();
+    assert_eq!(known.rules.withdrawn, Some("smoke".into()));
+}
+
+#[tokio::test]
+async fn a_site_holds_for_all_servers_together() {
+    let (_place, one, other) = two().await;
+    let site = Some(fleet::SiteLimit { by: name("olt"), in_flight: 1 });
+    for device in ["d0", "d1"] {
+        one.label(device, terms::at("olt-7")).await;
+    }
+    one.start_on("spring", Terms { site, ..Terms::default() }, None).await;
+    tick(&other, 1).await;
+    let answers =
+        tokio::join!(one.beat("d0", "1", None, later(1)), other.beat("d1", "1", None, later(1)),);
+    let offers = [answers.0, answers.1].map(|answer| answer.unwrap().unwrap().offer);
+    assert_eq!(offers.iter().flatten().count(), 1, "{offers:?}");
 }

@@ -2,8 +2,10 @@
 
 use crate::operator::access::Access;
 use anyhow::{Context as _, bail};
-use protocols::operator::{AudienceRule, HaltRule, OpenRule, RolloutOrder, WaveRule};
-use std::path::{Path, PathBuf};
+use protocols::operator::{
+    AudienceRule, HaltRule, OpenRule, RolloutOrder, Tenths, TermsRule, WaveRule,
+};
+use std::path::PathBuf;
 use std::str::FromStr;
 use types::{Name, Seconds, Version};
 
@@ -32,6 +34,9 @@ pub(crate) struct Args {
     /// Only terminals that run this version; may be repeated
     #[arg(long)]
     running: Vec<Version>,
+    /// Only terminals for which this filter holds
+    #[arg(long)]
+    filter: Option<String>,
     /// A wave, as 3, 25% or 50%@by-hand; may be repeated
     #[arg(long)]
     wave: Vec<WaveArg>,
@@ -41,6 +46,9 @@ pub(crate) struct Args {
     /// Halt when more than this number of terminals failed
     #[arg(long)]
     failures_count: Option<u32>,
+    /// Halt when fewer than this percent of the open wave came back, as 99.5
+    #[arg(long)]
+    back_percent: Option<Percent>,
     /// Seconds of silence after which a terminal that has the release has failed
     #[arg(long)]
     not_back: Option<u32>,
@@ -49,7 +57,7 @@ pub(crate) struct Args {
     in_flight: u32,
     /// A file with all of this, JSON or TOML, in place of the options
     #[arg(long, conflicts_with_all = ["name", "release", "product", "hardware", "region", "variant",
-        "running", "wave", "failures_percent", "failures_count", "not_back"])]
+        "running", "filter", "wave", "failures_percent", "failures_count", "back_percent", "not_back"])]
     file: Option<PathBuf>,
     /// Start it at once
     #[arg(long)]
@@ -67,6 +75,18 @@ the audience. It opens when 90% of the wave before have confirmed the release, o
 behind an @: 50%@100% (when all have), 50%@3600s (an hour after the wave before), or
 50%@by-hand (refit rollout advance). Without waves everyone gets it at once.";
 
+/// A percentage in steps of a tenth, as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Percent(Tenths);
+
+impl FromStr for Percent {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        Ok(Self(serde_json::from_str(text.trim_end_matches('%'))?))
+    }
+}
+
 /// A wave as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct WaveArg(WaveRule);
@@ -83,7 +103,7 @@ impl FromStr for WaveArg {
             Some(percent) => (Some(percent.parse().context("a wave has a percentage")?), None),
             None => (None, Some(size.parse().context("a wave is a number, or a number and %")?)),
         };
-        Ok(Self(WaveRule { percent, count, opens }))
+        Ok(Self(WaveRule { percent, count, opens, ..WaveRule::default() }))
     }
 }
 
@@ -104,7 +124,7 @@ impl Args {
     /// The order that was typed, or that the file holds.
     pub(super) fn order(&self) -> anyhow::Result<RolloutOrder> {
         if let Some(path) = &self.file {
-            return from_file(path);
+            return super::file::read(path);
         }
         Ok(RolloutOrder {
             name: self.name.as_deref().unwrap_or_default().into(),
@@ -115,33 +135,31 @@ impl Args {
                 regions: self.region.clone(),
                 variants: self.variant.clone(),
                 running: self.running.clone(),
+                filter: self.filter.clone(),
+                ..AudienceRule::default()
             },
             waves: self.wave.iter().map(|WaveArg(wave)| wave.clone()).collect(),
             halt: self.halt(),
             in_flight: self.in_flight,
+            terms: TermsRule::default(),
         })
     }
 
     fn halt(&self) -> HaltRule {
         let plain = HaltRule::default();
+        let back_percent = self.back_percent.map(|Percent(tenths)| tenths);
         let (percent, count) = match (self.failures_percent, self.failures_count) {
-            (None, None) => (plain.failures_percent, None),
+            (None, None) if back_percent.is_none() => (plain.failures_percent, None),
             given => given,
         };
         let not_back_seconds = self.not_back.map_or(plain.not_back_seconds, Seconds);
-        HaltRule { failures_percent: percent, failures_count: count, not_back_seconds }
+        HaltRule {
+            failures_percent: percent,
+            failures_count: count,
+            back_percent,
+            not_back_seconds,
+        }
     }
-}
-
-fn from_file(path: &Path) -> anyhow::Result<RolloutOrder> {
-    let text = std::fs::read_to_string(path);
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    let parsed = if path.extension().is_some_and(|extension| extension == "toml") {
-        toml::from_str(&text).map_err(anyhow::Error::from)
-    } else {
-        protocols::json::decode(text.as_bytes()).map_err(anyhow::Error::from)
-    };
-    parsed.with_context(|| format!("{} is no rollout", path.display()))
 }
 
 #[cfg(test)]
@@ -150,8 +168,9 @@ mod tests {
 
     fn check(text: &str, expected: Option<(Option<u8>, Option<u32>, OpenRule)>) {
         let wave = text.parse::<WaveArg>().ok();
-        let expected =
-            expected.map(|(percent, count, opens)| WaveArg(WaveRule { percent, count, opens }));
+        let expected = expected.map(|(percent, count, opens)| {
+            WaveArg(WaveRule { percent, count, opens, ..WaveRule::default() })
+        });
         assert_eq!(wave, expected, "{text}");
     }
 
@@ -166,16 +185,5 @@ mod tests {
         for bad in ["", "x", "%", "300%", "5@", "5@soon", "-3", "5@9"] {
             check(bad, None);
         }
-    }
-
-    #[test]
-    fn a_file_may_be_toml() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("spring.toml");
-        let text = "name = 'spring'\nrelease = '2.0'\n[[waves]]\ncount = 3\n[[waves]]\npercent = 100\nopens = 'by_hand'\n[halt]\nfailures_count = 0\n";
-        std::fs::write(&path, text).unwrap();
-        let order = from_file(&path).unwrap();
-        assert_eq!((order.release.as_str(), order.waves.len()), ("2.0", 2));
-        assert_eq!(order.halt.failures_count, Some(0));
     }
 }

@@ -1,0 +1,170 @@
+//! From an order as it is written to a rollout as it is decided about, and back.
+
+use crate::problem::{Refusal, Reply};
+use axum::http::StatusCode;
+use fleet::filter::Filter;
+use fleet::operator::{Allowance, Halt, Opens, Size, Wave};
+use fleet::{Abroad, Audience, Latecomers, Mode, Schedule, SiteLimit, Terms};
+use protocols::operator::{
+    self as wire, AbroadRule, AudienceRule, HaltRule, LatecomerRule, OpenRule, RolloutOrder,
+    ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
+};
+use std::fmt::Display;
+use std::str::FromStr;
+use types::Name;
+
+/// A text of an order that has a form of its own.
+fn read<T: FromStr<Err: Display>>(text: &str) -> Reply<T> {
+    text.parse().map_err(|error: T::Err| unreadable(error.to_string()))
+}
+
+fn unreadable(text: String) -> Refusal {
+    let advice = "see docs/rollout-file.md for the forms of filters, windows and zones";
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text, advice)
+}
+
+/// A filter, or where it is wrong.
+pub(super) fn filter(text: &str) -> Reply<Filter> {
+    text.parse::<Filter>().map_err(|error| unreadable(format!("{error}\n{}", error.pointer(text))))
+}
+
+pub(super) fn audience(rule: &AudienceRule, product: &Name) -> Reply<Audience> {
+    Ok(Audience {
+        product: product.clone(),
+        hardware: rule.hardware.clone(),
+        regions: rule.regions.clone(),
+        variants: rule.variants.clone(),
+        running: rule.running.clone(),
+        filter: rule.filter.as_deref().map(filter).transpose()?,
+        abroad: match rule.abroad {
+            AbroadRule::Used => Abroad::Used,
+            AbroadRule::Home => Abroad::Home,
+            AbroadRule::Nothing => Abroad::Nothing,
+        },
+    })
+}
+
+pub(super) fn audience_rule(audience: &Audience, terms: &Terms) -> AudienceRule {
+    AudienceRule {
+        product: Some(audience.product.clone()),
+        hardware: audience.hardware.clone(),
+        regions: audience.regions.clone(),
+        variants: audience.variants.clone(),
+        running: audience.running.clone(),
+        filter: audience.filter.as_ref().map(ToString::to_string),
+        group: None,
+        abroad: match audience.abroad {
+            Abroad::Used => AbroadRule::Used,
+            Abroad::Home => AbroadRule::Home,
+            Abroad::Nothing => AbroadRule::Nothing,
+        },
+        latecomers: match terms.latecomers {
+            Latecomers::Included => LatecomerRule::Included,
+            Latecomers::LeftOut => LatecomerRule::LeftOut,
+        },
+    }
+}
+
+/// Everyone at once where no wave is named.
+pub(super) fn waves(rules: &[WaveRule]) -> Vec<Wave> {
+    let everyone = Wave { size: Size::Percent(100), opens: Opens::ByHand, allows: None };
+    if rules.is_empty() { vec![everyone] } else { rules.iter().map(wave).collect() }
+}
+
+fn wave(rule: &WaveRule) -> Wave {
+    let size = match rule.count {
+        Some(count) => Size::Count(count),
+        None => Size::Percent(rule.percent.unwrap_or(100)),
+    };
+    let opens = match rule.opens {
+        OpenRule::WhenConfirmedPercent(percent) => Opens::Confirmed(percent),
+        OpenRule::AfterSeconds(seconds) => Opens::After(seconds),
+        OpenRule::ByHand => Opens::ByHand,
+    };
+    let allows = allowance(rule.failures_percent, rule.failures_count, rule.back_percent);
+    Wave { size, opens, allows: Some(allows).filter(|own| *own != Allowance::default()) }
+}
+
+fn allowance(percent: Option<u8>, count: Option<u32>, back: Option<Tenths>) -> Allowance {
+    Allowance { percent, count, back: back.map(|Tenths(tenths)| tenths) }
+}
+
+pub(super) fn wave_rule(wave: &Wave) -> WaveRule {
+    let (percent, count) = match wave.size {
+        Size::Percent(percent) => (Some(percent), None),
+        Size::Count(count) => (None, Some(count)),
+    };
+    let opens = match wave.opens {
+        Opens::Confirmed(percent) => OpenRule::WhenConfirmedPercent(percent),
+        Opens::After(seconds) => OpenRule::AfterSeconds(seconds),
+        Opens::ByHand => OpenRule::ByHand,
+    };
+    let own = wave.allows.unwrap_or_default();
+    WaveRule {
+        percent,
+        count,
+        opens,
+        failures_percent: own.percent,
+        failures_count: own.count,
+        back_percent: own.back.map(Tenths),
+    }
+}
+
+pub(super) fn halt(rule: &HaltRule) -> Halt {
+    let allows = allowance(rule.failures_percent, rule.failures_count, rule.back_percent);
+    Halt { allows, not_back: rule.not_back_seconds }
+}
+
+pub(super) fn halt_rule(halt: &Halt) -> HaltRule {
+    HaltRule {
+        failures_percent: halt.allows.percent,
+        failures_count: halt.allows.count,
+        back_percent: halt.allows.back.map(Tenths),
+        not_back_seconds: halt.not_back,
+    }
+}
+
+pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
+    let TermsRule { mode, schedule, site, retries } = &order.terms;
+    let windows = |texts: &[String]| texts.iter().map(|text| read(text)).collect::<Reply<_>>();
+    let site = site.as_ref();
+    Ok(Terms {
+        mode: match mode {
+            wire::Mode::Soft => Mode::Soft,
+            wire::Mode::Forced => Mode::Forced,
+            wire::Mode::DownloadOnly => Mode::DownloadOnly,
+        },
+        schedule: Schedule {
+            starts: schedule.starts,
+            windows: windows(&schedule.windows)?,
+            quiet: windows(&schedule.quiet)?,
+            zone: schedule.zone.as_deref().map(read).transpose()?,
+        },
+        site: site.map(|site| SiteLimit { by: site.by.clone(), in_flight: site.in_flight }),
+        retries: *retries,
+        latecomers: match order.audience.latecomers {
+            LatecomerRule::Included => Latecomers::Included,
+            LatecomerRule::LeftOut => Latecomers::LeftOut,
+        },
+    })
+}
+
+pub(super) fn terms_rule(terms: &Terms) -> TermsRule {
+    let schedule = &terms.schedule;
+    let site = terms.site.as_ref();
+    TermsRule {
+        mode: match terms.mode {
+            Mode::Soft => wire::Mode::Soft,
+            Mode::Forced => wire::Mode::Forced,
+            Mode::DownloadOnly => wire::Mode::DownloadOnly,
+        },
+        schedule: ScheduleRule {
+            starts: schedule.starts,
+            windows: schedule.windows.iter().map(ToString::to_string).collect(),
+            quiet: schedule.quiet.iter().map(ToString::to_string).collect(),
+            zone: schedule.zone.as_ref().map(ToString::to_string),
+        },
+        site: site.map(|site| SiteRule { by: site.by.clone(), in_flight: site.in_flight }),
+        retries: terms.retries,
+    }
+}
