@@ -41,7 +41,7 @@ fn terminal(number: usize) -> impl Strategy<Value = StoredDevice> {
         let optional = |text: Option<&str>| text.map(name);
         let facts = Facts {
             product: name("router"),
-            hardware: name(if number % 2 == 0 { "r1" } else { "r2" }),
+            hardware: name(if number.is_multiple_of(2) { "r1" } else { "r2" }),
             variant: optional(variant),
             region: optional(region),
             memory_class_mib: 0,
