@@ -3,13 +3,19 @@
 //! Deliberately absent: belief. What comes out is whatever the patch says, and
 //! the caller checks it against the signed digests before it is written.
 
+mod emit;
 mod machine;
+mod old;
 mod pages;
 
 use crate::coder::Decoder;
 use crate::patch::{FRAME, Lists, Method, PatchError, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
+use emit::Emitter;
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use emit::stream_heap;
 use machine::Machine;
+use old::PlainOld;
 
 /// Bytes that can be read anywhere: the old image, or the finished part of the
 /// new one.
@@ -104,6 +110,9 @@ pub enum ApplyError {
         /// The patch's source's bytes.
         want: u64,
     },
+    /// A C library refused to go on.
+    #[error("a stream cannot be made or read: {0}")]
+    Codec(crate::Fault),
     /// The old image cannot be read.
     #[error("the old image cannot be read")]
     Old(#[source] ReadFault),
@@ -112,25 +121,24 @@ pub enum ApplyError {
     New(#[source] ReadFault),
 }
 
-/// The largest window that leaves the simplest patch within the limits, and the
-/// heap that it takes then; else the least heap.
+/// Bytes of heap that the simplest patch with this window takes.
 #[cfg(any(test, feature = "diff"))]
-pub(crate) fn window_log(limits: &Limits) -> Result<(u8, u64), u64> {
-    let fits = |log: &u8| Machine::heap(*log) <= limits.heap;
-    let largest = crate::patch::WINDOW_LOGS.rev().find(fits);
-    let log = largest.ok_or(Machine::heap(*crate::patch::WINDOW_LOGS.start()))?;
-    Ok((log, Machine::heap(log)))
+pub(crate) fn least_heap(window_log: u8) -> u64 {
+    Machine::heap(window_log)
 }
 
 /// Applies a patch, step by step.
 pub struct Applier {
     header: PatchHeader,
     machine: Machine,
+    emitter: Emitter,
     state: State,
     /// Bytes of the image that were given out.
     out: u64,
     /// Bytes of the patch that were taken.
     input: u64,
+    /// Bytes of the image before the streams that are open.
+    finished: u64,
     reset: Reset,
 }
 
@@ -162,10 +170,13 @@ impl Applier {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn resume(header: PatchHeader, limits: &Limits, at: Reset) -> Result<Self, ApplyError> {
-        let needs = header.heap.max(Machine::heap(header.window_log));
-        if needs > limits.heap {
-            return Err(ApplyError::Heap { needs, limit: limits.heap });
+        if header.heap > limits.heap {
+            return Err(ApplyError::Heap { needs: header.heap, limit: limits.heap });
         }
+        let fixed = Machine::heap(header.window_log).checked_add(header.cache);
+        let fixed = fixed.and_then(|fixed| fixed.checked_add(header.encoders));
+        let decoder = fixed.and_then(|fixed| header.heap.checked_sub(fixed));
+        let decoder = decoder.ok_or(PatchError::Impossible("heap"))?;
         for library in header.needs() {
             let has = crate::Library::linked(library.codec).version;
             if has != library.version {
@@ -173,9 +184,12 @@ impl Applier {
                 return Err(ApplyError::Library { codec: library.codec, needs, has });
             }
         }
-        let machine = Machine::new(header.window_log);
+        let old = PlainOld::new(header.recipes.clone(), header.cache, decoder);
+        let machine = Machine::new(header.window_log, old);
+        let emitter = Emitter::new(header.recipes.clone(), header.encoders);
         let state = State::Span(Vec::with_capacity(SPAN_MAX));
-        Ok(Self { header, machine, state, out: at.out, input: at.input, reset: at })
+        let (out, input) = (at.out, at.input);
+        Ok(Self { header, machine, emitter, state, out, input, finished: out, reset: at })
     }
 
     /// The last point from which decoding can start again.
@@ -216,11 +230,16 @@ impl Applier {
         self.out = self.out.saturating_add(filled as u64);
         if let State::Span(bytes) = &state
             && bytes.is_empty()
+            && self.emitter.is_outside()
         {
+            self.finished = self.out;
             self.reset = Reset { out: self.out, input: self.input };
         }
         self.state = state;
         let end = self.out == self.header.target.size && matches!(self.state, State::Span(_));
+        if left == 0 && !end {
+            return Err(ApplyError::Damaged("a span makes more than the image"));
+        }
         Ok(Applied { consumed, filled, end })
     }
 
@@ -247,20 +266,19 @@ impl Applier {
     /// Reads the lists of a coded span.
     fn start(&mut self, mut bytes: Vec<u8>) -> Result<State, ApplyError> {
         let short = ApplyError::Damaged("a span is too short");
-        let len = bytes.get(FRAME..).and_then(|body| body.first_chunk()).ok_or(short)?;
-        let lists_at = FRAME + 2;
-        let symbols_at = lists_at + usize::from(u16::from_le_bytes(*len));
+        let len: Option<&[u8; 3]> = bytes.get(FRAME..).and_then(|body| body.first_chunk());
+        let [low, middle, high] = *len.ok_or(short)?;
+        let lists_at = FRAME + 3;
+        let symbols_at = lists_at + u32::from_le_bytes([low, middle, high, 0]) as usize;
         let lists = bytes.get(lists_at..symbols_at).ok_or(short)?;
         let mut decoder = Decoder::new(lists.to_vec());
-        let lists = Lists::default().code(&mut decoder)?;
-        if decoder.is_beyond() {
+        let mut lists = Lists::default().code(&mut decoder, Decoder::is_beyond)?;
+        if lists.plain == 0 || decoder.is_beyond() {
             return Err(short);
         }
-        if lists.plain == 0 || lists.plain > self.header.target.size - self.out {
-            return Err(ApplyError::Damaged("a span makes more than the image"));
-        }
         bytes.drain(..symbols_at);
-        self.machine.start(&lists, self.out);
+        self.machine.start(&mut lists, self.finished);
+        self.emitter.list(lists.parts);
         Ok(State::Coded(Decoder::new(bytes)))
     }
 
@@ -286,11 +304,11 @@ impl Applier {
                 Ok((count, state))
             }
             State::Coded(mut decoder) => {
-                let filled = self.machine.fill(&mut decoder, out, old, new)?;
+                let filled = self.fill(&mut decoder, out, old, new)?;
                 if decoder.is_beyond() {
                     return Err(ApplyError::Damaged("a span ends too early"));
                 }
-                let state = if self.machine.is_done() {
+                let state = if self.machine.is_done() && self.emitter.is_done() {
                     State::Span(emptied(decoder.into_bytes()))
                 } else {
                     State::Coded(decoder)
@@ -299,6 +317,50 @@ impl Applier {
             }
             State::Broken => Err(ApplyError::Damaged("it failed before")),
             State::Span(bytes) => Ok((0, State::Span(bytes))),
+        }
+    }
+}
+
+impl Applier {
+    /// Fills `out` from the symbols of a span.
+    fn fill(
+        &mut self,
+        decoder: &mut Decoder,
+        out: &mut [u8],
+        old: &mut dyn ReadAt,
+        new: &mut dyn ReadAt,
+    ) -> Result<usize, ApplyError> {
+        let mut filled = 0;
+        loop {
+            let rest = out.get_mut(filled..).unwrap_or_default();
+            filled += self.emitter.give(rest);
+            let rest = out.get_mut(filled..).unwrap_or_default();
+            let (wanted, to_image) = self.emitter.wants()?;
+            if wanted == 0 && self.emitter.is_done() && !self.machine.is_done() {
+                return Err(ApplyError::Damaged("a span makes bytes for nothing"));
+            }
+            if wanted == 0 && self.emitter.is_done() || rest.is_empty() {
+                return Ok(filled);
+            }
+            if wanted == 0 {
+                continue;
+            }
+            if self.machine.is_done() {
+                return Err(ApplyError::Damaged("a span makes too few bytes"));
+            }
+            let ready = self.machine.ready(decoder, old, new)?;
+            let most = usize::try_from(wanted).unwrap_or(usize::MAX).min(ready.len());
+            let ready = ready.get(..most).unwrap_or_default();
+            let count = if to_image {
+                rest.iter_mut().zip(ready).for_each(|(to, from)| *to = *from);
+                let count = rest.len().min(ready.len());
+                self.emitter.passed(count as u64);
+                filled += count;
+                count
+            } else {
+                self.emitter.take(ready)?
+            };
+            self.machine.took(count);
         }
     }
 }

@@ -12,7 +12,7 @@ mod range;
 mod symbols;
 mod word;
 
-pub(crate) use number::Number;
+pub(crate) use number::{Number, Tree};
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use range::Encoder;
 pub(crate) use range::{Coder, Decoder};

@@ -8,11 +8,14 @@
 mod cover;
 mod earlier;
 mod index;
+mod lists;
+mod plain;
 mod spans;
 
-use crate::apply::Limits;
+use crate::open::{Census, OpenOptions, Opened, Purpose, open};
 use crate::patch::{Image, PatchHeader};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
 
 /// How hard to look.
@@ -47,6 +50,10 @@ impl Default for DiffOptions {
 /// What is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Streams of the old image are decoded.
+    OpeningOld,
+    /// Streams of the new image are decoded and proven.
+    OpeningNew,
     /// The old image is sorted.
     Sorting,
     /// The new image is compared with it.
@@ -71,6 +78,8 @@ impl Progress for () {
 pub struct Delta {
     /// The patch.
     pub bytes: Vec<u8>,
+    /// What was opened of the new image.
+    pub census: Census,
     /// Where they went.
     pub explanation: Explanation,
 }
@@ -106,6 +115,9 @@ pub enum DiffError {
     /// Sorting failed.
     #[error("the old image cannot be sorted: {0}")]
     Sort(&'static str),
+    /// The lists of a span are longer than a span.
+    #[error("what a part of the image is made of does not fit a span")]
+    Span,
 }
 
 /// Makes the patch that turns `old` into `new`.
@@ -118,26 +130,69 @@ pub fn diff(
     options: &DiffOptions,
     progress: &dyn Progress,
 ) -> Result<Delta, DiffError> {
-    let window_log = crate::apply::window_log(&Limits { heap: options.max_heap });
-    let (window_log, heap) =
-        window_log.map_err(|least| DiffError::Heap { least, limit: options.max_heap })?;
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
     };
-    let index = index::Index::new(old, options, progress)?;
-    let covers = cover::covers(&index, old, new, threads, progress);
+    let opened = Both::open(old, new, options, threads, progress);
+    let budget = plain::Budget::new(options, &opened.old, &opened.new)?;
+    let census = opened.new.census.clone();
+    let mut recipes = plain::Recipes::default();
+    let plain_old = plain::PlainOld::new(old, opened.old, &budget, &mut recipes);
+    let plain_new = plain::PlainNew::new(new, opened.new, &budget, &mut recipes);
+    let index = index::Index::new(&plain_old.bytes, options, progress)?;
+    let covers = cover::covers(&index, &plain_old.bytes, &plain_new.bytes, threads, progress);
     drop(index);
-    let header = PatchHeader {
+    let mut header = PatchHeader {
         source: image(old),
         target: image(new),
-        heap,
-        window_log,
+        heap: 0,
+        window_log: 0,
         cache: 0,
+        encoders: 0,
         work: [0; 3],
         libraries: [0; 3],
+        recipes: Vec::new(),
     };
-    Ok(spans::write(&header, old, new, &covers, progress))
+    budget.declare(&mut header);
+    plain::declare(&mut header, recipes, &plain_new);
+    let pair = spans::Pair { old: &plain_old, new: &plain_new, image: new };
+    let (bytes, explanation) = spans::write(&header, pair, &covers, progress)?;
+    Ok(Delta { bytes, census, explanation })
+}
+
+/// Both images, opened.
+struct Both {
+    old: Opened,
+    new: Opened,
+}
+
+impl Both {
+    fn open(
+        old: &[u8],
+        new: &[u8],
+        options: &DiffOptions,
+        threads: usize,
+        progress: &dyn Progress,
+    ) -> Self {
+        let done = AtomicU64::new(0);
+        let hear = |stage, all| {
+            done.store(0, Ordering::Relaxed);
+            let done = &done;
+            move |bytes| {
+                let sum = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                progress.reached(stage, sum, all);
+            }
+        };
+        let max_heap = options.max_heap;
+        let how = OpenOptions { purpose: Purpose::Old, max_heap, threads };
+        let opened_old = open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
+        let known = plain::Known::new(old, &opened_old);
+        let how = OpenOptions { purpose: Purpose::New, max_heap, threads };
+        let holds = |encoded: &[u8]| known.holds(encoded);
+        let opened_new = open(new, &how, &holds, &hear(Stage::OpeningNew, new.len() as u64));
+        Self { old: opened_old, new: opened_new }
+    }
 }
 
 fn image(bytes: &[u8]) -> Image {

@@ -3,9 +3,8 @@
 mod header;
 mod lists;
 
-pub(crate) use header::WINDOW_LOGS;
-pub use header::{HEADER_MAX, Image, PatchError, PatchHeader};
-pub(crate) use lists::Lists;
+pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
+pub(crate) use lists::{DEPTH_MAX, Lists, NewStream, OldStream, Part};
 
 /// Bytes of a span's frame: method and length of the body.
 pub(crate) const FRAME: usize = 4;

@@ -1,5 +1,6 @@
 //! Executes the symbols of a span: plain new comes out.
 
+use super::old::PlainOld;
 use super::pages::{PAGE, PAGES, Pages};
 use super::{ApplyError, ReadAt};
 use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Symbols};
@@ -34,7 +35,7 @@ pub(crate) struct Machine {
     given: u64,
     /// Bytes of the image before the span.
     base: u64,
-    old_pages: Pages,
+    old: PlainOld,
     new_pages: Pages,
 }
 
@@ -45,7 +46,7 @@ impl Machine {
     }
 
     /// Takes its memory.
-    pub(crate) fn new(window_log: u8) -> Self {
+    pub(crate) fn new(window_log: u8, old: PlainOld) -> Self {
         Self {
             symbols: Symbols::new(),
             window: vec![0; 1 << window_log],
@@ -53,17 +54,18 @@ impl Machine {
             plain: 0,
             given: 0,
             base: 0,
-            old_pages: Pages::new(),
+            old,
             new_pages: Pages::new(),
         }
     }
 
-    /// Starts a span behind `base` bytes of the image.
-    pub(crate) fn start(&mut self, lists: &Lists, base: u64) {
+    /// Starts a span; `base` bytes of the image are finished.
+    pub(crate) fn start(&mut self, lists: &mut Lists, base: u64) {
         self.symbols.reset(lists.from);
         self.doing = Doing::Nothing;
         (self.plain, self.given, self.base) = (lists.plain, 0, base);
         self.new_pages.forget();
+        self.old.list(core::mem::take(&mut lists.old));
     }
 
     /// Everything was made and given out.
@@ -71,32 +73,27 @@ impl Machine {
         self.given == self.plain
     }
 
-    /// Gives out plain new.
-    pub(crate) fn fill(
+    /// Makes plain new, if none is there, and returns what is at hand.
+    pub(crate) fn ready(
         &mut self,
         coder: &mut Decoder,
-        out: &mut [u8],
         old: &mut dyn ReadAt,
         new: &mut dyn ReadAt,
-    ) -> Result<usize, ApplyError> {
-        let mut filled = 0;
-        while filled < out.len() && !self.is_done() {
-            if self.given == self.symbols.to {
-                let until = self.symbols.to.saturating_add(BATCH).min(self.plain);
-                while self.symbols.to < until {
-                    self.go(coder, until, old, new)?;
-                }
+    ) -> Result<&[u8], ApplyError> {
+        if self.given == self.symbols.to {
+            let until = self.symbols.to.saturating_add(BATCH).min(self.plain);
+            while self.symbols.to < until {
+                self.go(coder, until, old, new)?;
             }
-            let ready = (self.symbols.to - self.given) as usize;
-            let place = self.place(self.given);
-            let piece = self.window.get(place..).unwrap_or_default();
-            let rest = out.get_mut(filled..).unwrap_or_default();
-            let count = ready.min(piece.len()).min(rest.len());
-            rest.iter_mut().zip(piece).take(count).for_each(|(to, from)| *to = *from);
-            filled += count;
-            self.given += count as u64;
         }
-        Ok(filled)
+        let ready = (self.symbols.to - self.given) as usize;
+        let rest = self.window.get(self.place(self.given)..).unwrap_or_default();
+        Ok(rest.get(..ready.min(rest.len())).unwrap_or_default())
+    }
+
+    /// `count` bytes of what was ready were given out.
+    pub(crate) fn took(&mut self, count: usize) {
+        self.given = self.given.saturating_add(count as u64).min(self.symbols.to);
     }
 
     /// Goes on by one symbol, or with one, up to `until`.
@@ -183,19 +180,21 @@ impl Machine {
 
     /// Copies up to `count` bytes of old.
     fn copy(&mut self, count: u64, old: &mut dyn ReadAt) -> Result<u64, ApplyError> {
-        let (size, from) = (old.size(), self.symbols.from);
-        let there = size.checked_sub(from).filter(|there| *there > 0);
-        let there = there.ok_or(ApplyError::Damaged("a copy is not from the old image"))?;
+        let from = self.symbols.from;
         let place = self.place(self.symbols.to);
         let room = self.window.get_mut(place..).unwrap_or_default();
-        let mut count = count.min(there).min(room.len() as u64) as usize;
-        if count >= PAGE as usize {
-            let into = room.get_mut(..count).unwrap_or_default();
-            old.read_at(from, into).map_err(ApplyError::Old)?;
-        } else {
-            let page = self.old_pages.get(old, size, from).map_err(ApplyError::Old)?;
-            count = count.min(page.len());
-            room.iter_mut().zip(page).take(count).for_each(|(to, from)| *to = *from);
+        let want = count.min(room.len() as u64) as usize;
+        let mut count = 0;
+        if want >= PAGE as usize {
+            count = self.old.read(old, from, room.get_mut(..want).unwrap_or_default())?;
+        }
+        if count == 0 {
+            let bytes = self.old.get(old, from)?;
+            count = want.min(bytes.len());
+            room.iter_mut().zip(bytes).take(count).for_each(|(to, from)| *to = *from);
+        }
+        if count == 0 {
+            return Err(ApplyError::Damaged("a copy is not from the old image"));
         }
         let last = room.get(count.saturating_sub(8)..count).unwrap_or_default();
         self.symbols.copied(count as u64, last);
@@ -211,36 +210,13 @@ impl Machine {
         left: u64,
         old: &mut dyn ReadAt,
     ) -> Result<u64, ApplyError> {
-        let around = self.around(old)?;
+        let around = self.old.around(old, self.symbols.from)?;
         let at = self.symbols.to;
         let (bytes, count) = self.symbols.change(coder, grid, around, left, 0);
         for k in 0..count {
             self.put(at + u64::from(k), (bytes >> (8 * k)) as u8);
         }
         Ok(count.into())
-    }
-
-    /// The four old bytes before the place in old, and the four from there;
-    /// zeros where there are none.
-    #[inline]
-    fn around(&mut self, old: &mut dyn ReadAt) -> Result<u64, ApplyError> {
-        let (size, from) = (old.size(), self.symbols.from);
-        if let Some(start) = from.checked_sub(4)
-            && start < size
-            && let page = self.old_pages.get(old, size, start).map_err(ApplyError::Old)?
-            && let Some(eight) = page.first_chunk()
-        {
-            return Ok(u64::from_le_bytes(*eight));
-        }
-        let mut bytes = [0; 8];
-        for (at, byte) in (0u64..).zip(&mut bytes) {
-            let Some(at) = from.saturating_add(at).checked_sub(4) else { continue };
-            if at < size {
-                let page = self.old_pages.get(old, size, at).map_err(ApplyError::Old)?;
-                *byte = page.first().copied().unwrap_or(0);
-            }
-        }
-        Ok(u64::from_le_bytes(bytes))
     }
 
     /// Copies up to `count` bytes of what was made before.
@@ -281,12 +257,7 @@ impl Machine {
     fn guess(&mut self, old: &mut dyn ReadAt, new: &mut dyn ReadAt) -> Result<u8, ApplyError> {
         let distance = match self.symbols.guess() {
             Guess::None => return Ok(0),
-            Guess::Old(from) if from >= old.size() => return Ok(0),
-            Guess::Old(from) => {
-                let size = old.size();
-                let page = self.old_pages.get(old, size, from).map_err(ApplyError::Old)?;
-                return Ok(page.first().copied().unwrap_or(0));
-            }
+            Guess::Old(from) => return self.old.next(old, from),
             Guess::Earlier(distance) => distance,
         };
         let to = self.symbols.to;

@@ -99,7 +99,7 @@ impl Symbols {
             places: Tree::new(3, 8),
             offsets: Number::new(2),
             distance_of: Tree::new(2, 1),
-            kind: (1, 1),
+            kind: (0, 0),
             to: 0,
             from: 0,
             last: 0,
@@ -120,7 +120,7 @@ impl Symbols {
         self.places.reset();
         self.offsets.reset();
         self.distance_of.reset();
-        self.kind = (1, 1);
+        self.kind = (0, 0);
         (self.to, self.from, self.last) = (0, from, 0);
         self.diagonals = [from as i64; REMEMBERED];
         self.distances_used = [1, 2, 4, 8];

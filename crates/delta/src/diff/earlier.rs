@@ -94,10 +94,10 @@ impl<'a> Earlier<'a> {
         (place < gap.at + gap.len).then(|| gap.sum + place - gap.at)
     }
 
-    /// Calls `each` with distance and length of matches of what stands at
+    /// Calls `each` with place and length of matches of what stands at
     /// `place`, the nearest first, each longer than those before. At most `room`
     /// bytes match.
-    pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(u64, u64)) {
+    pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, u64)) {
         let Some(order) = self.order(place) else { return };
         let wanted = self.new.get(place..place + room).unwrap_or_default();
         let mut longest = HASHED - 1;
@@ -110,7 +110,7 @@ impl<'a> Earlier<'a> {
                 let len = common(tail, wanted);
                 if len > longest {
                     longest = len;
-                    each((place - at) as u64, len as u64);
+                    each(at, len as u64);
                     if len >= wanted.len() || len >= LONG {
                         return;
                     }

@@ -3,17 +3,26 @@
 use super::cover::Cover;
 use super::earlier::{Earlier, LONG};
 use super::index::common;
-use super::{Delta, Explanation, Progress, Stage};
+use super::lists::{Ledger, SpanLists};
+use super::plain::{PlainNew, PlainOld};
+use super::{DiffError, Explanation, Progress, Stage};
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Symbols};
-use crate::patch::{FRAME, Lists, Method, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
 
-/// Bytes of symbols after which a span ends.
-const FULL: usize = SPAN_MAX - (2 << 10);
+/// Bytes after which a span ends, wherever it is; some are left for what the
+/// last symbol and the lists take more than was thought.
+const FULL: usize = SPAN_MAX - (6 << 10);
 
-/// Bytes of plain new after which a span ends: what a terminal makes again
-/// after it lost power.
+/// Bytes after which a span ends where no stream is open.
+const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
+
+/// Bytes of plain new after which a span ends where no stream is open: what a
+/// terminal makes again after it lost power.
 const PLAIN_MAX: usize = 32 << 20;
+
+/// The most bytes of one copy.
+const COPY_MAX: usize = 4 << 20;
 
 /// The most bytes of one change: a span can end between two.
 const CHANGE_MAX: usize = 4 << 10;
@@ -24,52 +33,80 @@ const STAYS: usize = 128;
 /// Bytes that choose their grid together.
 const GRID_BLOCK: usize = 8 << 10;
 
+/// What is compared.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'a> {
+    pub(crate) old: &'a PlainOld,
+    pub(crate) new: &'a PlainNew,
+    /// The new image.
+    pub(crate) image: &'a [u8],
+}
+
 /// Writes the patch.
 pub(crate) fn write(
     header: &PatchHeader,
-    old: &[u8],
-    new: &[u8],
+    pair: Pair<'_>,
     covers: &[Cover],
     progress: &dyn Progress,
-) -> Delta {
-    let earlier = Earlier::new(new, covers, 48);
+) -> Result<(Vec<u8>, Explanation), DiffError> {
+    let new = pair.new.bytes.as_slice();
     let mut writer = Writer {
-        old,
+        pair,
+        old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
-        earlier,
+        earlier: Earlier::new(new, covers, 48),
         symbols: Symbols::new(),
         coder: Encoder::new(),
+        ledger: Ledger::new(pair),
         at: 0,
         base: 0,
+        finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
         new_cost: 80,
         bytes: header.to_bytes(),
         explanation: Explanation::default(),
     };
-    writer.explanation.lists = writer.bytes.len() as u64;
+    writer.explanation.lists = writer.bytes.len() as u64 * BYTE;
     for cover in covers {
-        writer.gap(cover.to, cover.from);
-        writer.cover(*cover);
+        writer.gap(cover.to, cover.from)?;
+        writer.cover(*cover)?;
         progress.reached(Stage::Writing, writer.at as u64, new.len() as u64);
     }
-    writer.gap(new.len(), 0);
-    writer.end_span();
-    Delta { bytes: writer.bytes, explanation: writer.explanation }
+    writer.gap(new.len(), 0)?;
+    writer.end_span()?;
+    Ok((writer.bytes, writer.explanation.in_bytes()))
+}
+
+/// 1/16 bits of a byte.
+const BYTE: u64 = 128;
+
+impl Explanation {
+    /// From 1/16 bits to bytes.
+    fn in_bytes(mut self) -> Self {
+        for part in [&mut self.lists, &mut self.control, &mut self.changes, &mut self.new_bytes] {
+            *part = part.div_ceil(BYTE);
+        }
+        self
+    }
 }
 
 struct Writer<'a> {
+    pair: Pair<'a>,
     old: &'a [u8],
     new: &'a [u8],
     window: u64,
     earlier: Earlier<'a>,
     symbols: Symbols,
     coder: Encoder,
-    /// The place in new.
+    ledger: Ledger<'a>,
+    /// The place in plain new.
     at: usize,
-    /// The place in new where the span starts.
+    /// The place in plain new where the span starts.
     base: usize,
+    /// Bytes of the new image that are finished when the span starts.
+    finished: usize,
     /// The place in old where the span's first byte is expected.
     from: u64,
     /// The grid of the last block and the residue of its words.
@@ -83,43 +120,52 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Ends the span when it is full; starts one when there is none. `from` is
     /// where old is expected to go on.
-    fn make_room(&mut self, from: usize) {
-        if self.coder.len() >= FULL || self.at - self.base >= PLAIN_MAX {
-            self.end_span();
+    fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
+        let bytes = self.coder.len() + self.ledger.cost(self.at);
+        let almost = bytes >= ALMOST_FULL || self.at - self.base >= PLAIN_MAX;
+        if bytes >= FULL || almost && self.pair.new.is_outside(self.at) {
+            self.end_span()?;
         }
         if self.at == self.base {
             self.from = from as u64;
             self.symbols.reset(self.from);
         }
+        Ok(())
     }
 
-    fn end_span(&mut self) {
-        let plain = self.new.get(self.base..self.at).unwrap_or_default();
-        if plain.is_empty() {
-            return;
+    fn end_span(&mut self) -> Result<(), DiffError> {
+        if self.at == self.base && self.ledger.is_done() {
+            return Ok(());
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
-        let lists = Lists { plain: plain.len() as u64, from: self.from };
-        let mut coder = Encoder::new();
-        let lists = if lists.code(&mut coder).is_ok() { coder.finish() } else { Vec::new() };
+        let SpanLists { bytes: lists, image } = self.ledger.lists(self.base, self.at, self.from)?;
         let before = self.bytes.len();
-        if symbols.len() + lists.len() + 2 >= plain.len() && plain.len() <= SPAN_MAX - FRAME {
-            Method::Stored.write(&mut self.bytes, &[plain]);
-            self.explanation.stored += plain.len() as u64;
+        let bytes = symbols.len() + lists.len() + 3;
+        let raw = image.and_then(|range| self.pair.image.get(range));
+        if let Some(raw) = raw.filter(|raw| bytes >= raw.len() && raw.len() <= SPAN_MAX - FRAME) {
+            Method::Stored.write(&mut self.bytes, &[raw]);
+            self.explanation.stored += raw.len() as u64;
+        } else if bytes > SPAN_MAX - FRAME {
+            return Err(DiffError::Span);
         } else {
-            let len = (lists.len() as u16).to_le_bytes();
-            Method::Coded.write(&mut self.bytes, &[&len, &lists, &symbols]);
-            self.explanation.lists += (self.bytes.len() - before - symbols.len()) as u64;
+            let [low, middle, high, _] = (lists.len() as u32).to_le_bytes();
+            Method::Coded.write(&mut self.bytes, &[&[low, middle, high], &lists, &symbols]);
+            let lists = self.bytes.len() - before - symbols.len();
+            self.explanation.lists += lists as u64 * BYTE;
         }
         self.explanation.spans += 1;
         self.base = self.at;
+        if let Some(finished) = self.ledger.finished() {
+            self.finished = finished;
+        }
+        Ok(())
     }
 
     /// Writes what no cover explains, up to `end`; then old goes on at `next`.
-    fn gap(&mut self, end: usize, next: usize) {
+    fn gap(&mut self, end: usize, next: usize) -> Result<(), DiffError> {
         let mut ahead = None;
         while self.at < end {
-            self.make_room(next);
+            self.make_room(next)?;
             let found = ahead.take().unwrap_or_else(|| self.earlier(self.at, end));
             let Some(found) = found.filter(|found| self.is_reachable(found)) else {
                 self.new_byte();
@@ -134,6 +180,7 @@ impl Writer<'_> {
                 self.take_earlier(&found);
             }
         }
+        Ok(())
     }
 
     /// The match at a place that saves most.
@@ -147,16 +194,45 @@ impl Writer<'_> {
             }
         };
         for (number, distance) in self.symbols.distances_used.iter().enumerate() {
-            let Some(at) = place.checked_sub(*distance as usize) else { continue };
-            let len = common(self.new.get(at..).unwrap_or_default(), wanted) as u64;
-            offer(self.found(*distance, len, Some(number)));
+            let len = common(self.before(place, *distance), wanted) as u64;
+            offer(self.found(place, *distance, len, Some(number)));
         }
-        self.earlier.matches(place, room, |distance, len| offer(self.found(distance, len, None)));
+        self.earlier.matches(place, room, |at, len| {
+            if let Some((distance, most)) = self.distance(place, at) {
+                offer(self.found(place, distance, len.min(most), None));
+            }
+        });
         best
     }
 
-    fn found(&self, distance: u64, len: u64, known: Option<usize>) -> Found {
-        let len = len.min(self.reach(distance));
+    /// The distance of a place in plain new from a later one, and how many bytes
+    /// can be taken from there at most.
+    fn distance(&self, place: usize, at: usize) -> Option<(u64, u64)> {
+        let near = (place - at) as u64;
+        if at >= self.base {
+            return (near <= self.window).then_some((near, u64::MAX));
+        }
+        // Before the span only the image is there.
+        let (image, len) = self.pair.new.image(at)?;
+        let back = self.finished.checked_sub(image).filter(|back| *back > 0)?;
+        Some(((place - self.base + back) as u64, len.min(back) as u64))
+    }
+
+    /// The bytes that stand so far before a place in plain new.
+    fn before(&self, place: usize, distance: u64) -> &[u8] {
+        let distance = usize::try_from(distance).unwrap_or(usize::MAX);
+        let bytes = match (place - self.base).checked_sub(distance) {
+            Some(_) if distance as u64 > self.window => None,
+            Some(at) => self.new.get(self.base + at..),
+            None => {
+                let at = self.finished.checked_sub(distance - (place - self.base));
+                at.and_then(|at| self.pair.image.get(at..self.finished))
+            }
+        };
+        bytes.unwrap_or_default()
+    }
+
+    fn found(&self, _place: usize, distance: u64, len: u64, known: Option<usize>) -> Found {
         let bits = match known {
             Some(_) => 6 + u64::from(len.max(1).ilog2()) * 2,
             None => 11 + u64::from(distance.max(1).ilog2()) + u64::from(len.max(1).ilog2()),
@@ -166,19 +242,11 @@ impl Writer<'_> {
         Found { distance, len, known, gain }
     }
 
-    /// How many bytes can be taken from this distance.
-    fn reach(&self, distance: u64) -> u64 {
-        let to = (self.at - self.base) as u64;
-        match distance {
-            near if near <= self.window => u64::MAX,
-            far if far <= to => 0,
-            far => far - to,
-        }
-    }
-
     /// It still can be taken: a span may have ended since it was found.
     fn is_reachable(&self, found: &Found) -> bool {
-        found.len <= self.reach(found.distance)
+        let end = self.at + found.len as usize;
+        let wanted = self.new.get(self.at..end).unwrap_or_default();
+        self.before(self.at, found.distance).get(..wanted.len()) == Some(wanted)
     }
 
     fn take_earlier(&mut self, found: &Found) {
@@ -204,15 +272,16 @@ impl Writer<'_> {
         self.symbols.kind(&mut self.coder, Kind::New);
         let guess = match self.symbols.guess() {
             Guess::None => None,
-            Guess::Old(from) => self.old.get(from as usize),
-            Guess::Earlier(distance) => {
-                let near = distance <= self.window || distance > (self.at - self.base) as u64;
-                let at = self.at.checked_sub(distance as usize).filter(|_| near);
-                at.and_then(|at| self.new.get(at))
+            Guess::Old(from) => {
+                let (start, end) = self.bounds(from as usize);
+                let behind = from as usize > start && (from as usize) < end;
+                self.old.get(from as usize).filter(|_| behind)
             }
+            Guess::Earlier(distance) => self.before(self.at, distance).first(),
         };
+        let guess = guess.copied().unwrap_or(0);
         let byte = self.new.get(self.at).copied().unwrap_or(0);
-        self.symbols.new_byte(&mut self.coder, guess.copied().unwrap_or(0), byte);
+        self.symbols.new_byte(&mut self.coder, guess, byte);
         let cost = self.coder.position() - before;
         self.explanation.new_bytes += cost;
         self.new_cost = (self.new_cost * 63 + cost) / 64;
@@ -228,23 +297,35 @@ impl Writer<'_> {
     }
 
     /// Writes a cover.
-    fn cover(&mut self, cover: Cover) {
+    fn cover(&mut self, cover: Cover) -> Result<(), DiffError> {
         let end = cover.to + cover.len;
         let mut grid_end = self.at;
         while self.at < end {
             let from = cover.from + (self.at - cover.to);
-            self.make_room(from);
+            self.make_room(from)?;
             if self.at >= grid_end {
                 grid_end = (self.at + GRID_BLOCK).min(end);
                 self.choose_grid(from, grid_end);
             }
             let same = self.same(from, self.at, end);
             if same >= STAYS || self.at + same == end {
-                self.copy(from, same.min(PLAIN_MAX - (self.at - self.base)));
+                self.copy(from, same.min(COPY_MAX));
             } else {
                 self.change(from, end);
             }
         }
+        Ok(())
+    }
+
+    /// Where what holds a place in plain old begins and ends.
+    fn bounds(&self, at: usize) -> (usize, usize) {
+        if at < self.pair.old.image {
+            return (0, self.pair.old.image);
+        }
+        let stream = self.pair.old.stream(at).and_then(|at| self.pair.old.streams.get(at));
+        stream.map_or((0, 0), |stream| {
+            (stream.plain_at as usize, (stream.plain_at + stream.plain) as usize)
+        })
     }
 
     /// How many bytes stay from here.
@@ -273,6 +354,7 @@ impl Writer<'_> {
         self.go(from, Kind::Copy);
         self.symbols.length(&mut self.coder, Kind::Copy, 1, count as u64);
         self.explanation.control += self.coder.position() - before;
+        self.ledger.read(from, count);
         self.symbols.from += count as u64;
         self.pass(count);
     }
@@ -312,15 +394,14 @@ impl Writer<'_> {
         let before = self.coder.position();
         let kind = Kind::Change(grid);
         self.go(from, kind);
+        self.ledger.read(from, count);
         let units = if grid == Grid::Words { count / 4 } else { count };
         self.symbols.length(&mut self.coder, kind, 1, units as u64);
         let start = self.coder.position();
         self.explanation.control += start - before;
         let until = self.at + count;
         while self.at < until {
-            let at = self.symbols.from;
-            let around =
-                (0..8).rev().fold(0u64, |sum, k| sum << 8 | u64::from(self.old_byte(at + k)));
+            let around = self.around(self.symbols.from as usize);
             let new = (0..4).rev().fold(0u32, |sum, k| {
                 sum << 8 | u32::from(self.new.get(self.at + k).copied().unwrap_or(0))
             });
@@ -331,10 +412,14 @@ impl Writer<'_> {
         self.explanation.changes += self.coder.position() - start;
     }
 
-    /// The byte four before a place in old; zero where there is none.
-    fn old_byte(&self, at: u64) -> u8 {
-        let at = at.checked_sub(4).and_then(|at| self.old.get(at as usize));
-        at.copied().unwrap_or(0)
+    /// The four old bytes before a place and, above them, the four from there.
+    fn around(&self, at: usize) -> u64 {
+        let (start, end) = self.bounds(at);
+        let byte = |k: usize| {
+            let at = (at + k).checked_sub(4).filter(|at| (start..end).contains(at));
+            at.and_then(|at| self.old.get(at)).copied().unwrap_or(0)
+        };
+        (0..8).rev().fold(0u64, |sum, k| sum << 8 | u64::from(byte(k)))
     }
 
     /// Chooses the grid up to `end` by where bytes differ: the highest byte of

@@ -206,3 +206,62 @@ fn every_span_can_be_resumed() {
         assert!(rest.unwrap() == new[at.out as usize..]);
     }
 }
+
+/// A gzip file.
+fn gzip(content: &[u8]) -> Vec<u8> {
+    use crate::{DeflateOptions, Recipe, Wrapper};
+    let options = DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
+    let recipe = Recipe::Deflate { wrapper: Wrapper::GzipTail, options };
+    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
+    let mut encoder = recipe.encoder(content.len() as u64).unwrap();
+    encoder.push(content, &mut out).unwrap();
+    encoder.finish(&mut out).unwrap();
+    out
+}
+
+fn around(stream: &[u8], seed: u32) -> Vec<u8> {
+    [&texture(70_000, seed)[..], stream, &texture(50_000, seed + 1)].concat()
+}
+
+#[test]
+fn streams_are_opened_and_made_again() {
+    let old = texture(400_000, 10);
+    let mut new = old.clone();
+    new.splice(1000..1000, texture(300, 11));
+    new[200_000] ^= 1;
+    let (old, new) = (around(&gzip(&old), 20), around(&gzip(&new), 20));
+    let delta = check(&old, &new);
+    assert!(delta.bytes.len() < 1500, "{}: {:?}", delta.bytes.len(), delta.explanation);
+    for piece in [1, 999, 1 << 20] {
+        assert!(apply_in_pieces(&delta.bytes, &old, 1 << 20, piece).unwrap() == new);
+    }
+}
+
+#[test]
+fn streams_in_streams_are_opened_and_made_again() {
+    let old = texture(150_000, 30);
+    let mut new = old.clone();
+    new.splice(70_000..70_000, texture(300, 31));
+    let (old, new) = (around(&gzip(&old), 40), around(&gzip(&new), 40));
+    let (old, new) = (around(&gzip(&old), 50), around(&gzip(&new), 50));
+    let delta = check(&old, &new);
+    assert!(delta.bytes.len() < 2000, "{}: {:?}", delta.bytes.len(), delta.explanation);
+}
+
+/// A stream with more new content than one span takes.
+#[test]
+fn a_stream_may_need_many_spans() {
+    let old = texture(1 << 20, 60);
+    let new = [&old[..500_000], &texture(2 << 20, 61), &old[500_000..]].concat();
+    let (old, new) = (around(&gzip(&old), 70), around(&gzip(&new), 71));
+    let delta = check(&old, &new);
+    assert!(delta.explanation.spans >= 3, "{:?}", delta.explanation);
+}
+
+#[test]
+fn a_stream_that_stays_is_copied() {
+    let stream = gzip(&texture(400_000, 80));
+    let (old, new) = (around(&stream, 81), around(&stream, 82));
+    let header = PatchHeader::read(&check(&old, &new).bytes).unwrap().unwrap().0;
+    assert_eq!(header.work, [0; 3]);
+}

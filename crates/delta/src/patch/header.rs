@@ -1,6 +1,6 @@
 //! What a patch says about itself before anything is allocated.
 
-use crate::{Codec, Library};
+use crate::{Codec, Library, Recipe};
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +14,7 @@ pub struct Image {
 }
 
 /// The header of a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PatchHeader {
     /// The image that the patch applies to.
     pub source: Image,
@@ -26,19 +26,28 @@ pub struct PatchHeader {
     pub window_log: u8,
     /// Bytes of decoded old streams that are kept at once.
     pub cache: u64,
+    /// Bytes of heap for the streams of the new image that are open together.
+    pub encoders: u64,
     /// Bytes of content that are encoded again, per codec: zlib, liblzma, libzstd.
     pub work: [u64; 3],
     /// The release of each library with which that was proven; 0: not used.
     pub libraries: [u32; 3],
+    /// How the streams that spans name are coded, at most [`RECIPES_MAX`].
+    pub recipes: Vec<Recipe>,
 }
 
-/// The most bytes of a header.
-pub const HEADER_MAX: usize = LEN;
+/// The most recipes of a patch.
+pub const RECIPES_MAX: usize = 64;
+
+/// The most bytes of a header. One without recipes has 156.
+pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + CHECK;
 
 const MAGIC: [u8; 4] = *b"RFTD";
 const VERSION: u8 = 1;
 const CHECK: usize = 8;
-const LEN: usize = 4 + 1 + 1 + 2 * 40 + 8 + 1 + 8 + 3 * 8 + 3 * 4 + CHECK;
+/// Bytes before the recipes: magic, version, length, images, heap, window,
+/// cache, encoders, work, libraries, count of recipes.
+const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 8 + 8 + 3 * 8 + 3 * 4 + 1;
 
 /// The windows that may be asked for: 64 KiB to 16 MiB.
 pub(crate) const WINDOW_LOGS: core::ops::RangeInclusive<u8> = 16..=24;
@@ -85,18 +94,20 @@ impl PatchHeader {
         {
             return Err(PatchError::Version(*version));
         }
-        if bytes.get(5).is_some_and(|len| usize::from(*len) != LEN) {
+        let (Some(low), Some(high)) = (bytes.get(5), bytes.get(6)) else { return Ok(None) };
+        let len = usize::from(u16::from_le_bytes([*low, *high]));
+        if !(FIXED + CHECK..=HEADER_MAX).contains(&len) {
             return Err(PatchError::Impossible("header"));
         }
-        let Some(header) = bytes.get(..LEN) else { return Ok(None) };
-        let (fields, check) = header.split_at_checked(LEN - CHECK).ok_or(PatchError::Check)?;
+        let Some(header) = bytes.get(..len) else { return Ok(None) };
+        let (fields, check) = header.split_at_checked(len - CHECK).ok_or(PatchError::Check)?;
         if Sha256::digest(fields).get(..CHECK) != Some(check) {
             return Err(PatchError::Check);
         }
-        let mut fields = fields.get(6..).unwrap_or_default();
+        let mut fields = fields.get(7..).unwrap_or_default();
         let header = Self::take(&mut fields).ok_or(PatchError::Check)?;
         header.check()?;
-        Ok(Some((header, LEN)))
+        Ok(Some((header, len)))
     }
 
     fn take(fields: &mut &[u8]) -> Option<Self> {
@@ -105,6 +116,7 @@ impl PatchHeader {
         let heap = u64::from_le_bytes(take(fields)?);
         let [window_log] = take(fields)?;
         let cache = u64::from_le_bytes(take(fields)?);
+        let encoders = u64::from_le_bytes(take(fields)?);
         let (mut work, mut libraries) = ([0; 3], [0; 3]);
         for bytes in &mut work {
             *bytes = u64::from_le_bytes(take(fields)?);
@@ -112,7 +124,10 @@ impl PatchHeader {
         for version in &mut libraries {
             *version = u32::from_le_bytes(take(fields)?);
         }
-        Some(Self { source, target, heap, window_log, cache, work, libraries })
+        let [count] = take(fields)?;
+        let recipes = (0..count).map(|_| Recipe::from_bytes(fields).ok());
+        let recipes = recipes.collect::<Option<Vec<_>>>().filter(|_| fields.is_empty())?;
+        Some(Self { source, target, heap, window_log, cache, encoders, work, libraries, recipes })
     }
 
     fn check(&self) -> Result<(), PatchError> {
@@ -122,6 +137,8 @@ impl PatchHeader {
             "window"
         } else if self.cache > self.heap {
             "cache"
+        } else if self.recipes.len() > RECIPES_MAX {
+            "number of recipes"
         } else {
             return Ok(());
         };
@@ -139,9 +156,9 @@ impl PatchHeader {
 
     /// The stored form.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(LEN);
+        let mut out = Vec::with_capacity(HEADER_MAX);
         out.extend(MAGIC);
-        out.extend([VERSION, LEN as u8]);
+        out.extend([VERSION, 0, 0]);
         for image in [&self.source, &self.target] {
             out.extend(image.size.to_le_bytes());
             out.extend(image.digest);
@@ -149,8 +166,13 @@ impl PatchHeader {
         out.extend(self.heap.to_le_bytes());
         out.push(self.window_log);
         out.extend(self.cache.to_le_bytes());
+        out.extend(self.encoders.to_le_bytes());
         self.work.iter().for_each(|bytes| out.extend(bytes.to_le_bytes()));
         self.libraries.iter().for_each(|version| out.extend(version.to_le_bytes()));
+        out.push(self.recipes.len().min(RECIPES_MAX) as u8);
+        self.recipes.iter().take(RECIPES_MAX).for_each(|recipe| out.extend(recipe.to_bytes()));
+        let len = ((out.len() + CHECK) as u16).to_le_bytes();
+        out.iter_mut().skip(5).zip(len).for_each(|(to, from)| *to = from);
         let check = Sha256::digest(&out);
         out.extend(check.iter().take(CHECK));
         out

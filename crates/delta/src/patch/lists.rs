@@ -1,7 +1,59 @@
-//! What a span says before its symbols.
+//! What a span says before its symbols: what of old it reads, and what its
+//! plain bytes become.
 
-use crate::coder::{Coder, Number};
+use crate::coder::{Coder, Number, Tree};
 use crate::patch::PatchError;
+use alloc::vec::Vec;
+
+/// The most old streams and the most parts of a span.
+pub(crate) const ENTRIES_MAX: usize = 1 << 15;
+
+/// How deep streams may lie in streams.
+pub(crate) const DEPTH_MAX: usize = 6;
+
+/// The most bytes of all corrections of a span.
+const CORRECTIONS_MAX: usize = 192 << 10;
+
+/// A stream of the old image that the span reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct OldStream {
+    /// The number of the stream in the list that it lies in; else the image.
+    pub(crate) parent: Option<usize>,
+    /// Where it starts there.
+    pub(crate) at: u64,
+    /// Its encoded bytes.
+    pub(crate) len: u64,
+    /// The place of its content in plain old.
+    pub(crate) plain_at: u64,
+    /// Bytes of its content.
+    pub(crate) plain: u64,
+    /// The number of its recipe in the header.
+    pub(crate) recipe: usize,
+}
+
+/// What becomes of the next bytes of plain new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// So many bytes go where the last stream is, or into the image.
+    Raw(u64),
+    /// A stream begins.
+    Open(NewStream),
+    /// A stream is exactly the next bytes.
+    Whole(NewStream),
+    /// The last stream ends.
+    Close,
+}
+
+/// A stream of the new image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct NewStream {
+    /// The number of its recipe in the header.
+    pub(crate) recipe: usize,
+    /// Bytes of its content.
+    pub(crate) plain: u64,
+    /// Its correction, in its stored form; empty: none.
+    pub(crate) correction: Vec<u8>,
+}
 
 /// The lists of a span.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,14 +62,177 @@ pub(crate) struct Lists {
     pub(crate) plain: u64,
     /// The place in plain old where its first byte is expected.
     pub(crate) from: u64,
+    /// What it reads beside the image.
+    pub(crate) old: Vec<OldStream>,
+    /// What it makes, in order.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// The models of the lists.
+struct Models {
+    numbers: Number,
+    kinds: Tree,
+    bytes: Tree,
+    recipes: Tree,
+}
+
+/// The contexts of numbers.
+#[derive(Clone, Copy)]
+enum Field {
+    Plain,
+    From,
+    Count,
+    Parent,
+    At,
+    Len,
+    PlainGap,
+    OldPlain,
+    Raw,
+    NewPlain,
+    Correction,
+}
+
+impl Models {
+    fn number<C: Coder>(&mut self, coder: &mut C, field: Field, value: u64) -> u64 {
+        self.numbers.code(coder, field as usize, value)
+    }
 }
 
 impl Lists {
-    /// Codes the lists; a decoder ignores what they hold and returns what it read.
-    pub(crate) fn code<C: Coder>(&self, coder: &mut C) -> Result<Self, PatchError> {
-        let mut numbers = Number::new(2);
-        let plain = numbers.code(coder, 0, self.plain);
-        let from = numbers.code(coder, 1, self.from);
-        Ok(Self { plain, from })
+    /// Codes the lists; a decoder ignores what they hold and returns what it
+    /// read. A hostile list ends with the bytes that it was read from: `ended`
+    /// says that they are used up.
+    pub(crate) fn code<C: Coder>(
+        &self,
+        coder: &mut C,
+        ended: impl Fn(&C) -> bool,
+    ) -> Result<Self, PatchError> {
+        let mut models = Models {
+            numbers: Number::new(11),
+            kinds: Tree::new(2, 5),
+            bytes: Tree::new(8, 1),
+            recipes: Tree::new(6, 2),
+        };
+        let plain = models.number(coder, Field::Plain, self.plain);
+        let from = models.number(coder, Field::From, self.from);
+        let count = count(&mut models, coder, self.old.len())?;
+        let mut old: Vec<OldStream> = Vec::new();
+        for number in 0..count {
+            let wanted = self.old.get(number).copied().unwrap_or_default();
+            let stream = code_old(&mut models, coder, &old, &wanted)?;
+            old.push(stream);
+            if ended(coder) {
+                return Err(PatchError::Impossible("list"));
+            }
+        }
+        let parts = code_parts(&mut models, coder, &self.parts, ended)?;
+        Ok(Self { plain, from, old, parts })
     }
+}
+
+fn count<C: Coder>(models: &mut Models, coder: &mut C, len: usize) -> Result<usize, PatchError> {
+    let count = models.number(coder, Field::Count, len as u64);
+    let count = usize::try_from(count).ok().filter(|count| *count <= ENTRIES_MAX);
+    count.ok_or(PatchError::Impossible("list"))
+}
+
+fn code_old<C: Coder>(
+    models: &mut Models,
+    coder: &mut C,
+    before: &[OldStream],
+    wanted: &OldStream,
+) -> Result<OldStream, PatchError> {
+    let last = before.last().copied().unwrap_or_default();
+    let back = wanted.parent.map_or(0, |parent| (before.len() - parent) as u64);
+    let back = models.number(coder, Field::Parent, back) as usize;
+    let parent = match back {
+        0 => None,
+        back => Some(before.len().checked_sub(back).ok_or(PatchError::Impossible("parent"))?),
+    };
+    // Behind the last stream of the same parent, or at its start.
+    let same = before.iter().rev().find(|stream| stream.parent == parent);
+    let start = same.map_or(0, |stream| stream.at + stream.len);
+    let at = start + models.number(coder, Field::At, wanted.at.wrapping_sub(start));
+    let len = models.number(coder, Field::Len, wanted.len);
+    let plain_start = last.plain_at + last.plain;
+    let gap = models.number(coder, Field::PlainGap, wanted.plain_at.wrapping_sub(plain_start));
+    let plain_at = plain_start + gap;
+    // Most blocks are of one size: the difference is zero.
+    let mask = (1 << 48) - 1;
+    let delta = models.number(coder, Field::OldPlain, (wanted.plain ^ last.plain) & mask);
+    let plain = last.plain ^ delta;
+    let recipe = models.recipes.code(coder, 6, 0, wanted.recipe as u32) as usize;
+    let ends = [at.checked_add(len), plain_at.checked_add(plain)];
+    if ends.iter().any(|end| end.is_none_or(|end| end > mask)) {
+        return Err(PatchError::Impossible("stream"));
+    }
+    Ok(OldStream { parent, at, len, plain_at, plain, recipe })
+}
+
+const RAW: u32 = 0;
+const WHOLE: u32 = 1;
+const OPEN: u32 = 2;
+const CLOSE: u32 = 3;
+
+fn code_parts<C: Coder>(
+    models: &mut Models,
+    coder: &mut C,
+    wanted: &[Part],
+    ended: impl Fn(&C) -> bool,
+) -> Result<Vec<Part>, PatchError> {
+    let count = count(models, coder, wanted.len())?;
+    let mut parts = Vec::new();
+    let (mut before, mut plain, mut corrections) = (4, 0, 0);
+    for number in 0..count {
+        let part = wanted.get(number);
+        let kind = match part {
+            None | Some(Part::Raw(_)) => RAW,
+            Some(Part::Whole(_)) => WHOLE,
+            Some(Part::Open(_)) => OPEN,
+            Some(Part::Close) => CLOSE,
+        };
+        let kind = models.kinds.code(coder, 2, before, kind);
+        before = kind as usize;
+        parts.push(match kind {
+            RAW => {
+                let bytes = if let Some(Part::Raw(bytes)) = part { *bytes } else { 0 };
+                Part::Raw(models.number(coder, Field::Raw, bytes))
+            }
+            CLOSE => Part::Close,
+            kind => {
+                let stream = match part {
+                    Some(Part::Whole(stream) | Part::Open(stream)) => stream,
+                    _ => &NewStream::default(),
+                };
+                let stream = code_new(models, coder, stream, plain, &mut corrections)?;
+                plain = stream.plain;
+                if kind == WHOLE { Part::Whole(stream) } else { Part::Open(stream) }
+            }
+        });
+        if ended(coder) {
+            return Err(PatchError::Impossible("list"));
+        }
+    }
+    Ok(parts)
+}
+
+fn code_new<C: Coder>(
+    models: &mut Models,
+    coder: &mut C,
+    wanted: &NewStream,
+    last_plain: u64,
+    corrections: &mut usize,
+) -> Result<NewStream, PatchError> {
+    let recipe = models.recipes.code(coder, 6, 1, wanted.recipe as u32) as usize;
+    let plain = last_plain ^ models.number(coder, Field::NewPlain, wanted.plain ^ last_plain);
+    let len = models.number(coder, Field::Correction, wanted.correction.len() as u64);
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    *corrections = corrections.saturating_add(len);
+    if *corrections > CORRECTIONS_MAX {
+        return Err(PatchError::Impossible("correction"));
+    }
+    let byte = |at: usize| wanted.correction.get(at).copied().unwrap_or(0);
+    let mut code = |at| models.bytes.code(coder, 8, 0, byte(at).into()) as u8;
+    let correction = (0..len).map(&mut code).collect();
+    Ok(NewStream { recipe, plain, correction })
 }

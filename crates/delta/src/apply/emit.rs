@@ -1,0 +1,194 @@
+//! Plain new becomes the image: streams are encoded again.
+
+use super::ApplyError;
+use crate::correction::{Correction, Corrector};
+use crate::patch::{DEPTH_MAX, NewStream, Part};
+use crate::recipe::{Encoder, Recipe};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+/// Plain bytes that an encoder gets at a time.
+const PIECE: usize = 16 << 10;
+
+/// A stream that is being made.
+struct Open {
+    encoder: Encoder,
+    corrector: Corrector,
+    /// Bytes of content that are still to come.
+    left: u64,
+    /// Bytes of heap that it takes.
+    heap: u64,
+}
+
+/// Where plain new goes.
+pub(crate) struct Emitter {
+    recipes: Vec<Recipe>,
+    open: Vec<Open>,
+    parts: VecDeque<Part>,
+    /// Bytes of the image that were made and not yet given out.
+    ready: Vec<u8>,
+    /// How many of them were given out.
+    given: usize,
+    /// What an encoder made, on its way through the streams around it.
+    made: Vec<u8>,
+    corrected: Vec<u8>,
+    /// Bytes of heap that streams may take.
+    heap: u64,
+}
+
+impl Emitter {
+    /// Streams may take `heap` bytes together.
+    pub(crate) fn new(recipes: Vec<Recipe>, heap: u64) -> Self {
+        Self {
+            recipes,
+            open: Vec::new(),
+            parts: VecDeque::new(),
+            ready: Vec::new(),
+            given: 0,
+            made: Vec::new(),
+            corrected: Vec::new(),
+            heap,
+        }
+    }
+
+    /// A span makes these parts.
+    pub(crate) fn list(&mut self, parts: Vec<Part>) {
+        self.parts = parts.into();
+    }
+
+    /// No stream is open.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Everything of the span was given out.
+    pub(crate) fn is_done(&self) -> bool {
+        self.parts.is_empty() && self.given == self.ready.len()
+    }
+
+    /// Moves what is ready to `out`; returns how much.
+    pub(crate) fn give(&mut self, out: &mut [u8]) -> usize {
+        let rest = self.ready.get(self.given..).unwrap_or_default();
+        let count = rest.len().min(out.len());
+        out.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        self.given += count;
+        if self.given == self.ready.len() {
+            self.ready.clear();
+            self.given = 0;
+        }
+        count
+    }
+
+    /// How many plain bytes can be taken now, and whether they are the image's.
+    /// Streams begin and end here.
+    pub(crate) fn wants(&mut self) -> Result<(u64, bool), ApplyError> {
+        loop {
+            if self.given < self.ready.len() {
+                return Ok((0, false));
+            }
+            match self.parts.front_mut() {
+                None => return Ok((0, false)),
+                Some(Part::Raw(0)) => {
+                    self.parts.pop_front();
+                }
+                Some(Part::Raw(bytes)) => return Ok((*bytes, self.open.is_empty())),
+                Some(Part::Whole(stream)) => {
+                    let stream = core::mem::take(stream);
+                    self.parts.pop_front();
+                    self.parts.push_front(Part::Close);
+                    self.parts.push_front(Part::Raw(stream.plain));
+                    self.start(&stream)?;
+                }
+                Some(Part::Open(stream)) => {
+                    let stream = core::mem::take(stream);
+                    self.parts.pop_front();
+                    self.start(&stream)?;
+                }
+                Some(Part::Close) => {
+                    self.parts.pop_front();
+                    self.end()?;
+                }
+            }
+        }
+    }
+
+    /// `count` bytes went past it into the image.
+    pub(crate) fn passed(&mut self, count: u64) {
+        if let Some(Part::Raw(bytes)) = self.parts.front_mut() {
+            *bytes = bytes.saturating_sub(count);
+        }
+    }
+
+    /// Takes plain bytes for the last stream; returns how many.
+    pub(crate) fn take(&mut self, plain: &[u8]) -> Result<usize, ApplyError> {
+        let Some(Part::Raw(bytes)) = self.parts.front_mut() else { return Ok(0) };
+        let count = (*bytes).min(plain.len().min(PIECE) as u64);
+        *bytes -= count;
+        let plain = plain.get(..count as usize).unwrap_or_default();
+        self.push(self.open.len(), plain)?;
+        Ok(plain.len())
+    }
+
+    fn start(&mut self, stream: &NewStream) -> Result<(), ApplyError> {
+        let recipe = self.recipes.get(stream.recipe);
+        let recipe = recipe.ok_or(ApplyError::Damaged("a stream has no recipe"))?;
+        if self.open.len() >= DEPTH_MAX {
+            return Err(ApplyError::Damaged("streams lie too deep in streams"));
+        }
+        let correction = match stream.correction.as_slice() {
+            [] => Correction::default(),
+            mut bytes => Correction::from_bytes(&mut bytes)
+                .map_err(|_| ApplyError::Damaged("a correction makes no sense"))?,
+        };
+        let heap = stream_heap(recipe, stream.plain, &correction);
+        let used: u64 = self.open.iter().map(|open| open.heap).sum();
+        if used.saturating_add(heap) > self.heap {
+            return Err(ApplyError::Damaged("a stream needs more heap than declared"));
+        }
+        let encoder = recipe.encoder(stream.plain).map_err(ApplyError::Codec)?;
+        let corrector = Corrector::new(correction);
+        self.open.push(Open { encoder, corrector, left: stream.plain, heap });
+        Ok(())
+    }
+
+    /// Ends the last stream.
+    fn end(&mut self) -> Result<(), ApplyError> {
+        let none = ApplyError::Damaged("a stream ends that did not begin");
+        let mut open = self.open.pop().ok_or(none)?;
+        if open.left != 0 {
+            return Err(ApplyError::Damaged("a stream has less content than it says"));
+        }
+        let mut made = core::mem::take(&mut self.made);
+        let mut corrected = core::mem::take(&mut self.corrected);
+        open.encoder.finish(&mut made).map_err(ApplyError::Codec)?;
+        open.corrector.push(&made, &mut corrected);
+        drop(open);
+        let pushed = self.push(self.open.len(), &corrected);
+        made.clear();
+        corrected.clear();
+        (self.made, self.corrected) = (made, corrected);
+        pushed
+    }
+
+    /// Bytes go into the stream at this depth, and what comes out of it into the
+    /// one around it.
+    fn push(&mut self, depth: usize, bytes: &[u8]) -> Result<(), ApplyError> {
+        let Some(around) = depth.checked_sub(1) else {
+            self.ready.extend_from_slice(bytes);
+            return Ok(());
+        };
+        let Some(open) = self.open.get_mut(around) else { return Ok(()) };
+        let left = open.left.checked_sub(bytes.len() as u64);
+        open.left = left.ok_or(ApplyError::Damaged("a stream has more content than it says"))?;
+        let (mut made, mut corrected) = (Vec::new(), Vec::new());
+        open.encoder.push(bytes, &mut made).map_err(ApplyError::Codec)?;
+        open.corrector.push(&made, &mut corrected);
+        self.push(around, &corrected)
+    }
+}
+
+/// Bytes of heap that making a stream takes, with what comes out at once.
+pub(crate) fn stream_heap(recipe: &Recipe, plain: u64, correction: &Correction) -> u64 {
+    let at_once = plain.min(1 << 20).saturating_mul(2).saturating_add(4 * PIECE as u64);
+    recipe.encoder_heap(plain).saturating_add(at_once).saturating_add(correction.heap())
+}

@@ -1,0 +1,195 @@
+//! What a span reads of old streams and makes of plain new, written down while
+//! its symbols are coded.
+
+use super::DiffError;
+use super::plain::Turn;
+use super::spans::Pair;
+use crate::coder::Encoder;
+use crate::patch::{Lists, NewStream, OldStream, Part};
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// What an old stream costs in a list at most, as experience has it, in bytes.
+const OLD_STREAM: usize = 6;
+/// The same for a turn of plain new.
+const TURN: usize = 5;
+
+/// The lists of a span.
+pub(crate) struct SpanLists {
+    /// Coded.
+    pub(crate) bytes: Vec<u8>,
+    /// Where the span's bytes are in the image, if it makes nothing else.
+    pub(crate) image: Option<Range<usize>>,
+}
+
+/// The books of a span.
+pub(crate) struct Ledger<'a> {
+    pair: Pair<'a>,
+    /// Numbers of the old streams that the span reads.
+    read: BTreeSet<usize>,
+    /// The first turn that is not over, and how much of it is.
+    turn: usize,
+    done: usize,
+    /// The first turn whose cost is not counted.
+    ahead: usize,
+    /// Bytes that the lists will take, about.
+    bytes: usize,
+    /// Streams that are open.
+    depth: usize,
+    /// Bytes of the image before the first turn that is not over, if no stream
+    /// is open there.
+    image: usize,
+}
+
+impl<'a> Ledger<'a> {
+    /// Before the first span.
+    pub(crate) fn new(pair: Pair<'a>) -> Self {
+        let read = BTreeSet::new();
+        Self { pair, read, turn: 0, done: 0, ahead: 0, bytes: 0, depth: 0, image: 0 }
+    }
+
+    /// All turns are over.
+    pub(crate) fn is_done(&self) -> bool {
+        self.turn == self.pair.new.turns.len()
+    }
+
+    /// Bytes that the lists take, about, when the span ends at `at`.
+    pub(crate) fn cost(&mut self, at: usize) -> usize {
+        while let Some((start, turn)) = self.pair.new.turns.get(self.ahead)
+            && *start <= at
+        {
+            self.bytes += TURN;
+            if let Turn::Open { correction, .. } = turn {
+                self.bytes += correction.len() + correction.len() / 64;
+            }
+            self.ahead += 1;
+        }
+        self.bytes
+    }
+
+    /// The span reads these bytes of plain old.
+    pub(crate) fn read(&mut self, from: usize, len: usize) {
+        let (mut at, end) = (from.max(self.pair.old.image), from + len);
+        while at < end
+            && let Some(number) = self.pair.old.stream(at)
+            && let Some(stream) = self.pair.old.streams.get(number)
+        {
+            at = (stream.plain_at + stream.plain) as usize;
+            let mut next = Some(number);
+            while let Some(number) = next.filter(|number| self.read.insert(*number)) {
+                self.bytes += OLD_STREAM;
+                next = self.pair.old.streams.get(number).and_then(|stream| stream.parent);
+            }
+        }
+    }
+
+    /// Bytes of the image that are finished, if no stream is open.
+    pub(crate) fn finished(&self) -> Option<usize> {
+        (self.depth == 0).then_some(self.image)
+    }
+
+    /// Ends a span that began at `base`, at `at`: its lists.
+    pub(crate) fn lists(
+        &mut self,
+        base: usize,
+        at: usize,
+        from: u64,
+    ) -> Result<SpanLists, DiffError> {
+        let (outside, start) = (self.depth == 0, self.image);
+        let parts = self.parts(at);
+        let raw = outside && parts.iter().all(|part| matches!(part, Part::Raw(_)));
+        let lists = Lists { plain: (at - base) as u64, from, old: self.old(), parts };
+        let mut coder = Encoder::new();
+        lists.code(&mut coder, |_| false).map_err(|_| DiffError::Span)?;
+        self.read.clear();
+        self.bytes = 0;
+        let image = raw.then_some(start..self.image);
+        Ok(SpanLists { bytes: coder.finish(), image })
+    }
+
+    /// The old streams of the span.
+    fn old(&self) -> Vec<OldStream> {
+        let numbers: Vec<usize> = self.read.iter().copied().collect();
+        let streams = numbers.iter().filter_map(|number| self.pair.old.streams.get(*number));
+        streams
+            .map(|stream| {
+                let parent = stream.parent.and_then(|parent| numbers.binary_search(&parent).ok());
+                OldStream { parent, ..*stream }
+            })
+            .collect()
+    }
+
+    /// The turns up to `at`; streams that end there are closed.
+    fn parts(&mut self, at: usize) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        while let Some((start, turn)) = self.pair.new.turns.get(self.turn) {
+            match turn {
+                Turn::Raw { image, len } => {
+                    let until = at.saturating_sub(*start).min(*len);
+                    let count = until - self.done;
+                    if count > 0 {
+                        put_raw(&mut parts, count as u64);
+                    }
+                    self.done = until;
+                    if let Some(image) = image {
+                        self.image = image + until;
+                    }
+                    if until < *len {
+                        break;
+                    }
+                    self.done = 0;
+                }
+                Turn::Open { .. } if *start >= at => break,
+                Turn::Open { recipe, plain, correction, .. } => {
+                    let (recipe, plain) = (*recipe, *plain);
+                    let correction = correction.clone();
+                    parts.push(Part::Open(NewStream { recipe, plain, correction }));
+                    self.depth += 1;
+                }
+                Turn::Close => {
+                    close(&mut parts);
+                    self.depth = self.depth.saturating_sub(1);
+                }
+            }
+            self.turn += 1;
+        }
+        if self.depth == 0 {
+            self.image = self.image_at();
+        }
+        parts
+    }
+
+    /// Bytes of the image before the first turn that is not over.
+    fn image_at(&self) -> usize {
+        let next = self.pair.new.turns.get(self.turn);
+        match next {
+            Some((_, Turn::Raw { image: Some(image), .. })) => image + self.done,
+            None => self.pair.image.len(),
+            Some((_, Turn::Open { at, .. })) => *at,
+            Some(_) => self.image,
+        }
+    }
+}
+
+/// Bytes that follow bytes of the same stream are one part.
+fn put_raw(parts: &mut Vec<Part>, count: u64) {
+    if let Some(Part::Raw(last)) = parts.last_mut() {
+        *last += count;
+    } else {
+        parts.push(Part::Raw(count));
+    }
+}
+
+/// A stream that is exactly its bytes is one part.
+fn close(parts: &mut Vec<Part>) {
+    if let [.., Part::Open(stream), Part::Raw(bytes)] = parts.as_slice()
+        && stream.plain == *bytes
+    {
+        let stream = stream.clone();
+        parts.truncate(parts.len() - 2);
+        parts.push(Part::Whole(stream));
+    } else {
+        parts.push(Part::Close);
+    }
+}

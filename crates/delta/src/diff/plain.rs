@@ -1,0 +1,310 @@
+//! Plain old and plain new: images laid out with what their streams hold.
+
+use super::{DiffError, DiffOptions};
+use crate::apply::{least_heap, stream_heap};
+use crate::open::{Opened, Stream};
+use crate::patch::{OldStream, PatchHeader, RECIPES_MAX};
+use crate::recipe::Recipe;
+use alloc::vec::Vec;
+use std::collections::{HashMap, HashSet};
+
+/// A correction that is longer leaves its stream as it is: a span must hold it.
+const CORRECTION_MAX: usize = 32 << 10;
+
+/// Streams deeper in streams are left as they are.
+const DEPTH_MAX: usize = crate::patch::DEPTH_MAX - 1;
+
+/// Bytes of decoded old streams beyond which more do not help.
+const CACHE_MAX: u64 = 64 << 20;
+
+/// Plain old.
+#[derive(Default)]
+pub(crate) struct PlainOld {
+    /// The image, then the content of each stream.
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes of the image.
+    pub(crate) image: usize,
+    /// The streams by their place; parents are numbers in this list.
+    pub(crate) streams: Vec<OldStream>,
+}
+
+/// A turn in plain new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Bytes of the image (where they are in it) or of a stream.
+    Raw { image: Option<usize>, len: usize },
+    /// A stream begins; `at` is where it starts in the bytes around it.
+    Open { at: usize, recipe: usize, plain: u64, correction: Vec<u8> },
+    /// The last stream ends.
+    Close,
+}
+
+/// Plain new.
+#[derive(Default)]
+pub(crate) struct PlainNew {
+    /// All bytes in order.
+    pub(crate) bytes: Vec<u8>,
+    /// What becomes of them, each with its place in `bytes`.
+    pub(crate) turns: Vec<(usize, Turn)>,
+    /// Where the outermost streams stand in `bytes`: start and end.
+    pub(crate) streams: Vec<(usize, usize)>,
+}
+
+/// How the heap is divided.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    pub(crate) window_log: u8,
+    /// For streams of the new image, all that are open together.
+    pub(crate) encoders: u64,
+    /// For the decoder of one old stream.
+    pub(crate) decoder: u64,
+    /// For the content of old streams.
+    pub(crate) cache: u64,
+}
+
+/// A set of recipes and their numbers.
+#[derive(Default)]
+pub(crate) struct Recipes {
+    list: Vec<Recipe>,
+    numbers: HashMap<Recipe, usize>,
+}
+
+impl Recipes {
+    fn number(&mut self, recipe: Recipe) -> Option<usize> {
+        let next = self.list.len();
+        if let Some(number) = self.numbers.get(&recipe) {
+            return Some(*number);
+        }
+        if next >= RECIPES_MAX {
+            return None;
+        }
+        self.list.push(recipe);
+        self.numbers.insert(recipe, next);
+        Some(next)
+    }
+}
+
+impl Budget {
+    /// Divides the heap among what these images need.
+    pub(crate) fn new(
+        options: &DiffOptions,
+        old: &Opened,
+        new: &Opened,
+    ) -> Result<Self, DiffError> {
+        let window_log = (options.max_heap / 8).max(1).ilog2().clamp(16, 22) as u8;
+        let least = least_heap(window_log);
+        let limit = options.max_heap;
+        let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
+        let mut encoders = 0;
+        for stream in &new.streams {
+            if let Some(heap) = chain(stream).filter(|heap| *heap <= room / 4 * 3) {
+                encoders = encoders.max(heap);
+            }
+        }
+        let all = Self::each(&old.streams);
+        let decoders =
+            all.iter().map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64));
+        let decoder = decoders.filter(|heap| *heap <= (room - encoders) / 2).max().unwrap_or(0);
+        let content: u64 = all.iter().map(|stream| stream.plain.len() as u64).sum();
+        let cache = (room - encoders - decoder).min(content).min(CACHE_MAX);
+        Ok(Self { window_log, encoders, decoder, cache })
+    }
+
+    fn each(streams: &[Stream]) -> Vec<&Stream> {
+        streams
+            .iter()
+            .flat_map(|stream| [alloc::vec![stream], Self::each(&stream.inner)].concat())
+            .collect()
+    }
+
+    /// Writes it into a header.
+    pub(crate) fn declare(&self, header: &mut PatchHeader) {
+        header.window_log = self.window_log;
+        header.cache = self.cache;
+        header.encoders = self.encoders;
+        header.heap = least_heap(self.window_log) + self.cache + self.encoders + self.decoder;
+    }
+}
+
+/// The heap that a stream takes with the largest of those in it; nothing if it
+/// cannot be made at all.
+fn chain(stream: &Stream) -> Option<u64> {
+    let own = stream_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction);
+    if stream.correction.to_bytes().len() > CORRECTION_MAX {
+        return None;
+    }
+    let inner = stream.inner.iter().filter_map(chain).max().unwrap_or(0);
+    own.checked_add(inner)
+}
+
+impl PlainOld {
+    /// Lays out the old image.
+    pub(crate) fn new(
+        image: &[u8],
+        opened: Opened,
+        budget: &Budget,
+        recipes: &mut Recipes,
+    ) -> Self {
+        let mut plain = Self { bytes: image.to_vec(), image: image.len(), streams: Vec::new() };
+        for stream in opened.streams {
+            plain.add(stream, None, 0, budget, recipes);
+        }
+        plain
+    }
+
+    fn add(
+        &mut self,
+        stream: Stream,
+        parent: Option<usize>,
+        above: u64,
+        budget: &Budget,
+        recipes: &mut Recipes,
+    ) {
+        let len = stream.plain.len() as u64;
+        let fits = stream.recipe.decoder_heap(len) <= budget.decoder
+            && above.saturating_add(len) <= budget.cache
+            && len > 0;
+        let Some(recipe) = Some(()).filter(|()| fits).and_then(|()| recipes.number(stream.recipe))
+        else {
+            return;
+        };
+        let number = self.streams.len();
+        self.streams.push(OldStream {
+            parent,
+            at: stream.at,
+            len: stream.len,
+            plain_at: self.bytes.len() as u64,
+            plain: len,
+            recipe,
+        });
+        self.bytes.extend_from_slice(&stream.plain);
+        for inner in stream.inner {
+            self.add(inner, Some(number), above.saturating_add(len), budget, recipes);
+        }
+    }
+
+    /// The number of the stream whose content holds a place.
+    pub(crate) fn stream(&self, at: usize) -> Option<usize> {
+        let at = at as u64;
+        let number = self.streams.partition_point(|stream| stream.plain_at <= at).checked_sub(1)?;
+        let stream = self.streams.get(number)?;
+        (at < stream.plain_at + stream.plain).then_some(number)
+    }
+}
+
+impl PlainNew {
+    /// Lays out the new image.
+    pub(crate) fn new(
+        image: &[u8],
+        opened: Opened,
+        budget: &Budget,
+        recipes: &mut Recipes,
+    ) -> Self {
+        let mut plain = Self::default();
+        plain.lay(image, opened.streams, 0, budget.encoders, recipes);
+        plain
+    }
+
+    /// Lays out bytes with the streams in them.
+    fn lay(
+        &mut self,
+        bytes: &[u8],
+        streams: Vec<Stream>,
+        depth: usize,
+        room: u64,
+        recipes: &mut Recipes,
+    ) {
+        let mut done = 0;
+        for stream in streams {
+            let correction = match stream.correction.is_empty() {
+                true => Vec::new(),
+                false => stream.correction.to_bytes(),
+            };
+            let heap = stream_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction);
+            let fits = heap <= room && correction.len() <= CORRECTION_MAX && depth < DEPTH_MAX;
+            let number = Some(()).filter(|()| fits).and_then(|()| recipes.number(stream.recipe));
+            let Some(recipe) = number else { continue };
+            let (at, len) = (stream.at as usize, stream.len as usize);
+            self.raw(bytes, done, at, depth);
+            done = at + len;
+            let start = self.bytes.len();
+            let plain = stream.plain.len() as u64;
+            self.turns.push((start, Turn::Open { at, recipe, plain, correction }));
+            self.lay(&stream.plain, stream.inner, depth + 1, room - heap, recipes);
+            self.turns.push((self.bytes.len(), Turn::Close));
+            if depth == 0 {
+                self.streams.push((start, self.bytes.len()));
+            }
+        }
+        self.raw(bytes, done, bytes.len(), depth);
+    }
+
+    fn raw(&mut self, bytes: &[u8], from: usize, to: usize, depth: usize) {
+        let raw = bytes.get(from..to).unwrap_or_default();
+        if !raw.is_empty() {
+            let image = (depth == 0).then_some(from);
+            self.turns.push((self.bytes.len(), Turn::Raw { image, len: raw.len() }));
+            self.bytes.extend_from_slice(raw);
+        }
+    }
+
+    /// A place is not inside a stream.
+    pub(crate) fn is_outside(&self, at: usize) -> bool {
+        let before = self.streams.partition_point(|(start, _)| *start < at);
+        let stream = before.checked_sub(1).and_then(|number| self.streams.get(number));
+        stream.is_none_or(|(_, end)| *end <= at)
+    }
+
+    /// Where in the image the bytes from a place stand, and how many of them
+    /// follow each other there.
+    pub(crate) fn image(&self, at: usize) -> Option<(usize, usize)> {
+        let number = self.turns.partition_point(|(start, _)| *start <= at).checked_sub(1)?;
+        match self.turns.get(number)? {
+            (start, Turn::Raw { image: Some(image), len }) if at < start + len => {
+                Some((image + at - start, start + len - at))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Which compressed bytes the old image holds.
+pub(crate) struct Known(HashSet<[u8; 16]>);
+
+impl Known {
+    /// Those of all outermost streams.
+    pub(crate) fn new(image: &[u8], opened: &Opened) -> Self {
+        let encoded = opened.streams.iter().filter_map(|stream| {
+            let start = usize::try_from(stream.at).ok()?;
+            image.get(start..start + usize::try_from(stream.len).ok()?)
+        });
+        Self(encoded.map(digest).collect())
+    }
+
+    /// The old image holds these.
+    pub(crate) fn holds(&self, encoded: &[u8]) -> bool {
+        self.0.contains(&digest(encoded))
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 16] {
+    use sha2::{Digest as _, Sha256};
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    *digest.first_chunk().unwrap_or(&[0; 16])
+}
+
+/// What a header says about recipes and work.
+pub(crate) fn declare(header: &mut PatchHeader, recipes: Recipes, new: &PlainNew) {
+    for (_, turn) in &new.turns {
+        let Turn::Open { recipe, plain, .. } = turn else { continue };
+        let Some(library) = recipes.list.get(*recipe).map(Recipe::library) else { continue };
+        let codec = library.codec as usize;
+        if let (Some(work), Some(version)) =
+            (header.work.get_mut(codec), header.libraries.get_mut(codec))
+        {
+            *work = work.saturating_add(*plain);
+            *version = library.version;
+        }
+    }
+    header.recipes = recipes.list;
+}
