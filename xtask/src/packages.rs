@@ -48,7 +48,8 @@ pub(crate) const CODECS: [Need; 13] = [
     Need { program: "zstd", package: "zstd" },
 ];
 /// The tools of bootloaders that the tests of the agent's boot control ask.
-pub(crate) const LOADERS: [Need; 4] = [
+pub(crate) const LOADERS: [Need; 5] = [
+    Need { program: "grub-script-check", package: "grub-common" },
     Need { program: "fw_setenv", package: "libubootenv-tool" },
     Need { program: "fw_printenv", package: "libubootenv-tool" },
     Need { program: "grub-editenv", package: "grub-common" },

@@ -77,6 +77,8 @@ pub struct Config {
     /// How the terminal is restarted.
     #[serde(default)]
     pub power: Power,
+    /// The hardware's watchdog, where the agent feeds it.
+    pub watchdog: Option<Watchdog>,
     /// The unprivileged worker.
     #[serde(default)]
     pub worker: Worker,
@@ -243,6 +245,18 @@ pub struct Power {
     pub boot_id_file: Option<PathBuf>,
 }
 
+/// The hardware's watchdog. It is fed while the health checks pass.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// The device.
+    #[serde(default = "watchdog")]
+    pub device: PathBuf,
+    /// Seconds after which it resets the terminal.
+    #[serde(default = "minute")]
+    pub timeout_seconds: u32,
+}
+
 /// The unprivileged worker.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -255,6 +269,14 @@ impl Default for Worker {
     fn default() -> Self {
         Self { user: "nobody".into() }
     }
+}
+
+fn watchdog() -> PathBuf {
+    "/dev/watchdog".into()
+}
+
+fn minute() -> u32 {
+    60
 }
 
 fn memory_class() -> u16 {
@@ -305,6 +327,9 @@ impl Config {
         }
         if !(16..=256).contains(&self.network.window_kib) {
             return Some("`network.window_kib` is not from 16 to 256".into());
+        }
+        if self.watchdog.as_ref().is_some_and(|w| !(2..=86_400).contains(&w.timeout_seconds)) {
+            return Some("`watchdog.timeout_seconds` is not from 2 to a day".into());
         }
         let unknown = self.installed.keys().find(|name| !self.components.contains_key(*name));
         if let Some(name) = unknown {

@@ -5,8 +5,10 @@ use super::screen::Screen;
 use super::terminal::{self, Sources, Terminal};
 use agent::config::Config;
 use agent::platform::clock::{self, Stopwatch};
+use agent::platform::contain;
 use agent::platform::lock::{self, Lock};
 use agent::platform::stop::Stop;
+use agent::platform::watchdog::Pulse;
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -31,19 +33,31 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;
     let mut terminal = terminal::assemble(config, Sources::All, &stop, Some(calls))?;
+    for gap in contain::gaps() {
+        eprintln!("refit-agent: the worker is contained less than it could be: {gap}");
+    }
+    let pulse = Pulse::default();
+    let keeper = terminal::keep_watchdog(config, &pulse)?;
     let mut told = Told::new(terminal::status_path(config));
     let mut screen = Screen::new(config);
     while !stop.asked() {
+        pulse.beat();
         let turn = terminal.device.step();
         told.tell(&mut terminal, &turn)?;
         match turn {
             Ok(Turn::Moved) => {}
             Ok(Turn::Idle) if until == Until::Idle => break,
             Ok(turn) if screen.ask(&mut terminal.device, turn)? => {}
-            _ => rest(&mut terminal)?,
+            _ => {
+                pulse.rest();
+                rest(&mut terminal)?;
+            }
         }
     }
     told.tell_now(&mut terminal, None)?;
+    if let Some(keeper) = keeper {
+        keeper.stop();
+    }
     Ok(End::Done)
 }
 

@@ -14,6 +14,7 @@ use agent::platform::power::{LinuxPower, Restart};
 use agent::platform::senses::LinuxSenses;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
+use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
 use agent::sources::{LocalSource, NativeSource, native};
 use agent::worker::{Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
@@ -124,6 +125,17 @@ fn provision(config: &Config, store: &mut Directory) -> anyhow::Result<()> {
         store.replace(ROOT, &root).context("cannot store the root of trust")?;
     }
     Ok(())
+}
+
+/// Feeds the hardware's watchdog from now on, where the configuration names one.
+pub(super) fn keep_watchdog(config: &Config, pulse: &Pulse) -> anyhow::Result<Option<Keeper>> {
+    let Some(watchdog) = &config.watchdog else { return Ok(None) };
+    let time = Seconds(watchdog.timeout_seconds);
+    let device = LinuxWatchdog::open(&watchdog.device, time)
+        .with_context(|| format!("cannot use the watchdog `{}`", watchdog.device.display()))?;
+    let checks = config.health.checks.iter().map(Check::from).collect();
+    let vigil = Vigil::new(checks, pulse.clone());
+    Ok(Some(Keeper::start(Box::new(device), vigil, time)))
 }
 
 /// The terminal's power.

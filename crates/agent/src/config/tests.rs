@@ -38,6 +38,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
     let uncommented: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
+            Some(table) if table.starts_with('[') => format!("{table}\n"),
             Some(key) if key.contains(" = ") && !key.contains(':') => format!("{key}\n"),
             _ => format!("{line}\n"),
         })
@@ -121,6 +122,18 @@ fn a_bootloader_that_cannot_be_is_refused() {
     refused(&environment(twice), "same place");
     let alone = "size = 4096, form = \"state-files\", copies = [{ path = \"/e\" }]";
     refused(&environment(alone), "two state files");
+}
+
+#[test]
+fn a_watchdog_has_a_time() {
+    let watchdog = |text: &str| {
+        with("[components.rootfs]", &format!("[watchdog]\n{text}\n[components.rootfs]"))
+    };
+    let config = watchdog("").unwrap().watchdog.unwrap();
+    assert_eq!((config.device.to_str(), config.timeout_seconds), (Some("/dev/watchdog"), 60));
+    check(watchdog("timeout_seconds = 1"), "from 2 to a day");
+    check(watchdog("timeout = 60"), "unknown field");
+    assert!(read(LEAST).unwrap().watchdog.is_none());
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod power;
 mod senses;
 mod source;
 mod store;
+mod watchdog;
 
 pub use boot::{BootControl, BootError, SlotFacts};
 pub use clock::{Clock, Now};
@@ -28,3 +29,4 @@ pub use power::Power;
 pub use senses::Senses;
 pub use source::{Delivered, Heard, Heartbeat, Source, SourceError};
 pub use store::{RollbackStore, Store};
+pub use watchdog::Watchdog;

@@ -3,7 +3,7 @@
 //! It keeps the descriptors 0, 1 and 2 and whatever it is handed later, memory and
 //! sockets. It loses its user and groups where it has root's, every way to more
 //! rights, other descriptors, files to write, processes to start, and its life when
-//! its parent ends.
+//! its parent ends. What the kernel can keep it from besides is in `contain`.
 
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use rustix::thread::{Gid, Uid};
@@ -67,7 +67,7 @@ pub fn confine(nobody: Option<Nobody>) -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     // Changing the user cleared it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    Ok(())
+    super::contain::contain()
 }
 
 fn limit(resource: Resource, to: u64) -> io::Result<()> {

@@ -10,6 +10,8 @@ use std::io;
 use std::time::Duration;
 use types::{Seconds, Text};
 
+/// Seconds that a check has at least, where it is run once.
+const ONCE: u32 = 5;
 /// Milliseconds before a check that failed is run again.
 const AGAIN: u64 = 500;
 
@@ -136,6 +138,11 @@ impl Check {
             fault = self.run(&watch, deadline)?;
         }
         Some(fault)
+    }
+
+    /// What is wrong now; it is not waited for to pass.
+    pub(crate) fn once(&self) -> Option<Text> {
+        self.run(&Stopwatch::start(), u64::from(self.within.0.max(ONCE)) * 1000)
     }
 
     /// Runs the program once.

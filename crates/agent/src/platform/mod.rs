@@ -6,6 +6,7 @@
 pub mod boot;
 pub mod clock;
 pub mod confine;
+pub mod contain;
 mod files;
 pub mod flash;
 pub mod floors;
@@ -23,4 +24,5 @@ pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod watchdog;
 pub mod zone;

@@ -8,6 +8,7 @@ use super::payload::{Origin, Unpacked, Unpacking};
 use crate::https::Trust;
 use crate::platform::clock::Stopwatch;
 use crate::platform::confine::{Nobody, confine};
+use crate::platform::contain::{Reach, limit_reach};
 use crate::platform::shared::Mapping;
 use std::fs::File;
 use std::io::{self, Write};
@@ -41,6 +42,7 @@ pub(super) fn run(nobody: Option<Nobody>) -> io::Result<()> {
     let Ask::Setup(setup) = receive(&mut parent, ASK_MAX)? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
+    limit_reach(reach(&setup.place))?;
     match origin(setup) {
         Ok(origin) => {
             send(&mut parent, &Tell::Ready)?;
@@ -48,6 +50,16 @@ pub(super) fn run(nobody: Option<Nobody>) -> io::Result<()> {
         }
         Err(fault) => send(&mut parent, &Tell::Failed { fault, fetched: 0 }),
     }
+}
+
+/// Whom this worker has to reach: its server, or nobody.
+fn reach(place: &Place) -> Reach {
+    let Place::Https(base) = place else { return Reach::Nobody };
+    let host = base.strip_prefix("https://").unwrap_or_default();
+    let host = host.split(['/', '?', '#']).next().unwrap_or_default();
+    // What is behind the last colon, unless that is inside an IPv6 address.
+    let port = host.rsplit_once(':').filter(|(_, port)| !port.contains(']'));
+    Reach::Port(port.and_then(|(_, port)| port.parse().ok()).unwrap_or(443))
 }
 
 fn origin(setup: Setup) -> Result<Origin, Fault> {
@@ -142,5 +154,25 @@ impl Worker {
 
     fn fetched(&self) -> u64 {
         self.fetched + self.payload.as_ref().map_or(0, Unpacking::fetched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(place: &Place, reached: Reach) {
+        assert_eq!(reach(place), reached, "{place:?}");
+    }
+
+    #[test]
+    fn a_worker_reaches_its_server_only() {
+        let at = |address: &str| Place::Https(address.into());
+        check(&at("https://updates.example/a/b:9"), Reach::Port(443));
+        check(&at("https://updates.example:8443/a/"), Reach::Port(8443));
+        check(&at("https://[2001:db8::1]/a"), Reach::Port(443));
+        check(&at("https://[2001:db8::1]:444"), Reach::Port(444));
+        check(&at("https://host:none/"), Reach::Port(443));
+        check(&Place::Archive, Reach::Nobody);
     }
 }

@@ -164,6 +164,12 @@ fn grub_editenv_reads_what_the_agent_writes() {
 }
 
 #[test]
+fn the_script_for_grub_is_one() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contrib/boot/grub.cfg");
+    run("grub-script-check", &[text(&script)]);
+}
+
+#[test]
 fn cgpt_reads_what_the_agent_writes() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");

@@ -9,6 +9,7 @@
 mod bench;
 mod boot_tools;
 mod command_line;
+mod contained;
 mod hostile_worker;
 mod native_source;
 mod policy;

@@ -1,0 +1,274 @@
+//! The hardware's watchdog, fed because the terminal is healthy.
+//!
+//! A thread of its own looks at the health checks and at the agent's own pulse, and
+//! feeds the watchdog while both are well. That it runs is no reason to feed it. A
+//! check may fail for as long as the configuration gives it; an agent may be busy with
+//! one thing for [`BUSY`] seconds. What is withheld for the watchdog's whole time ends
+//! in a reset, which the bootloader counts.
+
+use super::clock::Stopwatch;
+use super::health::Check;
+use crate::edges::Watchdog;
+use rustix::ioctl::{self, Updater, opcode};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use types::{Seconds, Text};
+
+/// Seconds that the agent may be busy with one thing.
+pub const BUSY: u32 = 900;
+/// How often in the watchdog's time it is looked whether to feed it.
+const LOOKS: u32 = 4;
+/// How often the thread looks whether it is to end.
+const STEP: Duration = Duration::from_millis(100);
+/// `WDIOC_SETTIMEOUT` of `linux/watchdog.h`.
+const SET_TIMEOUT: ioctl::Opcode = opcode::read_write::<i32>(b'W', 6);
+
+/// A watchdog of Linux.
+#[derive(Debug)]
+pub struct LinuxWatchdog(File);
+
+impl LinuxWatchdog {
+    /// Opens the watchdog at `path`, which starts it, and sets its time.
+    ///
+    /// # Errors
+    /// There is none, someone else has it, or it does not take that time.
+    pub fn open(path: &Path, time: Seconds) -> io::Result<Self> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        let mut seconds = i32::try_from(time.0).map_err(io::Error::other)?;
+        set_timeout(&file, &mut seconds)?;
+        Ok(Self(file))
+    }
+}
+
+#[expect(unsafe_code, reason = "rustix has no safe call for a watchdog's time")]
+fn set_timeout(file: &File, seconds: &mut i32) -> io::Result<()> {
+    // SAFETY: WDIOC_SETTIMEOUT reads one int and writes the time in use into it.
+    unsafe { ioctl::ioctl(file, Updater::<SET_TIMEOUT, i32>::new(seconds)) }?;
+    Ok(())
+}
+
+impl Watchdog for LinuxWatchdog {
+    fn feed(&mut self) -> io::Result<()> {
+        self.0.write_all(b"\0")
+    }
+
+    /// The letter that says that closing it is meant (`watchdog-api`).
+    fn stop(&mut self) -> io::Result<()> {
+        self.0.write_all(b"V")
+    }
+}
+
+/// The agent's sign of life.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse(Arc<Beat>);
+
+#[derive(Debug, Default)]
+struct Beat {
+    turns: AtomicU32,
+    rests: AtomicBool,
+}
+
+impl Pulse {
+    /// The agent did something.
+    pub fn beat(&self) {
+        self.0.rests.store(false, Ordering::SeqCst);
+        self.0.turns.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The agent waits for something to do.
+    pub fn rest(&self) {
+        self.0.rests.store(true, Ordering::SeqCst);
+    }
+}
+
+/// One check and since when it fails, in milliseconds.
+#[derive(Debug)]
+struct Watched {
+    check: Check,
+    since: Option<u64>,
+}
+
+/// Decides whether the watchdog is fed.
+#[derive(Debug)]
+pub struct Vigil {
+    checks: Vec<Watched>,
+    pulse: Pulse,
+    turns: u32,
+    turned: u64,
+}
+
+impl Vigil {
+    /// Watches these checks and this pulse.
+    pub fn new(checks: Vec<Check>, pulse: Pulse) -> Self {
+        let checks = checks.into_iter().map(|check| Watched { check, since: None }).collect();
+        Self { checks, pulse, turns: 0, turned: 0 }
+    }
+
+    /// Why the watchdog is not fed at `now`, in milliseconds of a clock that only goes
+    /// forward; `None` while all is well.
+    pub fn fault(&mut self, now: u64) -> Option<Text> {
+        self.hung(now).or_else(|| self.checks.iter_mut().find_map(|watched| watched.fault(now)))
+    }
+
+    fn hung(&mut self, now: u64) -> Option<Text> {
+        let turns = self.pulse.0.turns.load(Ordering::SeqCst);
+        if turns != self.turns || self.pulse.0.rests.load(Ordering::SeqCst) {
+            (self.turns, self.turned) = (turns, now);
+        }
+        let over = now.saturating_sub(self.turned) > u64::from(BUSY) * 1000;
+        over.then(|| format!("the agent does one thing for more than {BUSY} s").into())
+    }
+}
+
+impl Watched {
+    /// A check that fails has the time that it is given to pass again.
+    fn fault(&mut self, now: u64) -> Option<Text> {
+        let Some(fault) = self.check.once() else {
+            self.since = None;
+            return None;
+        };
+        let since = *self.since.get_or_insert(now);
+        (now.saturating_sub(since) > u64::from(self.check.within.0) * 1000).then_some(fault)
+    }
+}
+
+/// Keeps a watchdog in a thread.
+#[derive(Debug)]
+pub struct Keeper {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Feeds `watchdog`, whose time is `time`, while `vigil` finds no fault.
+    pub fn start(watchdog: Box<dyn Watchdog + Send>, vigil: Vigil, time: Seconds) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let thread = std::thread::spawn(move || keep(watchdog, vigil, time, &seen));
+        Self { over, thread }
+    }
+
+    /// Stops the watchdog: the agent ends on purpose. One that ends otherwise leaves it
+    /// running, and who starts the agent again has its time to do so.
+    pub fn stop(self) {
+        self.over.store(true, Ordering::SeqCst);
+        // A thread that panicked feeds nothing any more, as it should be.
+        drop(self.thread.join());
+    }
+}
+
+fn keep(
+    mut watchdog: Box<dyn Watchdog + Send>,
+    mut vigil: Vigil,
+    time: Seconds,
+    over: &AtomicBool,
+) {
+    let (watch, every) = (Stopwatch::start(), u64::from(time.0) * 1000 / u64::from(LOOKS));
+    let (mut next, mut said) = (0, None);
+    while !over.load(Ordering::SeqCst) {
+        if watch.millis() >= next {
+            next = watch.millis() + every;
+            let fault = vigil.fault(watch.millis());
+            if fault.is_none()
+                && let Err(error) = watchdog.feed()
+            {
+                eprintln!("refit-agent: cannot feed the watchdog: {error}");
+            }
+            if said != fault
+                && let Some(fault) = &fault
+            {
+                eprintln!("refit-agent: the watchdog is not fed: {fault}");
+            }
+            said = fault;
+        }
+        std::thread::sleep(STEP);
+    }
+    if let Err(error) = watchdog.stop() {
+        eprintln!("refit-agent: cannot stop the watchdog: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Sender, channel};
+
+    /// A watchdog that tells what is done with it.
+    struct Fake(Sender<&'static str>);
+
+    impl Watchdog for Fake {
+        fn feed(&mut self) -> io::Result<()> {
+            self.0.send("fed").map_err(io::Error::other)
+        }
+        fn stop(&mut self) -> io::Result<()> {
+            self.0.send("stopped").map_err(io::Error::other)
+        }
+    }
+
+    fn exists(path: &Path, within: u32) -> Check {
+        let command = vec!["/usr/bin/test".into(), "-e".into(), path.display().to_string()];
+        Check { command, within: Seconds(within) }
+    }
+
+    #[test]
+    fn a_check_that_fails_for_long_withholds() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("healthy");
+        std::fs::write(&mark, "").unwrap();
+        let mut vigil = Vigil::new(vec![exists(&mark, 10)], Pulse::default());
+        assert_eq!(vigil.fault(0), None);
+        std::fs::remove_file(&mark).unwrap();
+        assert_eq!(vigil.fault(20_000), None);
+        assert_eq!(vigil.fault(30_000), None);
+        assert!(vigil.fault(30_001).is_some());
+        std::fs::write(&mark, "").unwrap();
+        assert_eq!(vigil.fault(31_000), None);
+        std::fs::remove_file(&mark).unwrap();
+        assert_eq!(vigil.fault(90_000), None, "it may fail anew");
+    }
+
+    #[test]
+    fn an_agent_that_hangs_withholds() {
+        let pulse = Pulse::default();
+        let mut vigil = Vigil::new(Vec::new(), pulse.clone());
+        let busy = u64::from(BUSY) * 1000;
+        pulse.beat();
+        assert_eq!(vigil.fault(5), None);
+        assert_eq!(vigil.fault(busy + 5), None);
+        assert!(vigil.fault(busy + 6).is_some());
+        pulse.beat();
+        assert_eq!(vigil.fault(busy + 7), None);
+        pulse.rest();
+        assert_eq!(vigil.fault(9 * busy), None, "resting is no hanging");
+        pulse.beat();
+        assert_eq!(vigil.fault(9 * busy + 1), None);
+        assert!(vigil.fault(11 * busy).is_some());
+    }
+
+    #[test]
+    fn it_is_fed_while_all_is_well_and_stopped_at_the_end() {
+        let (sender, heard) = channel();
+        let dir = tempfile::tempdir().unwrap();
+        let vigil = Vigil::new(vec![exists(dir.path(), 0)], Pulse::default());
+        let keeper = Keeper::start(Box::new(Fake(sender)), vigil, Seconds(0));
+        assert_eq!(heard.recv(), Ok("fed"));
+        assert_eq!(heard.recv(), Ok("fed"));
+        keeper.stop();
+        assert_eq!(heard.iter().last(), Some("stopped"));
+    }
+
+    #[test]
+    fn what_is_no_watchdog_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("watchdog");
+        assert!(LinuxWatchdog::open(&path, Seconds(30)).is_err());
+        std::fs::write(&path, "").unwrap();
+        assert!(LinuxWatchdog::open(&path, Seconds(30)).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+}
