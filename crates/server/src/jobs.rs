@@ -18,6 +18,8 @@ use types::{Name, Seconds, Timestamp};
 const TICK: Duration = Duration::from_secs(1);
 /// How long a job may take before another server may take it over.
 const LEASE: Seconds = Seconds(60);
+/// The most reports and events that are removed at once.
+const FORGOTTEN: u32 = 1000;
 /// The most jobs between two ticks.
 const AT_ONCE: usize = 100;
 
@@ -42,7 +44,20 @@ pub(crate) async fn tick(app: &Server, now: Timestamp) -> Stored<()> {
         let Some(rollout) = claim(app, now).await? else { break };
         app.tend(&rollout, now).await?;
     }
-    Ok(())
+    forget(app, now).await
+}
+
+/// Removes some of what is kept no longer; the rest at the next ticks.
+async fn forget(app: &Server, now: Timestamp) -> Stored<()> {
+    let days = i64::from(app.settings.keep_days);
+    // Every server does so once a minute: what others removed is not there any more.
+    if days == 0 || now.0.div_euclid(1000) % 60 != 0 {
+        return Ok(());
+    }
+    let before = Timestamp(now.0.saturating_sub(days * 24 * 3_600_000));
+    let mut tx = app.store.begin().await?;
+    tx.forget(before, FORGOTTEN).await?;
+    tx.commit().await
 }
 
 async fn claim(app: &Server, now: Timestamp) -> Stored<Option<Name>> {

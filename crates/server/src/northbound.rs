@@ -2,6 +2,7 @@
 
 mod convert;
 pub(crate) mod devices;
+pub(crate) mod export;
 mod forecast;
 pub(crate) mod health;
 mod order;

@@ -1,6 +1,6 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
-use crate::northbound::{devices, health, releases, rollouts, tokens};
+use crate::northbound::{devices, export, health, releases, rollouts, tokens};
 use crate::problem::Refusal;
 use crate::southbound::{artifact, native};
 use crate::wire::App;
@@ -41,6 +41,7 @@ fn table() -> Vec<Route> {
         ("/api/v1/rollouts/{id}/halt", &["post"], post(rollouts::halt_now)),
         ("/api/v1/rollouts/{id}/advance", &["post"], post(rollouts::advance)),
         ("/api/v1/rollouts/{id}/retry", &["post"], post(rollouts::retry)),
+        ("/api/v1/export/reports", &["get"], get(export::reports)),
         ("/api/v1/devices", &["get"], get(devices::list)),
         ("/api/v1/devices/{id}", &["get"], get(devices::one)),
         ("/api/v1/devices/{id}/timeline", &["get"], get(devices::timeline)),

@@ -60,6 +60,9 @@ pub(crate) struct Serve {
     /// The most bytes of a package
     #[arg(long, default_value_t = 16 << 30)]
     package_limit: u64,
+    /// Days that reports and events of terminals are kept; 0 keeps them for ever
+    #[arg(long, default_value_t = 0)]
+    keep_days: u32,
     /// Requests per minute and address without a valid credential, and at once
     #[arg(long, default_value_t = 120)]
     stranger_quota: u32,
@@ -88,6 +91,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
             public_url: url.clone(),
             poll_seconds: args.poll_seconds,
             package_limit: args.package_limit,
+            keep_days: args.keep_days,
             started: clock::now(),
         },
         store,

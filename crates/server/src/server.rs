@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) poll_seconds: u32,
     /// The most bytes of a package.
     pub(crate) package_limit: u64,
+    /// Days that reports and events of terminals are kept; for ever, where 0.
+    pub(crate) keep_days: u32,
     /// When the server started.
     pub(crate) started: Timestamp,
 }

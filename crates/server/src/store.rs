@@ -16,6 +16,7 @@ mod changes;
 mod devices;
 mod failures;
 mod filter;
+mod history;
 mod jobs;
 mod labels;
 mod line;
@@ -30,6 +31,7 @@ pub(crate) use attempts::{Sign, StoredAttempt};
 pub(crate) use changes::Touched;
 pub(crate) use devices::{StoredDevice, TokenUse};
 pub(crate) use failures::Failures;
+pub(crate) use history::{Entry as HistoryEntry, Mark};
 pub(crate) use labels::{Words, words};
 pub(crate) use rollouts::{Happened, StoredRollout};
 

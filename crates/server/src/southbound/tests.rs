@@ -58,6 +58,7 @@ impl Bench {
                 public_url: "https://updates.example".into(),
                 poll_seconds: 60,
                 package_limit: 0,
+                keep_days: 30,
                 started: NOW,
             },
             store: place.open().await,

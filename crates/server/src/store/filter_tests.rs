@@ -270,3 +270,41 @@ async fn failures_are_counted_by_kind_as_they_happen() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn history_is_read_in_pages_and_forgotten_by_age() {
+    on_both(async |place| {
+        let store = place.open().await;
+        let mut tx = store.begin().await.unwrap();
+        let report = |number: u32| types::Report {
+            attempt: types::AttemptId::new("spring", &name("d0"), number),
+            source: name("operator"),
+            outcome: types::Outcome::Ok,
+            detail: Text::default(),
+            version: None,
+            spent: types::Spent::default(),
+            failed_boots: 0,
+        };
+        for (number, at) in [(0, 10), (1, 20), (2, 20), (3, 30)] {
+            tx.put_reports(&[(name("d0"), report(number))], Timestamp(at)).await.unwrap();
+            tx.put_events(&[(name("d0"), format!("event {number}").into())], Timestamp(at))
+                .await
+                .unwrap();
+        }
+        let (mut mark, mut seen) = (None, Vec::new());
+        loop {
+            let page = tx.history(mark.as_ref(), 1).await.unwrap();
+            let Some(entry) = page.first() else { break };
+            let (received, device) = (entry.received, entry.device.clone());
+            seen.push(received.0);
+            mark = Some(Mark { received, device, attempt: entry.report.attempt });
+        }
+        assert_eq!(seen, [10, 20, 20, 30]);
+        assert_eq!(tx.forget(Timestamp(30), 2).await.unwrap(), 4, "two of each");
+        assert_eq!(tx.forget(Timestamp(30), 2).await.unwrap(), 2);
+        assert_eq!(tx.forget(Timestamp(30), 2).await.unwrap(), 0);
+        assert_eq!(tx.history(None, 9).await.unwrap().len(), 1);
+        assert_eq!(tx.events(&name("d0"), 9).await.unwrap().len(), 1);
+    })
+    .await;
+}

@@ -11,6 +11,8 @@ mod fleet;
 #[cfg(test)]
 mod maker;
 #[cfg(test)]
+mod operator;
+#[cfg(test)]
 mod publish;
 #[cfg(test)]
 mod strangers;

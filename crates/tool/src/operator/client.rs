@@ -12,6 +12,8 @@ use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, SendBody};
 
+/// The most bytes of a page of an export.
+const PAGE: u64 = 64 << 20;
 /// How long the server may take to connect and to begin to answer. Publishing a large
 /// package means that it reads every byte of it first.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -79,6 +81,18 @@ impl Client {
         answer(self.send(Method::POST, path, body, Some("100-continue"))?)
     }
 
+    /// Asks for a page of `path` that is no message: its bytes, and what to ask behind.
+    pub(crate) fn page(&self, path: &str) -> anyhow::Result<(Vec<u8>, Option<String>)> {
+        let mut response = self.send(Method::GET, path, SendBody::none(), None)?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response));
+        }
+        let next = response.headers().get("refit-next").and_then(|value| value.to_str().ok());
+        let next = next.map(str::to_owned);
+        let bytes = response.body_mut().with_config().limit(PAGE).read_to_vec();
+        Ok((bytes.context("the server's page broke off")?, next))
+    }
+
     fn send(
         &self,
         method: Method,
@@ -130,5 +144,26 @@ fn refused(mut response: Response<Body>) -> anyhow::Error {
         Ok(problem) if problem.what_to_do.is_empty() => anyhow::anyhow!("{}", problem.error),
         Ok(problem) => anyhow::anyhow!("{}\nWhat to do: {}", problem.error, problem.what_to_do),
         Err(_) => anyhow::anyhow!("the server answered with status {status}"),
+    }
+}
+
+/// A text in a query (RFC 3986 2.1).
+pub(super) fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_crosses_the_wire_whole() {
+        assert_eq!(escaped("a+b==ä;c"), "a%2Bb%3D%3D%C3%A4%3Bc");
     }
 }

@@ -1,7 +1,7 @@
 //! `refit devices` and `refit explain`: the terminals, and which rule decides.
 
 use super::access::Access;
-use super::client::Client;
+use super::client::{Client, escaped};
 use super::show::{json, table, word};
 use protocols::operator::{AttemptView, DeviceDetail, DeviceList, DeviceView, Explanation};
 use types::DeviceId;
@@ -62,17 +62,6 @@ fn all(client: &Client, args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A text in a query (RFC 3986 2.1).
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(escape).collect()
-}
-
 fn row(view: &DeviceView) -> Vec<String> {
     let versions: Vec<String> =
         view.running.iter().map(|(name, state)| format!("{name} {}", state.version)).collect();
@@ -113,14 +102,4 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<()> {
     }
     println!("{}", explanation.sentence);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_crosses_the_wire_whole() {
-        assert_eq!(escaped("a+b==ä;c"), "a%2Bb%3D%3D%C3%A4%3Bc");
-    }
 }

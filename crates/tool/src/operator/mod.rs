@@ -3,6 +3,7 @@
 mod access;
 mod client;
 mod devices;
+mod export;
 mod fleet;
 mod login;
 mod publish;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Release(fleet::ReleaseCommand),
     Stop(fleet::StopArgs),
+    Export(export::Args),
 }
 
 /// Does what was typed.
@@ -50,6 +52,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Group(args) => fleet::group(&args),
         Command::Release(command) => fleet::release(&command),
         Command::Stop(args) => fleet::stop(&args),
+        Command::Export(args) => export::run(&args),
     }?;
     Ok(ExitCode::SUCCESS)
 }
