@@ -17,6 +17,7 @@ enum Command {
     Board(lab::board::Args),
     Cuts(lab::cuts::Args),
     Demo(lab::demo::Args),
+    Faults(lab::faults::Args),
 }
 
 fn main() -> ExitCode {
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Board(args) => lab::board::run(&args),
         Command::Cuts(args) => lab::cuts::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
+        Command::Faults(args) => lab::faults::run(&args),
     };
     ran.unwrap_or_else(|error| {
         eprintln!("lab: {error:#}");

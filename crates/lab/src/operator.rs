@@ -21,6 +21,8 @@ pub struct Operator {
     programs: Programs,
     folder: PathBuf,
     address: String,
+    token: PathBuf,
+    options: Vec<String>,
     server: Running,
 }
 
@@ -49,7 +51,32 @@ impl Operator {
         let mut first = vec![OsStr::new("--root"), root];
         first.extend(options.iter().map(OsStr::new));
         let (server, address) = serve(programs, folder, "127.0.0.1:0", &first)?;
-        Ok(Self { programs: programs.clone(), folder: folder.into(), address, server })
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let (programs, folder) = (programs.clone(), folder.to_path_buf());
+        let token = folder.join("operator.token");
+        Ok(Self { programs, folder, address, token, options, server })
+    }
+
+    /// Starts another server of the same fleet, with its data in `folder`. The
+    /// operator's token is the first one's.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn another(&self, folder: &Path, options: &[&str]) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let words: Vec<&OsStr> = options.iter().map(OsStr::new).collect();
+        let (server, address) = serve(&self.programs, folder, "127.0.0.1:0", &words)?;
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let (programs, folder) = (self.programs.clone(), folder.to_path_buf());
+        Ok(Self { programs, folder, address, token: self.token.clone(), options, server })
+    }
+
+    /// `kill -9` of the server.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.server.kill()
     }
 
     /// `kill -9` of the server, and a new one at the same address.
@@ -59,7 +86,8 @@ impl Operator {
     pub fn kill_and_restart(&mut self) -> Result<()> {
         self.server.kill()?;
         let listen = self.address.trim_start_matches("https://").to_owned();
-        let (server, address) = serve(&self.programs, &self.folder, &listen, &[])?;
+        let options: Vec<&OsStr> = self.options.iter().map(OsStr::new).collect();
+        let (server, address) = serve(&self.programs, &self.folder, &listen, &options)?;
         ensure!(address == self.address, "the server came back at another address");
         self.server = server;
         Ok(())
@@ -77,7 +105,7 @@ impl Operator {
 
     /// The operator's token.
     pub fn token(&self) -> PathBuf {
-        self.folder.join("operator.token")
+        self.token.clone()
     }
 
     /// Publishes a package.

@@ -26,6 +26,11 @@ impl Programs {
         Ok(Self(found.into()))
     }
 
+    /// The folder that they are in.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The maker's and the operator's tool.
     pub fn refit(&self) -> Command {
         Command::new(self.0.join("refit"))

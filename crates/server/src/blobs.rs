@@ -1,18 +1,47 @@
-//! Packages as files: written under another name until they are examined.
+//! Published packages: in a folder, or in a bucket of an S3-compatible store.
+//!
+//! A package arrives as a file in the folder under another name and is examined there.
+//! In the folder it is kept by a new name; into a bucket it is copied. Its name is its
+//! digest, so the same package twice is one, whoever keeps it. Deliberately absent: any
+//! listing. What is published says the store.
 
+mod address;
+#[cfg(feature = "s3")]
+mod bucket;
+
+pub(crate) use address::{Access, Place};
+
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use types::{Digest, Name};
 
-/// The folder of packages.
+/// Bytes of a file that are read at once. Large enough that reading costs little beside
+/// TLS, small enough that little is sent to a terminal that has gone.
+const PIECE: u64 = 256 << 10;
+
+/// The packages.
 #[derive(Debug)]
 pub(crate) struct Blobs {
+    /// Where uploads arrive, and packages stay that are in no bucket.
     folder: PathBuf,
     open: Mutex<HashMap<Digest, Arc<File>>>,
+    #[cfg(feature = "s3")]
+    bucket: Option<bucket::Bucket>,
+}
+
+/// A package that can be read from.
+#[derive(Debug, Clone)]
+pub(crate) enum Blob {
+    /// An open file.
+    File(Arc<File>),
+    /// An object in a bucket.
+    #[cfg(feature = "s3")]
+    Object(bucket::Object),
 }
 
 /// A file that is removed unless it is kept.
@@ -31,15 +60,32 @@ impl Drop for Upload {
 }
 
 impl Blobs {
-    /// The blobs in `folder`; removes what uploads left there that never ended.
-    pub(crate) fn open(folder: PathBuf) -> io::Result<Self> {
+    /// The packages at `place`, with uploads in `folder`; removes what uploads left
+    /// there that never ended.
+    pub(crate) fn open(folder: PathBuf, place: &Place) -> io::Result<Self> {
+        #[cfg(not(feature = "s3"))]
+        if matches!(place, Place::Bucket(_)) {
+            return Err(io::Error::other("this server was built without its feature s3"));
+        }
+        let folder = match place {
+            Place::Folder(other) => other.clone(),
+            Place::Own | Place::Bucket(_) => folder,
+        };
+        fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "upload") {
+            // In a folder of several servers, others' uploads are under way.
+            let mine = !matches!(place, Place::Folder(_));
+            if mine && path.extension().is_some_and(|extension| extension == "upload") {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { folder, open: Mutex::default() })
+        Ok(Self {
+            folder,
+            open: Mutex::default(),
+            #[cfg(feature = "s3")]
+            bucket: place.bucket().map(bucket::Bucket::open).transpose()?,
+        })
     }
 
     /// An empty file for an upload.
@@ -50,33 +96,74 @@ impl Blobs {
         Ok(Upload { file: options.open(&path)?, path })
     }
 
-    /// Keeps an upload as the package with this digest. The same package twice is
-    /// one file.
-    pub(crate) fn keep(&self, upload: &Upload, package: Digest) -> io::Result<()> {
+    /// Keeps an upload as the package with this digest.
+    pub(crate) async fn keep(&self, upload: &Upload, package: Digest) -> io::Result<()> {
+        #[cfg(feature = "s3")]
+        if let Some(bucket) = &self.bucket {
+            return bucket.keep(&upload.file, package).await;
+        }
         upload.file.sync_all()?;
         fs::rename(&upload.path, self.path(package))?;
         File::open(&self.folder)?.sync_all()
     }
 
     /// Removes a package that was kept but not published.
-    pub(crate) fn remove(&self, package: Digest) {
+    pub(crate) async fn remove(&self, package: Digest) {
+        #[cfg(feature = "s3")]
+        if let Some(bucket) = &self.bucket {
+            bucket.remove(package).await;
+            return;
+        }
         let _gone_already = fs::remove_file(self.path(package));
     }
 
-    /// The file of a package, opened once and shared.
-    pub(crate) fn get(&self, package: Digest) -> io::Result<Arc<File>> {
+    /// A package, to read from. A file is opened once and shared.
+    pub(crate) fn get(&self, package: Digest) -> io::Result<Blob> {
+        #[cfg(feature = "s3")]
+        if let Some(bucket) = &self.bucket {
+            return Ok(Blob::Object(bucket.object(package)));
+        }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = open.get(&package) {
-            return Ok(Arc::clone(file));
+            return Ok(Blob::File(Arc::clone(file)));
         }
         let file = Arc::new(File::open(self.path(package))?);
         open.insert(package, Arc::clone(&file));
-        Ok(file)
+        Ok(Blob::File(file))
     }
 
     fn path(&self, package: Digest) -> PathBuf {
         self.folder.join(format!("{package}.zip"))
     }
+}
+
+impl Blob {
+    /// How many bytes are best read at once.
+    pub(crate) fn piece(&self) -> u64 {
+        match self {
+            Self::File(_) => PIECE,
+            #[cfg(feature = "s3")]
+            Self::Object(_) => bucket::PIECE,
+        }
+    }
+
+    /// The `len` bytes from `at` on.
+    pub(crate) async fn read(self, at: u64, len: u64) -> io::Result<Bytes> {
+        match self {
+            Self::File(file) => {
+                let read = tokio::task::spawn_blocking(move || read(&file, at, len));
+                read.await.map_err(io::Error::other)?
+            }
+            #[cfg(feature = "s3")]
+            Self::Object(object) => object.read(at, len).await,
+        }
+    }
+}
+
+fn read(file: &File, at: u64, len: u64) -> io::Result<Bytes> {
+    let mut piece = vec![0; usize::try_from(len).map_err(io::Error::other)?];
+    file.read_exact_at(&mut piece, at)?;
+    Ok(piece.into())
 }
 
 #[cfg(test)]
@@ -89,26 +176,32 @@ mod tests {
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    #[test]
-    fn only_what_is_kept_stays() {
+    #[tokio::test]
+    async fn only_what_is_kept_stays() {
         let place = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(place.path().into()).unwrap();
+        let blobs = Blobs::open(place.path().into(), &Place::Own).unwrap();
         let name: Name = "u1".parse().unwrap();
         drop(blobs.upload(&name).unwrap());
         assert_eq!(names(&blobs), Vec::<String>::new());
         let mut upload = blobs.upload(&name).unwrap();
         upload.file.write_all(b"bytes").unwrap();
-        blobs.keep(&upload, Digest::of(b"bytes")).unwrap();
+        let digest = Digest::of(b"bytes");
+        blobs.keep(&upload, digest).await.unwrap();
         drop(upload);
-        assert_eq!(names(&blobs), [format!("{}.zip", Digest::of(b"bytes"))]);
-        assert_eq!(blobs.get(Digest::of(b"bytes")).unwrap().metadata().unwrap().len(), 5);
+        assert_eq!(names(&blobs), [format!("{digest}.zip")]);
+        let read = blobs.get(digest).unwrap().read(1, 3).await.unwrap();
+        assert_eq!(read, "yte");
+        assert!(blobs.get(digest).unwrap().read(3, 3).await.is_err(), "beyond its end");
     }
 
     #[test]
     fn a_start_removes_what_a_kill_left() {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("u1.upload"), b"half").unwrap();
-        let blobs = Blobs::open(place.path().into()).unwrap();
+        let shared = Place::Folder(place.path().into());
+        let blobs = Blobs::open(place.path().join("own"), &shared).unwrap();
+        assert_eq!(names(&blobs), ["u1.upload"], "it may be another server's");
+        let blobs = Blobs::open(place.path().into(), &Place::Own).unwrap();
         assert_eq!(names(&blobs), Vec::<String>::new());
     }
 }

@@ -5,10 +5,12 @@
 //! `fleet` decides; `ledger` changes store and memory together; `jobs` does what
 //! nobody asks for. Deliberately absent: anything of what happens inside a terminal.
 
+mod backup;
 mod blobs;
 mod catalogue;
 mod clock;
 mod common;
+mod config;
 mod folder;
 mod gather;
 mod jobs;
@@ -43,13 +45,23 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve terminals and operators
-    Serve(run::Serve),
+    Serve(Box<run::Serve>),
+    /// Copy everything that a fleet needs into a folder; the servers may go on
+    Backup(backup::Backup),
+    /// Make a fleet of such a copy, on the same database engine or the other one
+    Restore(backup::Restore),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Command::Serve(args) = Cli::parse().command;
-    match run::serve(args).await {
+    // Whatever of this program speaks TLS does so with this.
+    let _first_of_all = rustls::crypto::ring::default_provider().install_default();
+    let done = match Cli::parse_from(config::expanded(std::env::args_os().collect())).command {
+        Command::Serve(args) => run::serve(*args).await,
+        Command::Backup(args) => backup::backup(&args).await,
+        Command::Restore(args) => backup::restore(&args).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("refit-server: {error:#}");

@@ -1,6 +1,6 @@
 //! A start of the server: folder, secrets, store, listener, jobs, and the end.
 
-use crate::blobs::Blobs;
+use crate::blobs::{Access, Blobs, Place};
 use crate::clock;
 use crate::common;
 use crate::folder::{Folder, Made};
@@ -24,7 +24,11 @@ use types::Seconds;
 
 /// How to serve.
 #[derive(Debug, clap::Args)]
+#[command(args_override_self = true)]
 pub(crate) struct Serve {
+    /// TOML file of options, named as here without the dashes
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Folder for everything the server keeps; made if it is not there
     #[arg(long)]
     data: PathBuf,
@@ -32,6 +36,12 @@ pub(crate) struct Serve {
     /// or sqlite:FILE; without it a file in the data folder
     #[arg(long, env = "REFIT_DATABASE", hide_env_values = true)]
     database: Option<Address>,
+    /// Where packages are kept: a folder that all servers see, or s3://BUCKET/PREFIX;
+    /// without it in the data folder
+    #[arg(long, env = "REFIT_ARTIFACTS")]
+    artifacts: Option<Place>,
+    #[command(flatten)]
+    access: Access,
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
@@ -81,6 +91,9 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     };
     folder.payload_secret()?;
     let common = common::agree(&folder, &store, args.root.as_deref()).await?;
+    let place = args.artifacts.clone().unwrap_or_default().with(&args.access);
+    let blobs = Blobs::open(folder.path("blobs"), &place);
+    let blobs = blobs.with_context(|| format!("cannot keep packages in {place:?}"))?;
     let listener = listen::bind(args.listen).context("cannot listen")?;
     let address = listener.local_addr().context("cannot listen")?;
     let url = public_url(args.public_url.as_deref(), address)?;
@@ -95,7 +108,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
             started: clock::now(),
         },
         store,
-        blobs: Blobs::open(folder.path("blobs")).context("cannot use the folder of packages")?,
+        blobs,
         tickets: Tickets::new(&folder.payload_secret()?, Seconds(args.address_seconds)),
         quota: Quota::new(args.stranger_quota),
         operator: common.operator,

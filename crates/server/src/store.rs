@@ -13,6 +13,7 @@ mod attempts;
 pub(crate) mod bench;
 mod bulk;
 mod changes;
+mod copy;
 mod devices;
 mod failures;
 mod filter;
@@ -29,6 +30,7 @@ pub(crate) mod statement;
 pub(crate) use address::Address;
 pub(crate) use attempts::{Sign, StoredAttempt};
 pub(crate) use changes::Touched;
+pub(crate) use copy::{backup, restore};
 pub(crate) use devices::{StoredDevice, TokenUse};
 pub(crate) use failures::Failures;
 pub(crate) use history::{Entry as HistoryEntry, Mark};
@@ -160,7 +162,7 @@ impl Store {
     }
 
     /// Opens the database at `address` as it is.
-    async fn connect(address: &Address) -> Stored<Self> {
+    pub(crate) async fn connect(address: &Address) -> Stored<Self> {
         let line = Line::open(address.clone()).await?;
         let shared = line.is_postgres();
         Ok(Self { line: Arc::new(Mutex::new(line)), shared, statements: Arc::default() })

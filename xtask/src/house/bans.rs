@@ -20,7 +20,7 @@ const NOT_IN_AGENT: [&str; 9] =
     ["tokio", "async-std", "axum", "hyper", "sqlx", "libsqlite3-sys", "server", "fuser", "rcgen"];
 
 /// Comes in more than once, with the reason why nothing can be done about it here.
-const TWICE: [(&str, &str); 11] = [
+const TWICE: [(&str, &str); 12] = [
     ("base64", "`sqlx` is one release behind `ureq`"),
     ("block-buffer", "with `digest`"),
     ("cpufeatures", "with `sha2`"),
@@ -30,6 +30,7 @@ const TWICE: [(&str, &str); 11] = [
     ("getrandom", "`ring` is behind `tempfile`"),
     ("hashbrown", "`sqlx` is one release behind `indexmap`"),
     ("sha2", "`sqlx` is one release behind"),
+    ("spin", "`crc-fast` of `object_store` is ahead of the archive's `crc32`"),
     ("syn", "some derive macros are one release behind"),
     ("synstructure", "with `syn`"),
 ];

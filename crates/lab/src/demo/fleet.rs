@@ -38,8 +38,11 @@ impl Fleet {
         folder: &Path,
         releases: &Releases,
         count: usize,
+        options: &[String],
     ) -> Result<Self> {
-        let operator = Operator::start(programs, &folder.join("server"), &releases.root)?;
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let place = folder.join("server");
+        let operator = Operator::start_with(programs, &place, &releases.root, &options)?;
         let ca = operator.ca();
         let mut terminals = Vec::new();
         for (index, token) in operator.tokens(count)?.iter().enumerate() {

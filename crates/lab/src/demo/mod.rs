@@ -4,6 +4,7 @@
 mod fleet;
 mod prepare;
 mod show;
+mod stores;
 mod storm;
 mod verdict;
 
@@ -39,12 +40,24 @@ pub struct Args {
     /// MiB of the images that are made where none are given
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(8..=4096))]
     mib: u64,
+    /// Where the server keeps the fleet and the packages
+    #[arg(long, value_enum, default_value_t = StoreKind::Folder)]
+    store: StoreKind,
     /// Leaves server and terminals running at the end
     #[arg(long)]
     keep: bool,
     /// Repeats the storm of this seed
     #[arg(long)]
     seed: Option<u64>,
+}
+
+/// Where the server keeps the fleet and the packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StoreKind {
+    /// A file and a folder.
+    Folder,
+    /// PostgreSQL and an S3-compatible store, which the demo starts.
+    Postgres,
 }
 
 /// Runs the demo; status 0 when every terminal is where it should be.
@@ -59,7 +72,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let programs = Programs::find()?;
     let show = Show::new(stop);
     let releases = Releases::prepare(&programs, folder.path(), args, &show)?;
-    let mut fleet = Fleet::start(&programs, folder.path(), &releases, args.terminals.into())?;
+    let stores = stores::Stores::start(args.store, &programs, &show)?;
+    let options = stores.options();
+    let count = args.terminals.into();
+    let mut fleet = Fleet::start(&programs, folder.path(), &releases, count, &options)?;
     show.say(&format!("the server listens on {}", fleet.operator.address()));
     let seed = args.seed.unwrap_or_else(Chance::any_seed);
     let told = story(&mut fleet, &releases, &show, seed);

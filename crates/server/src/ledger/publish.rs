@@ -67,26 +67,35 @@ impl Server {
         let examined = tokio::task::spawn_blocking(move || take(upload, &root, now)).await;
         let (upload, published) = examined.map_err(io::Error::other)??;
         let release = published.release.clone();
+        if let Some(known) = self.published(&release) {
+            return known;
+        }
+        // Before the transaction, which is short: a bucket may take its time.
+        self.blobs.keep(&upload, published.package).await?;
         let mut entry = self.begin(now).await?;
         if entry.tx.is_shared() {
             self.catalogue.replace(entry.tx.releases().await?);
         }
-        if let Some(same) = self.catalogue.find(release.manifest) {
-            return Ok(same);
+        if let Some(known) = self.published(&release) {
+            if known.is_err() {
+                self.blobs.remove(published.package).await;
+            }
+            return known;
         }
-        let version = release.version.as_str();
-        if !self.catalogue.named(version, Some(&release.product)).is_empty() {
-            return Err(PublishError::Taken(Box::new(release)));
-        }
-        self.blobs.keep(&upload, published.package)?;
-        let stored = store(&mut entry.tx, &published).await;
-        if stored.is_err() {
-            self.blobs.remove(published.package);
-        }
-        stored?;
+        // After a failure nobody knows whether it is published, so the package stays.
+        store(&mut entry.tx, &published).await?;
         self.catalogue.add(published);
         self.recognise();
         self.catalogue.find(release.manifest).ok_or(PublishError::NoRoot)
+    }
+
+    /// What publishing `release` comes to, if it or one of its name is published.
+    fn published(&self, release: &Release) -> Option<Result<Arc<Published>, PublishError>> {
+        if let Some(same) = self.catalogue.find(release.manifest) {
+            return Some(Ok(same));
+        }
+        let named = self.catalogue.named(release.version.as_str(), Some(&release.product));
+        (!named.is_empty()).then(|| Err(PublishError::Taken(Box::new(release.clone()))))
     }
 
     /// Terminals may run the new release already.

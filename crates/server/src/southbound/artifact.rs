@@ -1,6 +1,6 @@
 //! Payload addresses: entries of packages, straight from the file, by range.
 
-use super::body::{FileBody, Reader};
+use super::body::{BlobBody, Reader};
 use super::range::{Part, part};
 use crate::catalogue::Span;
 use crate::clock;
@@ -76,9 +76,9 @@ fn respond(app: &Server, found: &Found, part: Part, tag: &str) -> std::io::Resul
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
         }
     };
-    let file = app.blobs.get(found.package)?;
+    let blob = app.blobs.get(found.package)?;
     let reader = Reader { terminal: found.terminal.clone(), served: Arc::clone(&found.served) };
-    let body = FileBody::new(file, found.span.at + first, len, reader);
+    let body = BlobBody::new(blob, found.span.at + first, len, reader);
     let mut response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "application/octet-stream")

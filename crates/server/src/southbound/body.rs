@@ -1,25 +1,20 @@
-//! A response body that reads a file in large pieces, one ahead, and counts.
+//! A response body that reads a package in pieces, one ahead, and counts.
 
+use crate::blobs::Blob;
 use crate::clock;
 use crate::roster::{Shared, lock};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
-/// Bytes read at once. Large enough that reading costs little beside TLS, small
-/// enough that little is sent to a terminal that has gone.
-const PIECE: u64 = 256 << 10;
-
-/// Some bytes of a file.
-pub(super) struct FileBody {
-    file: Arc<File>,
+/// Some bytes of a package.
+pub(super) struct BlobBody {
+    blob: Blob,
     /// Where the piece after the pending one starts.
     at: u64,
     /// Bytes after the pending piece.
@@ -37,11 +32,11 @@ pub(super) struct Reader {
     pub(super) served: Arc<AtomicU64>,
 }
 
-impl FileBody {
-    /// The `len` bytes of `file` from `at` on.
-    pub(super) fn new(file: Arc<File>, at: u64, len: u64, reader: Reader) -> Self {
+impl BlobBody {
+    /// The `len` bytes of `blob` from `at` on.
+    pub(super) fn new(blob: Blob, at: u64, len: u64, reader: Reader) -> Self {
         let Reader { terminal, served } = reader;
-        Self { file, at, left: len, pending: None, served, terminal }
+        Self { blob, at, left: len, pending: None, served, terminal }
     }
 
     /// Begins to read the next piece, if there is one.
@@ -49,20 +44,14 @@ impl FileBody {
         if self.left == 0 {
             return;
         }
-        let (file, at, len) = (Arc::clone(&self.file), self.at, self.left.min(PIECE));
+        let (at, len) = (self.at, self.left.min(self.blob.piece()));
         self.at += len;
         self.left -= len;
-        self.pending = Some(spawn_blocking(move || read(&file, at, len)));
+        self.pending = Some(tokio::spawn(self.blob.clone().read(at, len)));
     }
 }
 
-fn read(file: &File, at: u64, len: u64) -> io::Result<Bytes> {
-    let mut piece = vec![0; usize::try_from(len).map_err(io::Error::other)?];
-    file.read_exact_at(&mut piece, at)?;
-    Ok(piece.into())
-}
-
-impl Body for FileBody {
+impl Body for BlobBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -77,11 +66,18 @@ impl Body for FileBody {
         let read = ready!(Pin::new(pending).poll(context));
         self.pending = None;
         let piece = read.map_err(io::Error::other).flatten();
-        if let Ok(bytes) = &piece {
-            let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.served.fetch_add(len, Ordering::Relaxed);
-            lock(&self.terminal).seen = Some(clock::now());
-            self.read_ahead();
+        match &piece {
+            Ok(bytes) => {
+                let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                self.served.fetch_add(len, Ordering::Relaxed);
+                lock(&self.terminal).seen = Some(clock::now());
+                self.read_ahead();
+            }
+            // The terminal asks for the rest when it has lost the connection.
+            Err(error) => {
+                eprintln!("refit-server: a package cannot be read: {error}");
+                self.left = 0;
+            }
         }
         Poll::Ready(Some(piece.map(Frame::data)))
     }

@@ -62,7 +62,7 @@ impl Bench {
                 started: NOW,
             },
             store: place.open().await,
-            blobs: Blobs::open(folder.path("blobs")).unwrap(),
+            blobs: Blobs::open(folder.path("blobs"), &crate::blobs::Place::Own).unwrap(),
             tickets: Tickets::new(&[1; 32], Seconds(7200)),
             quota: Quota::new(1),
             operator: Digest::default(),

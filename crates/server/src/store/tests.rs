@@ -1,6 +1,7 @@
 //! What holds on either engine.
 
 use super::bench::{Place, on_both};
+use super::copy::CopyError;
 use super::*;
 use crate::catalogue::{Published, Rules};
 use fleet::{Fit, Standing};
@@ -310,4 +311,56 @@ async fn who_deadlocks_is_run_again() {
     };
     let done = tokio::join!(crossing(&one, ["d0", "d1"]), crossing(&other, ["d1", "d0"]));
     assert!(done.0.is_ok() && done.1.is_ok(), "{done:?}");
+}
+
+#[tokio::test]
+async fn a_copy_goes_into_an_empty_database_of_either_engine() {
+    let source = Place::file();
+    let store = source.open().await;
+    let mut tx = store.begin().await.unwrap();
+    // More than one page, and a value of every kind.
+    let devices: Vec<StoredDevice> = (0..5_100).map(|n| device(&format!("d{n:05}"))).collect();
+    tx.put_devices(&devices.iter().collect::<Vec<_>>(), Timestamp(5)).await.unwrap();
+    tx.put_devices(&[&StoredDevice { slot: None, ..device("none") }], Timestamp(5)).await.unwrap();
+    tx.put_release(&release()).await.unwrap();
+    tx.put_attempts(&[&attempt("d00000")]).await.unwrap();
+    tx.raise_generation().await.unwrap();
+    tx.keep("root.json", &[0, 255, 16]).await.unwrap();
+    tx.commit().await.unwrap();
+    drop(tx);
+    let mut first = Vec::new();
+    let rows = backup(&store, &mut first).await.unwrap();
+    assert_eq!(rows, 5_101 + 1 + 1 + 1 + 1);
+    // By way of PostgreSQL and back: nothing is lost on either way.
+    let (there, back) = (Place::postgres(), Place::file());
+    let mut copy = first.clone();
+    for place in [&there, &back] {
+        let store = Store::connect(&place.address()).await.unwrap();
+        assert_eq!(restore(&store, &mut &copy[..]).await.unwrap(), rows);
+        let again = restore(&store, &mut &copy[..]).await;
+        assert!(matches!(again, Err(CopyError::NotEmpty)));
+        copy.clear();
+        backup(&store, &mut copy).await.unwrap();
+    }
+    let sorted = |copy: &[u8]| {
+        let mut lines: Vec<String> =
+            std::str::from_utf8(copy).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert!(sorted(&copy) == sorted(&first), "the copies differ");
+}
+
+#[tokio::test]
+async fn a_damaged_copy_leaves_nothing() {
+    let head = format!("{{\"kind\":\"refit-store\",\"schema\":{}}}", schema::newest());
+    let row = "{\"table\":\"settings\",\"row\":{\"name\":\"generation\",\"value\":7}}";
+    for bad in ["", "{}", &format!("{head}\n{row}\n{{\"table\":\"pg_user\",\"row\":{{}}}}")] {
+        let place = Place::file();
+        let store = Store::connect(&place.address()).await.unwrap();
+        assert!(matches!(restore(&store, &mut bad.as_bytes()).await, Err(CopyError::Line(_))));
+        drop(store);
+        let store = place.open().await;
+        assert_eq!(store.begin().await.unwrap().generation().await.unwrap(), 1, "{bad}");
+    }
 }
