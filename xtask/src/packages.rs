@@ -27,8 +27,9 @@ pub(crate) const IMAGES: [Need; 3] = [
     Need { program: "unzip", package: "unzip" },
 ];
 /// What the tests of the fleet's stores need besides.
-pub(crate) const STORES: [Need; 2] = [
+pub(crate) const STORES: [Need; 3] = [
     Need { program: "postgres", package: "postgresql" },
+    Need { program: "python3", package: "python3-venv" },
     Need { program: "setpriv", package: "util-linux" },
 ];
 /// The programs whose compressed data the tests of `delta` open and make again.

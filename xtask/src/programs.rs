@@ -1,6 +1,6 @@
 //! Builds the project's programs and hands over to `lab`, which runs them.
 
-use crate::packages::{self, BUILD, CORPUS, IMAGES, PEERS};
+use crate::packages::{self, BUILD, CORPUS, IMAGES, PEERS, STORES};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,6 +12,9 @@ use std::process::{Command, ExitCode};
 pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&BUILD)?;
     packages::ensure_installed(&IMAGES)?;
+    if arguments.iter().any(|argument| argument.ends_with("postgres")) {
+        packages::ensure_installed(&STORES)?;
+    }
     println!("building the server, the agent and the tools");
     cargo(root, &["build", "--workspace", "--bins"])?;
     hand_over(&directory()?.join("lab"), "demo", arguments)

@@ -89,7 +89,10 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Terminals,
         ..stage("boot", "the agent on a board with U-Boot, in QEMU", 480, boot)
     },
+    stage("fleet", "a fleet's servers through kills, cuts and full disks", 240, fleet),
     stage("demo", "the main job, with four terminals", 300, demo),
+    long("faults", "the same with ten times as many kills", 1800, faults),
+    long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     long("bench", "install against other updaters", 1800, bench),
 ];
@@ -167,6 +170,19 @@ fn cuts(bench: &Bench) -> Result<Count> {
 fn boot(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()))?)
+}
+
+fn fleet(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.arg("faults"), Show::Tried)
+}
+
+fn faults(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.args(["faults", "--long"]), Show::Tried)
+}
+
+fn demo_stores(bench: &Bench) -> Result<Count> {
+    let options = ["demo", "--terminals", "4", "--mib", "32", "--store", "postgres"];
+    bench.one(bench.program("lab")?.args(options), Show::All)
 }
 
 fn demo(bench: &Bench) -> Result<Count> {

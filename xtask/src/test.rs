@@ -162,8 +162,8 @@ mod tests {
     fn stages_are_chosen_by_name_or_length() {
         check(&["cuts", "fmt"], Some(&["cuts", "fmt"]));
         check(&["nonsense"], None);
-        check(&["--long"], Some(&["demo-full", "bench"]));
-        assert_eq!(chosen(&[]).unwrap().len() + 2, STAGES.len());
+        check(&["--long"], Some(&["faults", "demo-stores", "demo-full", "bench"]));
+        assert_eq!(chosen(&[]).unwrap().len() + 4, STAGES.len());
         assert_eq!(chosen(&["--all".into()]).unwrap().len(), STAGES.len());
     }
 

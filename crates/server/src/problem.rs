@@ -102,4 +102,16 @@ macro_rules! broken {
     };
 }
 
-broken!(crate::store::StoreError, crate::secret::NoRandom, std::io::Error);
+broken!(crate::secret::NoRandom, std::io::Error);
+
+impl From<crate::store::StoreError> for Refusal {
+    fn from(error: crate::store::StoreError) -> Self {
+        if !error.is_away() {
+            return Self::broken(&error);
+        }
+        // Said once a second by whoever tries to reach it; not by everybody who asks.
+        let text = "the server cannot reach its database";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again");
+        Self { retry_after: Some(5), ..refusal }
+    }
+}

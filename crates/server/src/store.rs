@@ -40,8 +40,10 @@ pub(crate) use rollouts::{Happened, StoredRollout};
 use line::Line;
 use statement::{Row, Statement, query};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::timeout;
 
 /// Why the store fails.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,9 @@ pub(crate) enum StoreError {
     /// The database does not answer.
     #[error("the database does not answer in time")]
     Slow,
+    /// The database was out of reach a moment ago.
+    #[error("the database is out of reach")]
+    Away,
     /// The connection broke inside of a transaction, which therefore never was.
     #[error("the connection to the database broke")]
     Gone,
@@ -82,6 +87,11 @@ pub(crate) enum StoreError {
 const CONFLICTS: [&str; 2] = ["40001", "40P01"];
 
 impl StoreError {
+    /// Whether it is the database that is out of reach, and nothing wrong.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self, Self::Away | Self::Slow | Self::Gone | Self::Database(sqlx::Error::Io(_)))
+    }
+
     /// Whether the connection can no longer be used.
     fn breaks(&self) -> bool {
         match self {
@@ -134,6 +144,9 @@ macro_rules! settle {
 }
 pub(crate) use settle;
 
+/// How long a transaction waits for its turn on PostgreSQL's one connection.
+const QUEUE: Duration = Duration::from_secs(5);
+
 /// What store functions return.
 pub(crate) type Stored<T> = Result<T, StoreError>;
 
@@ -142,6 +155,9 @@ pub(crate) type Stored<T> = Result<T, StoreError>;
 pub(crate) struct Store {
     line: Arc<Mutex<Line>>,
     shared: bool,
+    /// The database was out of reach the last time. Only [`Store::reach`] tries again;
+    /// everybody else is told at once.
+    away: Arc<AtomicBool>,
     statements: Arc<AtomicU64>,
 }
 
@@ -149,6 +165,7 @@ pub(crate) struct Store {
 /// while it lives. Dropped before [`Tx::commit`], it never was.
 pub(crate) struct Tx {
     line: OwnedMutexGuard<Line>,
+    away: Arc<AtomicBool>,
     statements: Arc<AtomicU64>,
 }
 
@@ -165,7 +182,8 @@ impl Store {
     pub(crate) async fn connect(address: &Address) -> Stored<Self> {
         let line = Line::open(address.clone()).await?;
         let shared = line.is_postgres();
-        Ok(Self { line: Arc::new(Mutex::new(line)), shared, statements: Arc::default() })
+        let (line, away) = (Arc::new(Mutex::new(line)), Arc::default());
+        Ok(Self { line, shared, away, statements: Arc::default() })
     }
 
     /// Whether other servers may use the same database.
@@ -175,10 +193,30 @@ impl Store {
 
     /// Begins a transaction, once no other of this server is under way.
     pub(crate) async fn begin(&self) -> Stored<Tx> {
-        let mut line = Arc::clone(&self.line).lock_owned().await;
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Away);
+        }
+        let lock = timeout(QUEUE, Arc::clone(&self.line).lock_owned());
+        let line = lock.await.map_err(|_| StoreError::Slow)?;
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Away);
+        }
+        self.begin_on(line).await
+    }
+
+    /// Begins a transaction though the database may be out of reach.
+    pub(crate) async fn reach(&self) -> Stored<Tx> {
+        let line = Arc::clone(&self.line).lock_owned().await;
+        self.begin_on(line).await
+    }
+
+    async fn begin_on(&self, mut line: OwnedMutexGuard<Line>) -> Stored<Tx> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        line.begin().await?;
-        Ok(Tx { line, statements: Arc::clone(&self.statements) })
+        let begun = line.begin().await;
+        self.away.store(begun.is_err() && self.shared, Ordering::Relaxed);
+        begun?;
+        let (away, statements) = (Arc::clone(&self.away), Arc::clone(&self.statements));
+        Ok(Tx { line, away, statements })
     }
 
     /// How many statements were run since the start.
@@ -192,19 +230,30 @@ impl Tx {
     /// Makes it durable. The store is held until the transaction is dropped.
     pub(crate) async fn commit(&mut self) -> Stored<()> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        self.line.commit().await
+        let done = self.line.commit().await;
+        self.judge(done)
+    }
+
+    /// A database that does not answer is away for everybody.
+    fn judge<T>(&self, result: Stored<T>) -> Stored<T> {
+        if matches!(result, Err(StoreError::Slow)) {
+            self.away.store(true, Ordering::Relaxed);
+        }
+        result
     }
 
     /// Runs `statement`. Returns how many rows it changed.
     async fn run(&mut self, statement: Statement) -> Stored<u64> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        self.line.run(statement).await
+        let done = self.line.run(statement).await;
+        self.judge(done)
     }
 
     /// Runs `statement`. Returns all its rows.
     async fn all(&mut self, statement: Statement) -> Stored<Vec<Row>> {
         self.statements.fetch_add(1, Ordering::Relaxed);
-        self.line.all(statement).await
+        let rows = self.line.all(statement).await;
+        self.judge(rows)
     }
 
     /// The plan's generation.

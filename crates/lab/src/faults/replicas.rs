@@ -143,8 +143,12 @@ fn halt(fleet: &Fleet, terminals: &mut [Terminal]) -> Result<Duration> {
         Ok(status == 200 && answer.pointer("/offer/attempt").is_some_and(Value::is_string))
     };
     let Some((victim, others)) = terminals.split_first_mut() else { bail!("no terminals") };
-    victim.round(&agent, &servers, &target, &book, &mut chance);
     let began = now();
+    while !victim.is_at_work() {
+        ensure!(now() - began < Duration::from_secs(30), "the release is offered to nobody");
+        victim.round(&agent, &servers, &target, &book, &mut chance);
+    }
+    victim.forget();
     for server in 0..3 {
         while !offered(victim, server)? {
             ensure!(now() - began < Duration::from_secs(30), "server {server} offers nothing");

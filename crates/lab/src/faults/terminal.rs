@@ -187,6 +187,16 @@ impl Terminal {
         self.report = Some((attempt, 0));
     }
 
+    /// Whether it has an offer.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.at_work.is_some()
+    }
+
+    /// Forgets the last answer, so that every answer is told in full.
+    pub(super) fn forget(&mut self) {
+        self.seen = None;
+    }
+
     /// Ends the attempt at once with this outcome. Returns whether it had one.
     pub(super) fn fail(&mut self, outcome: u16, book: &Book) -> bool {
         let Some((attempt, _)) = self.at_work.take() else { return false };

@@ -21,7 +21,7 @@ const GAP: Seconds = Seconds(30);
 impl Server {
     /// Reads releases, rollouts, terminals and attempts.
     pub(crate) async fn load(&self, now: Timestamp) -> Stored<()> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.reach().await?;
         let news = tx.read_everything().await?;
         self.read_plan(&mut tx).await?;
         let mut last: Option<DeviceId> = None;
@@ -160,7 +160,7 @@ impl Server {
     /// Checks that memory is what the store says, and lets the plan be used for
     /// another lease. Writes how many bytes were sent, and who is alive.
     pub(crate) async fn refresh(&self, now: Timestamp) -> Stored<()> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.store.reach().await?;
         let news = tx.news().await?;
         if news.missed {
             drop(tx);

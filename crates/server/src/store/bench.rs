@@ -3,7 +3,7 @@
 use super::{Address, Store};
 use std::cell::RefCell;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -44,6 +44,18 @@ impl Place {
         if self.cluster.is_some() { Self::postgres() } else { Self::file() }
     }
 
+    /// Ends the database's server.
+    pub(crate) fn end(&self) {
+        self.cluster.as_ref().unwrap().end();
+    }
+
+    /// Starts it again.
+    pub(crate) fn again(&self) {
+        let cluster = self.cluster.as_ref().unwrap();
+        *cluster.server.borrow_mut() = serve(cluster.user, cluster.folder.path());
+        cluster.wait();
+    }
+
     /// Breaks every connection to the database.
     pub(crate) fn hang_up(&self) {
         let cluster = self.cluster.as_ref().unwrap();
@@ -69,7 +81,7 @@ impl Place {
 struct Cluster {
     folder: TempDir,
     user: Option<u32>,
-    server: Child,
+    server: RefCell<Child>,
 }
 
 impl Cluster {
@@ -98,14 +110,18 @@ impl Cluster {
         let mut initdb = command(user, "initdb");
         let options = ["-A", "trust", "-U", "refit", "-E", "UTF8", "--no-sync", "--locale=C", "-D"];
         run(initdb.args(options).arg(&data));
-        let mut postgres = command(user, "postgres");
-        postgres.arg("-D").arg(&data).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
-        postgres.args(["-c", "shared_buffers=16MB", "-k"]).arg(folder.path());
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let server = postgres.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let server = RefCell::new(serve(user, folder.path()));
         let cluster = Self { folder, user, server };
         cluster.wait();
         cluster
+    }
+
+    /// Ends it; what was asked of it is broken off.
+    fn end(&self) {
+        let mut server = self.server.borrow_mut();
+        // Asked to end, it leaves nothing behind in the system.
+        Command::new("kill").args(["-INT", &server.id().to_string()]).status().ok();
+        server.wait().ok();
     }
 
     fn command(&self, program: &str) -> Command {
@@ -136,10 +152,17 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Asked to end, it leaves nothing behind in the system.
-        Command::new("kill").args(["-INT", &self.server.id().to_string()]).status().ok();
-        self.server.wait().ok();
+        self.end();
     }
+}
+
+/// PostgreSQL itself, with its data in `folder`.
+fn serve(user: Option<u32>, folder: &Path) -> Child {
+    let mut postgres = command(user, "postgres");
+    postgres.arg("-D").arg(folder.join("data")).args(["-c", "listen_addresses="]);
+    postgres.args(["-c", "fsync=off", "-c", "shared_buffers=16MB", "-k"]).arg(folder);
+    let log = std::fs::File::create(folder.join("log")).unwrap();
+    postgres.stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
 fn is_root() -> bool {
