@@ -74,6 +74,10 @@ pub(crate) const BOARD: [Need; 9] = [
     Need { program: "sfdisk", package: "fdisk" },
     Need { program: "cpio", package: "cpio" },
     Need { program: "dpkg", package: "dpkg" },
+/// The browser in which the agent's local page is tried.
+pub(crate) const BROWSER: [Need; 2] = [
+    Need { program: "chromium", package: "chromium" },
+    Need { program: "chromedriver", package: "chromium-driver" },
 ];
 /// What the bench against other updaters needs besides.
 pub(crate) const PEERS: [Need; 11] = [

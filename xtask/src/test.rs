@@ -2,7 +2,7 @@
 //! the count of tests.
 
 use crate::count::Count;
-use crate::packages::{self, BUILD, CODECS, IMAGES, LOADERS, STORES};
+use crate::packages::{self, BROWSER, BUILD, CODECS, IMAGES, LOADERS, STORES};
 use crate::programs;
 use crate::run::{busy, now, spent};
 use crate::stages::{Bench, Group, Length, STAGES, Stage};
@@ -37,6 +37,7 @@ pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&STORES)?;
     packages::ensure_installed(&CODECS)?;
     packages::ensure_installed(&LOADERS)?;
+    packages::ensure_installed(&BROWSER)?;
     let logs = programs::directory()?.join("stages");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
     let done: Vec<Done> = stages.into_iter().map(|stage| attempt(root, &logs, stage)).collect();

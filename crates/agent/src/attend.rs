@@ -14,6 +14,8 @@ pub(crate) struct Attendance {
     poll: Poll,
     /// Monotonic milliseconds at which the sources are asked next.
     ask_at: u64,
+    /// Monotonic milliseconds at which near sources are asked next.
+    near_at: u64,
     /// Monotonic milliseconds before which nothing is tried.
     rest_until: u64,
     /// Monotonic milliseconds at which it is looked whether a rule still stands in the way.
@@ -33,11 +35,15 @@ pub(crate) struct Attendance {
     setback: Option<String>,
 }
 
+/// Milliseconds between two looks at near sources: two wake-ups a minute.
+const NEAR: u64 = 30_000;
+
 impl Attendance {
     pub(crate) fn new(poll: Seconds) -> Self {
         Self {
             poll: Poll::new(poll),
             ask_at: 0,
+            near_at: 0,
             rest_until: 0,
             look_at: None,
             backoff: Backoff::default(),
@@ -58,13 +64,32 @@ impl Device {
     pub(crate) fn attend(&mut self) -> Result<(), DeviceError> {
         let now = self.edges.clock.now().monotonic;
         if now < self.attendance.ask_at {
-            return Ok(());
+            return self.ask_near(now);
         }
         if self.switches()?.automatic_check {
             return self.ask_all();
         }
         self.attendance.ask_at = now + u64::from(self.attendance.poll.every.0) * 1000;
         Ok(())
+    }
+
+    /// Asks the sources that are near, when that is due and nothing else goes on.
+    fn ask_near(&mut self, now: u64) -> Result<(), DeviceError> {
+        let near: Vec<usize> = self.near().collect();
+        if now < self.attendance.near_at || near.is_empty() || !self.is_idle() {
+            return Ok(());
+        }
+        self.attendance.near_at = now + NEAR;
+        let heartbeat = self.heartbeat()?;
+        for index in near {
+            self.ask(index, &heartbeat)?;
+        }
+        Ok(())
+    }
+
+    fn near(&self) -> impl Iterator<Item = usize> + '_ {
+        let sources = self.edges.sources.iter().enumerate();
+        sources.filter(|(_, source)| source.is_near()).map(|(index, _)| index)
     }
 
     /// Asks every source now, whatever the switches say.
@@ -317,6 +342,9 @@ impl Device {
         let rest = self.attendance.rest_until.saturating_sub(now);
         let look = self.attendance.look_at.map(|at| at.saturating_sub(now));
         let due = if rest > 0 { ask.min(rest) } else { ask };
+        let near = self.near().next().filter(|_| self.is_idle());
+        let near = near.map(|_| self.attendance.near_at.saturating_sub(now));
+        let due = due.min(near.unwrap_or(u64::MAX));
         let due = due.min(look.filter(|_| !self.is_idle()).unwrap_or(u64::MAX));
         Seconds(u32::try_from(due.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
     }

@@ -18,6 +18,7 @@ use crate::{Identity, Inventory, Options, ReadBack};
 use engine::policy::rules::Rules;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Version};
 
@@ -82,12 +83,47 @@ pub struct Config {
     /// The unprivileged worker.
     #[serde(default)]
     pub worker: Worker,
+    /// Cards and sticks.
+    #[serde(default)]
+    pub media: Media,
+    /// The local page; off where there is none.
+    pub page: Option<Page>,
     /// When the terminal may work on an update.
     #[serde(default)]
     pub policy: Policy,
     /// How it finds out what the moment is like.
     #[serde(default)]
     pub senses: Senses,
+}
+
+/// The local page.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Names and addresses, with ports where they are not 80, by which browsers call it.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// The file with this terminal's own password.
+    pub password_file: PathBuf,
+    /// Where an uploaded package is put; `upload.zip` in the state directory.
+    pub upload: Option<PathBuf>,
+    /// Its most MiB.
+    #[serde(default = "upload_mib")]
+    pub upload_mib: u32,
+}
+
+fn upload_mib() -> u32 {
+    256
+}
+
+/// Cards and sticks that packages may come on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Media {
+    /// Where they are mounted. `update.zip` in the root of one is an order.
+    pub mounts: Vec<PathBuf>,
 }
 
 /// One name, or a list of at least one.

@@ -17,6 +17,8 @@ mod inventory;
 mod job;
 mod outbox;
 pub mod owner;
+#[cfg(feature = "page")]
+pub mod page;
 mod perform;
 #[cfg(feature = "cli")]
 pub mod platform;
@@ -37,5 +39,5 @@ pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, 
 pub use inventory::Inventory;
 pub use outbox::Outbox;
 pub use perform::ROOT;
-pub use status::Status;
+pub use status::{Offered, Status};
 pub use switches::{Switches, Wish};

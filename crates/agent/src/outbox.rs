@@ -44,6 +44,11 @@ impl Outbox {
         self.entries.iter().any(|entry| entry.report.attempt == attempt)
     }
 
+    /// All of them, the oldest first.
+    pub fn all(&self) -> impl Iterator<Item = &Report> {
+        self.entries.iter().map(|entry| &entry.report)
+    }
+
     /// The last report.
     pub fn last(&self) -> Option<&Report> {
         self.entries.last().map(|entry| &entry.report)

@@ -73,7 +73,11 @@ impl Device {
             State::Installing { locator, .. } | State::Verifying { locator, .. } => locator,
             _ => return From::Network,
         };
-        if locator.as_str().starts_with('/') { From::File } else { From::Network }
+        match locator.as_str() {
+            path if !path.starts_with('/') => From::Network,
+            path if self.edges.feeds.is_there(path) => From::File,
+            _ => From::Nowhere,
+        }
     }
 
     /// What the next bytes are of.

@@ -4,7 +4,7 @@ use crate::device::{Device, DeviceError};
 use crate::outbox::Outbox;
 use crate::switches::Switches;
 use engine::{Gate, State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
 
 /// What runs, what goes on, and why nothing more does.
@@ -38,6 +38,8 @@ pub struct Status {
     pub trouble: Option<String>,
     /// Which rule a source named when it last answered, as a sentence.
     pub rule: Option<String>,
+    /// What is offered, once it was looked at.
+    pub offered: Option<Offered>,
     /// Reports that nobody has confirmed yet.
     pub undelivered: usize,
     /// How the last attempt ended.
@@ -46,7 +48,32 @@ pub struct Status {
     pub switches: Switches,
 }
 
+/// The most bytes of release notes that are passed on.
+const NOTES_MAX: usize = 4 << 10;
+
+/// What an owner is told about a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Bytes that are fetched, as far as is known before.
+    pub bytes: u64,
+    /// The maker's notes, in English or else in any language.
+    pub notes: Option<String>,
+}
+
 impl Device {
+    /// What the package in progress brings.
+    fn offered(&mut self) -> Option<Offered> {
+        let task = self.state.task()?.clone();
+        let job = self.job(&task)?;
+        let notes = &job.manifest.notes;
+        let notes = notes.get("en").or_else(|| notes.values().next());
+        let notes = notes.map(|notes| {
+            let cut = notes.floor_char_boundary(NOTES_MAX);
+            notes.get(..cut).unwrap_or_default().to_string()
+        });
+        Some(Offered { bytes: job.manifest.download_size(), notes })
+    }
+
     /// What goes on. Changes nothing.
     ///
     /// # Errors
@@ -69,6 +96,7 @@ impl Device {
             why: self.reason()?.map(|reason| reason.word()),
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
+            offered: self.offered(),
             undelivered: outbox.pending().count(),
             last: self.ended().or(outbox.last()).cloned(),
             switches: self.switches()?,

@@ -128,6 +128,8 @@ pub enum Reason {
     },
     /// The temperature cannot be measured.
     TemperatureUnknown,
+    /// The package is not there any more.
+    MediumGone,
     /// A call is in progress.
     Call,
     /// The terminal is used.
@@ -164,6 +166,7 @@ impl Reason {
             Self::TooHot { .. } => "too-hot",
             Self::TooCold { .. } => "too-cold",
             Self::TemperatureUnknown => "temperature-unknown",
+            Self::MediumGone => "medium-gone",
             Self::Call => "call",
             Self::InUse => "in-use",
             Self::ActivityUnknown => "activity-unknown",
@@ -246,6 +249,9 @@ impl Reason {
             Self::Roaming => "the terminal is roaming; nothing is fetched",
             Self::LinkUnknown => "it cannot be found out whether bytes cost on this line",
             Self::TemperatureUnknown => "the temperature cannot be measured",
+            Self::MediumGone => {
+                "the card or stick with the package was taken out; put it back, or `cancel`"
+            }
             Self::Call => "a call is in progress",
             Self::InUse => "the terminal is in use",
             Self::ActivityUnknown => "it cannot be found out whether the terminal is in use",

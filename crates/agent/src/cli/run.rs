@@ -38,6 +38,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     }
     let pulse = Pulse::default();
     let keeper = terminal::keep_watchdog(config, &pulse)?;
+    open_page(config)?;
     let mut told = Told::new(terminal::status_path(config));
     let mut screen = Screen::new(config);
     while !stop.asked() {
@@ -59,6 +60,34 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
         keeper.stop();
     }
     Ok(End::Done)
+}
+
+#[cfg(feature = "page")]
+fn open_page(config: &Config) -> anyhow::Result<()> {
+    let Some(page) = &config.page else { return Ok(()) };
+    let upload = page.upload.clone();
+    let setup = agent::page::Setup {
+        listen: page.listen,
+        hosts: page.hosts.clone(),
+        password_file: page.password_file.clone(),
+        upload: upload.unwrap_or_else(|| terminal::state_file(config, "upload.zip")),
+        upload_limit: u64::from(page.upload_mib) << 20,
+        device: config.device.clone(),
+        rules: config.rules(),
+        store: terminal::store(config)?,
+        status: terminal::status_path(config),
+        wake: terminal::wake_path(config),
+        floor: terminal::now(config),
+    };
+    let address = agent::page::serve(setup).context("cannot open the local page")?;
+    eprintln!("refit-agent: the local page is at http://{address}/");
+    Ok(())
+}
+
+#[cfg(not(feature = "page"))]
+fn open_page(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(config.page.is_none(), "this agent was built without the local page");
+    Ok(())
 }
 
 /// Takes the lock that makes this the only agent; `None` when there is another one.

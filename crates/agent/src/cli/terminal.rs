@@ -15,7 +15,7 @@ use agent::platform::senses::LinuxSenses;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
-use agent::sources::{LocalSource, NativeSource, native};
+use agent::sources::{LocalSource, MediaSource, NativeSource, native};
 use agent::worker::{Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
 use anyhow::Context;
@@ -170,6 +170,10 @@ fn make_sources(
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
     if let (Sources::All, Some(server)) = (which, &config.server) {
         sources.push(Box::new(native_source(config, server, store, floor)?));
+    }
+    if which == Sources::All && !config.media.mounts.is_empty() {
+        let mounts = config.media.mounts.clone();
+        sources.push(Box::new(MediaSource::new("media".parse()?, mounts, store.clone())));
     }
     sources.push(Box::new(LocalSource::new(local_name()?, store.clone())));
     Ok(sources)

@@ -59,6 +59,12 @@ pub trait Feeds {
     /// # Errors
     /// There is none at that address, or no worker could be started.
     fn open(&mut self, locator: &str) -> Result<Box<dyn Feed>, FeedError>;
+
+    /// Whether the package is where it was, as far as can be seen without asking
+    /// anyone: a card may have been taken out.
+    fn is_there(&self, _locator: &str) -> bool {
+        true
+    }
 }
 
 /// One package's bytes. Nothing that a feed says is trusted: documents are verified

@@ -77,6 +77,12 @@ pub trait Source {
     /// Its name, as in orders and reports.
     fn name(&self) -> &Name;
 
+    /// Whether asking it costs nothing but a look at this terminal itself; such a
+    /// source is asked often while nothing else goes on.
+    fn is_near(&self) -> bool {
+        false
+    }
+
     /// Says what this terminal is and hears what it should do.
     ///
     /// # Errors

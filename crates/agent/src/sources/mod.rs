@@ -1,7 +1,9 @@
 //! Where orders come from: each front end translates and decides nothing.
 
 pub mod local;
+pub mod media;
 pub mod native;
 
 pub use local::LocalSource;
+pub use media::MediaSource;
 pub use native::NativeSource;

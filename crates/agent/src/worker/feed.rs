@@ -126,6 +126,10 @@ impl Feeds for Workers {
         feed.ready(0)?;
         Ok(Box::new(feed))
     }
+
+    fn is_there(&self, locator: &str) -> bool {
+        !locator.starts_with('/') || std::path::Path::new(locator).exists()
+    }
 }
 
 /// What a locator names: an https address, or a file that is opened here, because a

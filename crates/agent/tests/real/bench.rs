@@ -94,6 +94,11 @@ boot_id_file = "{dir}/boot_id"
         self.command(words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// Starts the program and listens to what it says on standard error.
+    pub(crate) fn start_with(&self, words: &[&str], err: Stdio) -> Child {
+        self.command(words).stdout(Stdio::null()).stderr(err).spawn().unwrap()
+    }
+
     /// Starts the agent and waits until it listens.
     pub(crate) fn daemon(&self) -> Child {
         let child = self.start(&["run"]);

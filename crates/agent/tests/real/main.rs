@@ -8,10 +8,13 @@
 
 mod bench;
 mod boot_tools;
+mod browser;
 mod command_line;
 mod contained;
 mod hostile_worker;
+mod media;
 mod native_source;
+mod page;
 mod policy;
 mod server;
 mod worker;

@@ -183,6 +183,8 @@ pub enum From {
     Network,
     /// From a file of this terminal.
     File,
+    /// From a file that is not there: its card was taken out.
+    Nowhere,
 }
 
 /// What would be fetched.
@@ -218,8 +220,10 @@ pub fn obstacle(rules: &Rules, now: &Conditions, step: Step, haste: Haste) -> Op
 
 /// The line; documents are so small that they pass as deltas do.
 fn line(rules: &Rules, now: &Conditions, from: From, payload: Option<Payload>) -> Option<Reason> {
-    if from == From::File {
-        return None;
+    match from {
+        From::Network => {}
+        From::File => return None,
+        From::Nowhere => return Some(Reason::MediumGone),
     }
     let link = match now.link {
         Fact::Absent => return None,

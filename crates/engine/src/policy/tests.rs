@@ -297,6 +297,8 @@ fn each_step_meets_its_own_rules() {
     gates(facts, [go, full, full, go]);
     gates(Facts { payload: Payload::Delta, ..facts }, [go; 4]);
     gates(Facts { from: From::File, ..facts }, [go; 4]);
+    let gone = wait(Reason::MediumGone);
+    gates(Facts { from: From::Nowhere, ..facts }, [gone, gone, gone, go]);
     let call = Conditions { activity: Fact::Known(Activity::Call), ..fine() };
     gates(Facts { around: call, ..Facts::default() }, [go, go, go, wait(Reason::Call)]);
 }
@@ -324,6 +326,7 @@ fn reasons_are_told_apart() {
         Reason::TooHot { is: 71, most: 70 },
         Reason::TooCold { is: -11, least: -10 },
         Reason::TemperatureUnknown,
+        Reason::MediumGone,
         Reason::Call,
         Reason::InUse,
         Reason::ActivityUnknown,
