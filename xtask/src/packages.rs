@@ -74,6 +74,7 @@ pub(crate) const BOARD: [Need; 9] = [
     Need { program: "sfdisk", package: "fdisk" },
     Need { program: "cpio", package: "cpio" },
     Need { program: "dpkg", package: "dpkg" },
+];
 /// The browser in which the agent's local page is tried.
 pub(crate) const BROWSER: [Need; 2] = [
     Need { program: "chromium", package: "chromium" },

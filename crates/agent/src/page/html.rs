@@ -211,8 +211,7 @@ fn headline(view: &View<'_>, seen: &Seen) -> String {
         e(&title)
     );
     out.push_str(&about(view, seen));
-    if seen.total > 0 {
-        let share = (seen.done.min(seen.total) * 100) / seen.total;
+    if let Some(share) = (seen.done.min(seen.total) * 100).checked_div(seen.total) {
         let _ = writeln!(
             out,
             "<label class=\"bar\"><span id=\"share\">{share} %</span>\
