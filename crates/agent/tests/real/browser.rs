@@ -1,13 +1,14 @@
 //! Chromium, driven by its own driver over WebDriver (W3C Recommendation, 2018).
 
+use agent::platform::clock::Stopwatch;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long a page may take on a busy machine.
-const SOON: Duration = Duration::from_secs(120);
+/// Milliseconds that a page may take on a busy machine.
+const SOON: u64 = 120_000;
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -65,12 +66,12 @@ impl Browser {
 
     /// Tries until it works: pages load, and elements are replaced.
     fn until<T>(&self, what: &str, act: impl Fn() -> Option<T>) -> T {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         loop {
             if let Some(done) = act() {
                 return done;
             }
-            if start.elapsed() > SOON {
+            if watch.millis() > SOON {
                 let page = self.post(
                     "execute/sync",
                     &json!({
