@@ -1,15 +1,16 @@
 //! Makes and applies the patch between two files, and prints what it costs.
 //!
-//! `cargo run --release -p delta --features diff --example measure OLD NEW [MAX_HEAP_MIB]`
+//! `cargo run --release -p delta --features diff --example measure OLD NEW [MAX_HEAP_MIB [fast]]`
 
-use delta::{Applier, DiffOptions, Limits, PatchHeader, ReadAt, diff};
+use delta::{Applier, DiffOptions, Effort, Limits, PatchHeader, ReadAt, diff};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [old, new, ..] = args.as_slice() else { return Err("OLD NEW [MAX_HEAP_MIB]".into()) };
     let (old, new) = (std::fs::read(old)?, std::fs::read(new)?);
     let max_heap = args.get(2).map_or(Ok(16), |mib| mib.parse::<u64>())? << 20;
-    let options = DiffOptions { max_heap, ..DiffOptions::default() };
+    let effort = if args.len() > 3 { Effort::Fast } else { Effort::Best };
+    let options = DiffOptions { max_heap, effort, ..DiffOptions::default() };
     let start = cpu();
     let delta = diff(&old, &new, &options, &())?;
     let made = cpu() - start;

@@ -13,8 +13,8 @@ mod symbols;
 mod word;
 
 pub(crate) use number::{Number, Tree};
-#[cfg(any(test, feature = "diff"))]
-pub(crate) use range::Encoder;
 pub(crate) use range::{Coder, Decoder};
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use range::{Encoder, Meter};
 pub(crate) use symbols::{EARLIER_MIN, Guess, Kind, Symbols};
 pub(crate) use word::Grid;

@@ -11,6 +11,7 @@ mod index;
 mod lists;
 mod plain;
 mod spans;
+mod way;
 
 use crate::open::{Census, OpenOptions, Opened, Purpose, open};
 use crate::patch::{Image, PatchHeader};
@@ -37,7 +38,9 @@ pub struct DiffOptions {
     pub effort: Effort,
     /// Threads that work; 0: one per core.
     pub threads: usize,
-    /// Bytes of memory that making it may take, beside the two images.
+    /// Bytes of memory that making it may take beside the two images and what
+    /// their streams hold. Below about five times plain old, old is not sorted
+    /// but sampled, as with [`Effort::Fast`].
     pub memory: u64,
 }
 
@@ -91,6 +94,8 @@ pub struct Explanation {
     pub spans: u64,
     /// Bytes of header, frames and lists.
     pub lists: u64,
+    /// Bytes that correct what encoders make.
+    pub corrections: u64,
     /// Bytes that say what comes from where.
     pub control: u64,
     /// Bytes that say how old bytes change.
@@ -140,7 +145,9 @@ pub fn diff(
     let mut recipes = plain::Recipes::default();
     let plain_old = plain::PlainOld::new(old, opened.old, &budget, &mut recipes);
     let plain_new = plain::PlainNew::new(new, opened.new, &budget, &mut recipes);
-    let index = index::Index::new(&plain_old.bytes, options, progress)?;
+    let sort = options.effort == Effort::Best
+        && index::sorted_memory(plain_old.bytes.len()) <= options.memory;
+    let index = index::Index::new(&plain_old.bytes, sort, progress)?;
     let covers = cover::covers(&index, &plain_old.bytes, &plain_new.bytes, threads, progress);
     drop(index);
     let mut header = PatchHeader {
@@ -156,8 +163,9 @@ pub fn diff(
     };
     budget.declare(&mut header);
     plain::declare(&mut header, recipes, &plain_new);
+    let depth = if options.effort == Effort::Fast { 8 } else { 48 };
     let pair = spans::Pair { old: &plain_old, new: &plain_new, image: new };
-    let (bytes, explanation) = spans::write(&header, pair, &covers, progress)?;
+    let (bytes, explanation) = spans::write(&header, pair, &covers, depth, progress)?;
     Ok(Delta { bytes, census, explanation })
 }
 

@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 const BATCH: u64 = 32 << 10;
 
 /// Bytes of all models, rounded up.
-const MODELS: u64 = 2 << 20;
+const MODELS: u64 = 5 << 19;
 
 /// What the machine is in the middle of.
 #[derive(Clone, Copy)]

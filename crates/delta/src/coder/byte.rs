@@ -50,8 +50,9 @@ impl<const N: usize> ByteModel<N> {
 /// Where the 16 slots of half a byte begin.
 #[inline]
 fn base(context: u32, above: u32) -> usize {
-    let mixed = (context ^ above.wrapping_mul(0x9e37_79b1)).wrapping_mul(0x85eb_ca6b);
-    ((mixed ^ mixed >> 15) >> 3) as usize & !15
+    let mixed = context.wrapping_add(above.wrapping_mul(0x9e37_79b1)).wrapping_mul(0x85eb_ca6b);
+    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0xc2b2_ae35);
+    (mixed >> 8) as usize & !15
 }
 
 /// What is known before a new byte.
@@ -76,7 +77,7 @@ pub(crate) struct NewBytes(ByteModel<NEW>);
 impl NewBytes {
     /// A fresh model.
     pub(crate) fn new() -> Self {
-        Self(ByteModel::new(16, 3, 14, 6))
+        Self(ByteModel::new(17, 3, 14, 6))
     }
 
     /// Codes the byte at a place.
@@ -90,13 +91,18 @@ impl NewBytes {
     ) -> u8 {
         let NewPlace { last, to, guess, trust } = *place;
         let near = last as u32;
+        let (pos, c4, c8) = (to & 3, (near >> 24), (last >> 56 & 0xff) as u32);
         let contexts = [
-            near & 0xff | 1 << 28,
+            near & 0xff | pos << 8 | 1 << 28,
             near & 0xffff | 2 << 28,
-            (near & 0x00ff_ffff).wrapping_mul(0x2f0b_4c47) ^ 3 << 28,
+            (near & 0x00ff_ffff).wrapping_mul(0x2f0b_4c47) ^ (pos << 26 | 3 << 28),
             near.wrapping_mul(0x6f4f_2a35) ^ 4 << 28,
-            u32::from(guess) << 8 | near & 0xff | (trust as u32) << 16 | 5 << 28,
-            (near >> 24) << 8 | to & 3 | (last >> 56 & 0xff) as u32 >> 4 << 16 | 6 << 28,
+            if trust > 0 {
+                u32::from(guess) << 8 | near & 0xff | (trust as u32) << 16 | 5 << 28
+            } else {
+                (c4 << 10 | (near & 0xff) << 2 | pos) ^ 7 << 28
+            },
+            (c8 << 18 | c4 << 10 | pos) ^ 6 << 28,
         ];
         self.0.code(tables, coder, &contexts, trust.min(2), byte)
     }

@@ -89,6 +89,17 @@ fn adapt(slot: u16, bit: bool, limit: u16) -> u16 {
     (moved.clamp(0, 4095) as u16) << 4 | if seen < limit { seen + 1 } else { seen }
 }
 
+/// Weights depend on how often two of the contexts were seen before.
+const TRUSTS: usize = 9;
+
+fn trust(seen: Option<&u16>) -> usize {
+    match seen {
+        None | Some(0) => 0,
+        Some(1..=2) => 1,
+        Some(_) => 2,
+    }
+}
+
 /// A set of opinions about one kind of decision.
 pub(crate) struct Mixer<const N: usize> {
     /// Slots of each opinion, one table after the other.
@@ -108,7 +119,7 @@ impl<const N: usize> Mixer<N> {
         Self {
             slots: vec![FRESH; size * N].into(),
             size,
-            weights: vec![[start; N]; sets].into(),
+            weights: vec![[start; N]; sets * TRUSTS].into(),
             limit,
             rate,
         }
@@ -137,15 +148,19 @@ impl<const N: usize> Mixer<N> {
         bit: bool,
     ) -> bool {
         let mut opinions = [0i32; N];
-        let mut sum = 0i64;
-        let Some(weights) = self.weights.get_mut(set) else { return bit };
-        for (n, ((opinion, at), weight)) in
-            opinions.iter_mut().zip(at).zip(weights.iter()).enumerate()
-        {
+        let mut seen = [0u16; N];
+        for (n, at) in at.iter().enumerate() {
             let slot = self.slots.get(n * self.size + (at & (self.size - 1)));
-            *opinion = tables.stretch(slot.copied().unwrap_or(FRESH));
-            sum += i64::from(*opinion) * i64::from(*weight);
+            let slot = slot.copied().unwrap_or(FRESH);
+            if let (Some(opinion), Some(seen)) = (opinions.get_mut(n), seen.get_mut(n)) {
+                *opinion = tables.stretch(slot);
+                *seen = slot & 15;
+            }
         }
+        let set = set * TRUSTS + trust(seen.get(2)) * 3 + trust(seen.get(3));
+        let Some(weights) = self.weights.get_mut(set) else { return bit };
+        let sum: i64 =
+            opinions.iter().zip(weights.iter()).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
         let x = ((sum >> 16) as i32).clamp(1 - SPAN, SPAN - 1);
         let one = tables.squash(x);
         let bit = coder.bit(one, bit);

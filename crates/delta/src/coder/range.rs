@@ -75,6 +75,25 @@ impl Coder for Decoder {
     }
 }
 
+/// Writes nothing, but knows what it would take.
+#[cfg(any(test, feature = "diff"))]
+#[derive(Default)]
+pub(crate) struct Meter {
+    /// In 1/16 bits.
+    pub(crate) cost: u32,
+}
+
+#[cfg(any(test, feature = "diff"))]
+impl Coder for Meter {
+    #[inline]
+    fn bit(&mut self, one: u16, bit: bool) -> bool {
+        let p = if bit { u32::from(one) } else { 65536 - u32::from(one) };
+        let high = p.max(1).ilog2();
+        self.cost += (16 - high) * 16 + 16 - ((p << 4) >> high);
+        bit
+    }
+}
+
 /// Writes decisions.
 #[cfg(any(test, feature = "diff"))]
 pub(crate) struct Encoder {

@@ -265,6 +265,14 @@ impl Symbols {
         }
     }
 
+    /// Codes a new byte at a place, compared with nothing, and only for itself.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn learn<C: Coder>(&mut self, coder: &mut C, at: u64, byte: u8) {
+        let place = NewPlace { last: self.last, to: at as u32, guess: 0, trust: 0 };
+        self.new_bytes.code(&self.tables, coder, &place, byte);
+        self.last = self.last << 8 | u64::from(byte);
+    }
+
     /// `count` bytes were copied, of which these were the last.
     pub(crate) fn copied(&mut self, count: u64, last: &[u8]) {
         self.to = self.to.saturating_add(count);

@@ -29,6 +29,12 @@ const NEEDLE: usize = 1 << 11;
 /// Bytes that go on as before are not searched for.
 const GOES_ON: usize = 24;
 
+/// Up to so many bytes that differ ...
+const GAP: usize = 4;
+
+/// ... are passed without a search when so many follow that are the same.
+const RESUMES: usize = 16;
+
 /// A match must be so much longer than what goes on as before.
 const BETTER: usize = 10;
 
@@ -74,8 +80,36 @@ pub(crate) fn covers(
             *block = covers;
         }
     }
-    join(blocks)
+    worthwhile(&join(blocks), old, new)
 }
+
+/// Leaves out covers that save less than going to them costs.
+fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<Cover> {
+    let mut kept: Vec<Cover> = Vec::new();
+    for (number, cover) in covers.iter().enumerate() {
+        let a = old.get(cover.from..).unwrap_or_default();
+        let b = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
+        let last = kept.last().map_or((0, 0), |last| (last.from, last.to));
+        let known = last.0.wrapping_sub(last.1) == cover.from.wrapping_sub(cover.to);
+        if cover.len < SHORT && !known {
+            let same = alike(a, b) as i64;
+            let differs = b.len() as i64 - same;
+            let expected = last.0 + (cover.to - last.1);
+            let way = i64::from(expected.abs_diff(cover.from).max(1).ilog2());
+            let neighbour =
+                covers.get(number + 1).is_some_and(|next| next.to == cover.to + cover.len);
+            let cost = way + if neighbour { 20 } else { 28 };
+            if same * 5 < (cost + differs * 10) * 2 {
+                continue;
+            }
+        }
+        kept.push(*cover);
+    }
+    kept
+}
+
+/// Longer covers are always worthwhile.
+const SHORT: usize = 64;
 
 /// Joins covers that go on from block to block.
 fn join(blocks: Vec<Vec<Cover>>) -> Vec<Cover> {
@@ -130,6 +164,10 @@ impl Search<'_> {
             let goes = going.map_or(0, |old| common(old, rest));
             if goes >= GOES_ON {
                 scan += goes;
+                continue;
+            }
+            if let Some(later) = going.and_then(|old| resumes(old, rest, goes)) {
+                scan += later;
                 continue;
             }
             let run = run(rest);
@@ -241,6 +279,14 @@ fn longest(alike: impl Iterator<Item = bool>) -> usize {
 
 /// Behind so many more bytes that differ nothing is expected to come back.
 const GIVE_UP: i64 = 4096;
+
+/// A few bytes differ behind the `same` first ones, then it goes on: how far.
+fn resumes(old: &[u8], new: &[u8], same: usize) -> Option<usize> {
+    (same + 1..=same + GAP).find_map(|at| {
+        let goes = common(old.get(at..)?, new.get(at..)?);
+        (goes >= RESUMES).then_some(at + goes)
+    })
+}
 
 /// How often the first byte stands at the start.
 fn run(bytes: &[u8]) -> usize {

@@ -2,11 +2,15 @@
 
 use super::cover::Cover;
 use super::index::common;
+use crate::coder::{Meter, Symbols};
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes that are hashed, and the least match that is found.
 const HASHED: usize = 4;
+
+/// What it costs to say that a byte is new, in 1/16 bits.
+const NEW_KIND: u32 = 6;
 
 /// A match of at least this length is taken without looking further.
 pub(crate) const LONG: usize = 512;
@@ -20,6 +24,8 @@ pub(crate) struct Earlier<'a> {
     /// For every byte of all gaps, the one before it that starts alike, plus one.
     chain: Vec<u32>,
     depth: usize,
+    /// What each byte of all gaps would cost as a new byte, in 1/16 bits.
+    costs: Vec<u8>,
 }
 
 /// A piece of new that no cover explains.
@@ -45,8 +51,10 @@ impl<'a> Earlier<'a> {
             }
             at = end;
         }
-        let mut earlier = Self { new, gaps, anchors: Vec::new(), chain: Vec::new(), depth };
+        let mut earlier =
+            Self { new, gaps, anchors: Vec::new(), chain: Vec::new(), depth, costs: Vec::new() };
         earlier.link(sum);
+        earlier.price(sum);
         earlier
     }
 
@@ -73,6 +81,25 @@ impl<'a> Earlier<'a> {
                 *head = order as u32 + 1;
             }
         }
+    }
+
+    /// Estimates what new bytes cost.
+    fn price(&mut self, sum: usize) {
+        self.costs = Vec::with_capacity(sum);
+        let mut symbols = Symbols::new();
+        for gap in &self.gaps {
+            for (at, byte) in self.new.iter().enumerate().skip(gap.at).take(gap.len) {
+                let mut meter = Meter::default();
+                symbols.learn(&mut meter, at as u64, *byte);
+                self.costs.push(u8::try_from(meter.cost + NEW_KIND).unwrap_or(u8::MAX));
+            }
+        }
+    }
+
+    /// What the new bytes from a place in a gap would cost each, in 1/16 bits.
+    pub(crate) fn costs(&self, place: usize) -> &[u8] {
+        let order = self.order(place);
+        order.and_then(|order| self.costs.get(order..)).unwrap_or_default()
     }
 
     /// The gap's number in which the byte with this order stands, and its place.

@@ -1,16 +1,24 @@
-//! Where in old a piece of new stands: the longest match.
+//! Where in old a piece of new stands: the longest match, or a long one.
 
-use super::{DiffError, DiffOptions, Progress, Stage};
+use super::{DiffError, Progress, Stage};
 use alloc::vec::Vec;
 use libsais::SuffixArrayConstruction;
 
-/// Old, sorted by its suffixes in pieces.
-pub(crate) struct Index<'a> {
-    pieces: Vec<Piece<'a>>,
+/// Old, made ready to be searched.
+pub(crate) enum Index<'a> {
+    /// All of it is sorted, in pieces.
+    Sorted(Vec<Piece<'a>>),
+    /// Some places are known by what stands there.
+    Sampled(Sampled<'a>),
+}
+
+/// Bytes of memory that sorting `len` bytes takes.
+pub(crate) fn sorted_memory(len: usize) -> u64 {
+    (len as u64).saturating_mul(4).saturating_add(1 << 20)
 }
 
 /// A part of old and its sorted suffixes.
-struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     bytes: &'a [u8],
     base: usize,
     suffixes: Vec<i32>,
@@ -31,12 +39,15 @@ pub(crate) struct Match {
 const PIECE_MAX: usize = 1 << 30;
 
 impl<'a> Index<'a> {
-    /// Sorts `old`.
+    /// Sorts or samples `old`.
     pub(crate) fn new(
         old: &'a [u8],
-        _options: &DiffOptions,
+        sort: bool,
         progress: &dyn Progress,
     ) -> Result<Self, DiffError> {
+        if !sort {
+            return Ok(Self::Sampled(Sampled::new(old)));
+        }
         let mut pieces = Vec::new();
         let mut base = 0;
         for bytes in old.chunks(PIECE_MAX) {
@@ -45,13 +56,17 @@ impl<'a> Index<'a> {
             base += bytes.len();
         }
         progress.reached(Stage::Sorting, base as u64, old.len() as u64);
-        Ok(Self { pieces })
+        Ok(Self::Sorted(pieces))
     }
 
     /// The longest match of the start of `new`; of several, one near `near`.
     pub(crate) fn longest(&self, new: &[u8], near: usize) -> Match {
+        let pieces = match self {
+            Self::Sampled(sampled) => return sampled.find(new),
+            Self::Sorted(pieces) => pieces,
+        };
         let mut best = Match::default();
-        for piece in &self.pieces {
+        for piece in pieces {
             let found = piece.longest(new, near);
             if found.len > best.len {
                 best = found;
@@ -59,6 +74,55 @@ impl<'a> Index<'a> {
         }
         best
     }
+}
+
+/// Every eighth place of old, by a hash of what stands there.
+pub(crate) struct Sampled<'a> {
+    bytes: &'a [u8],
+    /// For each hash, the first place with it in steps of `STEP`, plus one.
+    places: Vec<u32>,
+}
+
+/// Bytes that are hashed.
+const SAMPLE: usize = 24;
+
+/// Bytes from one sample to the next.
+const STEP: usize = 8;
+
+impl<'a> Sampled<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let log = (bytes.len() / STEP).max(1).ilog2() + 1;
+        let mut places = alloc::vec![0u32; 1 << log.clamp(10, 30)];
+        let mask = places.len() - 1;
+        for at in (0..bytes.len()).step_by(STEP) {
+            let Some(hash) = bytes.get(at..).and_then(sample) else { break };
+            if let Some(place) = places.get_mut(hash & mask)
+                && *place == 0
+            {
+                *place = u32::try_from(at / STEP + 1).unwrap_or(0);
+            }
+        }
+        Self { bytes, places }
+    }
+
+    fn find(&self, new: &[u8]) -> Match {
+        let Some(hash) = sample(new) else { return Match::default() };
+        let place = self.places.get(hash & (self.places.len() - 1)).copied().unwrap_or(0);
+        let Some(at) = (place as usize).checked_sub(1).map(|at| at * STEP) else {
+            return Match::default();
+        };
+        let len = common(self.bytes.get(at..).unwrap_or_default(), new);
+        if len < SAMPLE { Match::default() } else { Match { at, len } }
+    }
+}
+
+/// A hash of the first bytes.
+fn sample(bytes: &[u8]) -> Option<usize> {
+    let (words, _) = bytes.get(..SAMPLE)?.as_chunks::<8>();
+    let hash = words.iter().fold(0u64, |hash, word| {
+        (hash.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    });
+    Some((hash ^ hash >> 32) as usize)
 }
 
 impl<'a> Piece<'a> {

@@ -21,6 +21,8 @@ pub(crate) struct SpanLists {
     pub(crate) bytes: Vec<u8>,
     /// Where the span's bytes are in the image, if it makes nothing else.
     pub(crate) image: Option<Range<usize>>,
+    /// Bytes of corrections in them.
+    pub(crate) corrections: usize,
 }
 
 /// The books of a span.
@@ -99,13 +101,18 @@ impl<'a> Ledger<'a> {
         let (outside, start) = (self.depth == 0, self.image);
         let parts = self.parts(at);
         let raw = outside && parts.iter().all(|part| matches!(part, Part::Raw(_)));
+        let corrections = parts.iter().map(|part| match part {
+            Part::Open(stream) | Part::Whole(stream) => stream.correction.len(),
+            _ => 0,
+        });
+        let corrections = corrections.sum();
         let lists = Lists { plain: (at - base) as u64, from, old: self.old(), parts };
         let mut coder = Encoder::new();
         lists.code(&mut coder, |_| false).map_err(|_| DiffError::Span)?;
         self.read.clear();
         self.bytes = 0;
         let image = raw.then_some(start..self.image);
-        Ok(SpanLists { bytes: coder.finish(), image })
+        Ok(SpanLists { bytes: coder.finish(), image, corrections })
     }
 
     /// The old streams of the span.

@@ -5,9 +5,11 @@ use super::earlier::{Earlier, LONG};
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
+use super::way::{AGAIN, EARLIER, Node, Step, lengths, offer, way};
 use super::{DiffError, Explanation, Progress, Stage};
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Symbols};
 use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes after which a span ends, wherever it is; some are left for what the
@@ -42,11 +44,12 @@ pub(crate) struct Pair<'a> {
     pub(crate) image: &'a [u8],
 }
 
-/// Writes the patch.
+/// Writes the patch; `depth` candidates for what stood before are looked at.
 pub(crate) fn write(
     header: &PatchHeader,
     pair: Pair<'_>,
     covers: &[Cover],
+    depth: usize,
     progress: &dyn Progress,
 ) -> Result<(Vec<u8>, Explanation), DiffError> {
     let new = pair.new.bytes.as_slice();
@@ -55,7 +58,7 @@ pub(crate) fn write(
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
-        earlier: Earlier::new(new, covers, 48),
+        earlier: Earlier::new(new, covers, depth),
         symbols: Symbols::new(),
         coder: Encoder::new(),
         ledger: Ledger::new(pair),
@@ -64,7 +67,6 @@ pub(crate) fn write(
         finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
-        new_cost: 80,
         bytes: header.to_bytes(),
         explanation: Explanation::default(),
     };
@@ -111,8 +113,6 @@ struct Writer<'a> {
     from: u64,
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
-    /// What a new byte costs, in 1/16 bits, as a moving mean.
-    new_cost: u64,
     bytes: Vec<u8>,
     explanation: Explanation,
 }
@@ -138,7 +138,8 @@ impl Writer<'_> {
             return Ok(());
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
-        let SpanLists { bytes: lists, image } = self.ledger.lists(self.base, self.at, self.from)?;
+        let SpanLists { bytes: lists, image, corrections } =
+            self.ledger.lists(self.base, self.at, self.from)?;
         let before = self.bytes.len();
         let bytes = symbols.len() + lists.len() + 3;
         let raw = image.and_then(|range| self.pair.image.get(range));
@@ -151,7 +152,9 @@ impl Writer<'_> {
             let [low, middle, high, _] = (lists.len() as u32).to_le_bytes();
             Method::Coded.write(&mut self.bytes, &[&[low, middle, high], &lists, &symbols]);
             let lists = self.bytes.len() - before - symbols.len();
-            self.explanation.lists += lists as u64 * BYTE;
+            let corrections = corrections.min(lists);
+            self.explanation.corrections += corrections as u64;
+            self.explanation.lists += (lists - corrections) as u64 * BYTE;
         }
         self.explanation.spans += 1;
         self.base = self.at;
@@ -163,46 +166,57 @@ impl Writer<'_> {
 
     /// Writes what no cover explains, up to `end`; then old goes on at `next`.
     fn gap(&mut self, end: usize, next: usize) -> Result<(), DiffError> {
-        let mut ahead = None;
         while self.at < end {
             self.make_room(next)?;
-            let found = ahead.take().unwrap_or_else(|| self.earlier(self.at, end));
-            let Some(found) = found.filter(|found| self.is_reachable(found)) else {
-                self.new_byte();
-                continue;
-            };
-            let later =
-                if found.len >= LONG as u64 { None } else { self.earlier(self.at + 1, end) };
-            if later.is_some_and(|later| later.gain > found.gain) {
-                self.new_byte();
-                ahead = Some(later);
-            } else {
-                self.take_earlier(&found);
+            let base = self.base;
+            for step in self.plan(end) {
+                self.make_room(next)?;
+                if self.base != base {
+                    // What was planned for another span does not hold.
+                    break;
+                }
+                match step {
+                    Step { distance: 0, .. } => self.new_byte(),
+                    Step { distance, len } => self.take_earlier(distance, len as u64),
+                }
             }
         }
         Ok(())
     }
 
-    /// The match at a place that saves most.
-    fn earlier(&self, place: usize, end: usize) -> Option<Found> {
-        let room = end.saturating_sub(place);
-        let wanted = self.new.get(place..end)?;
-        let mut best: Option<Found> = None;
-        let mut offer = |found: Found| {
-            if found.gain > 0 && best.is_none_or(|best| found.gain > best.gain) {
-                best = Some(found);
+    /// The cheapest way through the next bytes of a gap that ends at `end`.
+    fn plan(&self, end: usize) -> Vec<Step> {
+        let count = PLAN.min(end - self.at);
+        let start = Node { distance: self.symbols.distances_used[0], ..Node::START };
+        let mut nodes = vec![Node::UNKNOWN; count + 1];
+        nodes.iter_mut().take(1).for_each(|node| *node = start);
+        let costs = self.earlier.costs(self.at);
+        for at in 0..count {
+            let Some(node) = nodes.get(at).copied() else { break };
+            let cost = u32::from(costs.get(at).copied().unwrap_or(80));
+            offer(&mut nodes, at + 1, Node { cost: node.cost + cost, len: 1, used: 0, ..node });
+            let place = self.at + at;
+            let wanted = self.new.get(place..end).unwrap_or_default();
+            let again = common(self.before(place, node.distance), wanted);
+            lengths(&mut nodes, at, &node, 1..again + 1, node.distance, AGAIN);
+            let mut best = (again, node.distance);
+            let mut from = EARLIER_MIN as usize;
+            self.earlier.matches(place, wanted.len(), |source, len| {
+                if let Some((distance, most)) = self.distance(place, source) {
+                    let len = len.min(most) as usize;
+                    let price = EARLIER + 16 * distance.max(1).ilog2();
+                    lengths(&mut nodes, at, &node, from..len + 1, distance, price);
+                    from = len + 1;
+                    best = best.max((len, distance));
+                }
+            });
+            if best.0 >= LONG {
+                let mut steps = way(&nodes, at);
+                steps.push(Step { distance: best.1, len: best.0 });
+                return steps;
             }
-        };
-        for (number, distance) in self.symbols.distances_used.iter().enumerate() {
-            let len = common(self.before(place, *distance), wanted) as u64;
-            offer(self.found(place, *distance, len, Some(number)));
         }
-        self.earlier.matches(place, room, |at, len| {
-            if let Some((distance, most)) = self.distance(place, at) {
-                offer(self.found(place, distance, len.min(most), None));
-            }
-        });
-        best
+        way(&nodes, count)
     }
 
     /// The distance of a place in plain new from a later one, and how many bytes
@@ -232,39 +246,23 @@ impl Writer<'_> {
         bytes.unwrap_or_default()
     }
 
-    fn found(&self, _place: usize, distance: u64, len: u64, known: Option<usize>) -> Found {
-        let bits = match known {
-            Some(_) => 6 + u64::from(len.max(1).ilog2()) * 2,
-            None => 11 + u64::from(distance.max(1).ilog2()) + u64::from(len.max(1).ilog2()),
-        };
-        let least = if known.is_some() { 1 } else { EARLIER_MIN };
-        let gain = if len < least { 0 } else { (len * self.new_cost) as i64 - (bits * 16) as i64 };
-        Found { distance, len, known, gain }
-    }
-
-    /// It still can be taken: a span may have ended since it was found.
-    fn is_reachable(&self, found: &Found) -> bool {
-        let end = self.at + found.len as usize;
-        let wanted = self.new.get(self.at..end).unwrap_or_default();
-        self.before(self.at, found.distance).get(..wanted.len()) == Some(wanted)
-    }
-
-    fn take_earlier(&mut self, found: &Found) {
-        let kind = if found.known.is_some() { Kind::Again } else { Kind::Earlier };
+    fn take_earlier(&mut self, distance: u64, len: u64) {
+        let known = self.symbols.distances_used.iter().position(|used| *used == distance);
+        let kind = if known.is_some() { Kind::Again } else { Kind::Earlier };
         let before = self.coder.position();
         self.symbols.kind(&mut self.coder, kind);
-        match found.known {
+        match known {
             Some(number) => {
-                self.symbols.length(&mut self.coder, kind, 1, found.len);
+                self.symbols.length(&mut self.coder, kind, 1, len);
                 self.symbols.again(&mut self.coder, number);
             }
             None => {
-                self.symbols.length(&mut self.coder, kind, EARLIER_MIN, found.len);
-                self.symbols.distance(&mut self.coder, found.len, found.distance);
+                self.symbols.length(&mut self.coder, kind, EARLIER_MIN, len);
+                self.symbols.distance(&mut self.coder, len, distance);
             }
         }
         self.explanation.control += self.coder.position() - before;
-        self.pass(found.len as usize);
+        self.pass(len as usize);
     }
 
     fn new_byte(&mut self) {
@@ -282,9 +280,7 @@ impl Writer<'_> {
         let guess = guess.copied().unwrap_or(0);
         let byte = self.new.get(self.at).copied().unwrap_or(0);
         self.symbols.new_byte(&mut self.coder, guess, byte);
-        let cost = self.coder.position() - before;
-        self.explanation.new_bytes += cost;
-        self.new_cost = (self.new_cost * 63 + cost) / 64;
+        self.explanation.new_bytes += self.coder.position() - before;
         self.at += 1;
     }
 
@@ -445,13 +441,5 @@ impl Writer<'_> {
     }
 }
 
-/// Something that stood before.
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    distance: u64,
-    len: u64,
-    /// Its number among the distances used last.
-    known: Option<usize>,
-    /// What it saves, in 1/16 bits.
-    gain: i64,
-}
+/// Bytes that are planned together.
+const PLAN: usize = 4 << 10;

@@ -265,3 +265,32 @@ fn a_stream_that_stays_is_copied() {
     let header = PatchHeader::read(&check(&old, &new).bytes).unwrap().unwrap().0;
     assert_eq!(header.work, [0; 3]);
 }
+
+/// Fast patches, and those made with little memory, are sound as well.
+#[test]
+fn sampling_finds_what_stayed() {
+    let old = texture(2 << 20, 90);
+    let new = [&old[700_001..], &texture(5000, 91), &old[..700_001]].concat();
+    let best = check(&old, &new).bytes.len();
+    for options in [
+        DiffOptions { effort: Effort::Fast, ..DiffOptions::default() },
+        DiffOptions { memory: 1 << 20, ..DiffOptions::default() },
+    ] {
+        let delta = diff(&old, &new, &options, &()).unwrap();
+        assert!(apply(&delta.bytes, &old).unwrap().0 == new);
+        assert!(delta.bytes.len() < best * 3, "{} for {best}", delta.bytes.len());
+    }
+}
+
+/// A distance used in one span is forgotten in the next.
+#[test]
+fn spans_of_new_bytes_know_nothing_of_each_other() {
+    let mut new = Vec::new();
+    for seed in 0..40 {
+        let piece = texture(50_000, seed % 23 + 200);
+        (0..50).for_each(|at| new.extend_from_slice(&piece[at * 997..][..400 + at]));
+        new.extend_from_slice(&piece);
+    }
+    let delta = check(b"", &new);
+    assert!(delta.explanation.spans > 1, "{:?}", delta.explanation);
+}
