@@ -21,6 +21,7 @@ mod header;
 pub mod open;
 mod patch;
 mod recipe;
+mod sequences;
 
 pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]

@@ -1,9 +1,10 @@
 //! Whether a recipe makes a stream, and what is missing where it nearly does.
 
 use super::guess::candidates;
-use super::{Form, Place};
+use super::{Form, Place, zstd_frame};
 use crate::correction::Correction;
 use crate::recipe::Recipe;
+use crate::sequences;
 use alloc::vec::Vec;
 
 /// How much content the encoder gets before its output is looked at.
@@ -15,6 +16,14 @@ const CORRECTION_SHARE: usize = 5;
 /// What must come out right before the first difference for edits to be looked
 /// for, as a part of the stream: coders with a state seldom find back.
 const AGREEMENT_SHARE: usize = 2;
+
+/// Streams with more content are not corrected by their sequences, all of which
+/// are held in memory.
+const RECHOSEN_MAX: usize = 1 << 20;
+
+/// Edits of sequences may have this share of their stream's bytes, in hundredths:
+/// what is left of the gain must pay for the work.
+const RECHOSEN_PERCENT: usize = 60;
 
 /// Streams above this size are not corrected byte by byte.
 const CORRECTED_MAX: usize = 4 << 20;
@@ -57,6 +66,16 @@ pub(super) fn prove(
             best = Some((same, *recipe));
         }
     }
+    // Of another release: what it chose is put right, with the likeliest recipe.
+    if let (Form::Zstd, Some(recipe)) = (form, all.first())
+        && let Some(correction) = rechosen(recipe, plain, encoded)
+    {
+        let made = corrected_bytes(recipe, plain, &correction) == Some(encoded.to_vec());
+        let heap = recipe.corrected_heap(plain.len() as u64, &correction);
+        if made && heap <= max_heap {
+            return Proof::Made(*recipe, correction);
+        }
+    }
     match best {
         Some((same, _)) if same < encoded.len() / AGREEMENT_SHARE => Proof::NoRecipe,
         Some((_, recipe)) => match corrected(&recipe, plain, encoded) {
@@ -92,13 +111,29 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
     }
 }
 
-/// A correction that is worth it.
-fn corrected(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
-    (encoded.len() <= CORRECTED_MAX).then_some(())?;
-    let mut encoder = recipe.encoder(plain.len() as u64).ok()?;
+/// The edits of what libzstd chooses, if they are worth it.
+fn rechosen(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
+    (plain.len() <= RECHOSEN_MAX).then_some(())?;
+    let wanted = zstd_frame::sequences(encoded, plain.len())?;
+    let chosen = recipe.chooser(plain.len() as u64).ok()?.choose(plain).ok()?;
+    let edits = sequences::find(&chosen, &wanted);
+    let worth = edits.len() <= encoded.len() * RECHOSEN_PERCENT / 100 && !edits.is_empty();
+    worth.then(|| Correction::of_sequences(edits))
+}
+
+/// What the recipe makes with the correction.
+fn corrected_bytes(recipe: &Recipe, plain: &[u8], correction: &Correction) -> Option<Vec<u8>> {
+    let mut encoder = recipe.corrected(plain.len() as u64, correction.clone()).ok()?;
     let mut made = Vec::new();
     encoder.push(plain, &mut made).ok()?;
     encoder.finish(&mut made).ok()?;
+    Some(made)
+}
+
+/// A correction that is worth it.
+fn corrected(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
+    (encoded.len() <= CORRECTED_MAX).then_some(())?;
+    let made = corrected_bytes(recipe, plain, &Correction::default())?;
     let correction = Correction::find(&made, encoded);
     let small = correction.to_bytes().len() <= encoded.len() / CORRECTION_SHARE;
     small.then_some(correction)
