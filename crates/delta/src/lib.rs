@@ -22,6 +22,7 @@ pub mod open;
 mod patch;
 mod recipe;
 mod sequences;
+mod tokens;
 
 pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]

@@ -222,12 +222,14 @@ impl Recipe {
     pub fn corrected(&self, plain: u64, correction: Correction) -> Result<Encoder, Fault> {
         let (edits, sequences) = correction.into_parts();
         let mut encoder = self.encoder(plain)?;
-        if !sequences.is_empty() {
-            let Encoding::Zstd { edits, whole, .. } = &mut encoder.encoding else {
-                return Err("only zstd has sequences that can be corrected");
-            };
-            *edits = Some((sequences, *self));
-            *whole = Some(Vec::new());
+        match &mut encoder.encoding {
+            _ if sequences.is_empty() => {}
+            Encoding::Zstd { edits, whole, .. } => {
+                *edits = Some((sequences, *self));
+                *whole = Some(Vec::new());
+            }
+            Encoding::Deflate(encoder) => encoder.correct(sequences),
+            Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
         }
         if !edits.is_empty() {
             encoder.corrector = Some((Corrector::new(edits), Vec::new()));
@@ -237,11 +239,12 @@ impl Recipe {
 
     /// Bytes of heap that [`corrected`](Self::corrected) takes.
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
-        let sequences = if correction.has_sequences() {
+        let sequences = match self {
+            _ if !correction.has_sequences() => 0,
             // The content, what is chosen, and what is wanted; two contexts in turn.
-            plain.saturating_add(2 * 16 * (plain / 3 + 64)).saturating_add(plain / 3 * 16)
-        } else {
-            0
+            Self::Zstd(_) => plain.saturating_add(3 * 16 * (plain / 3 + 64)),
+            // The content, what zlib makes, and what is wanted.
+            _ => plain.saturating_mul(3).saturating_add(1 << 16),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
     }

@@ -3,8 +3,8 @@
 use super::guess::candidates;
 use super::{Form, Place, zstd_frame};
 use crate::correction::Correction;
-use crate::recipe::Recipe;
-use crate::sequences;
+use crate::recipe::{Recipe, Wrapper};
+use crate::{sequences, tokens};
 use alloc::vec::Vec;
 
 /// How much content the encoder gets before its output is looked at.
@@ -20,6 +20,13 @@ const AGREEMENT_SHARE: usize = 2;
 /// Streams with more content are not corrected by their sequences, all of which
 /// are held in memory.
 const RECHOSEN_MAX: usize = 1 << 20;
+
+/// Streams of deflate with more content are not corrected by their matches: the
+/// content is held in memory.
+const RETOLD_MAX: usize = 64 << 20;
+
+/// Levels of zlib that other encoders' choices are compared with.
+const RETOLD_LEVELS: [u8; 3] = [9, 6, 1];
 
 /// Edits of sequences may have this share of their stream's bytes, in hundredths:
 /// what is left of the gain must pay for the work.
@@ -76,6 +83,13 @@ pub(super) fn prove(
             return Proof::Made(*recipe, correction);
         }
     }
+    if let (Form::Gzip | Form::Zlib | Form::Raw, Some(recipe)) = (form, all.first())
+        && let Some((recipe, correction)) = retold(recipe, &all, plain, encoded)
+        && recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap
+    {
+        place.worked(recipe);
+        return Proof::Made(recipe, correction);
+    }
     match best {
         Some((same, _)) if same < encoded.len() / AGREEMENT_SHARE => Proof::NoRecipe,
         Some((_, recipe)) => match corrected(&recipe, plain, encoded) {
@@ -119,6 +133,39 @@ fn rechosen(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction>
     let edits = sequences::find(&chosen, &wanted);
     let worth = edits.len() <= encoded.len() * RECHOSEN_PERCENT / 100 && !edits.is_empty();
     worth.then(|| Correction::of_sequences(edits))
+}
+
+/// What turns zlib's choice into that of another encoder, with the recipe among
+/// `all` that comes nearest for the start of the content.
+fn retold(
+    first: &Recipe,
+    all: &[Recipe],
+    plain: &[u8],
+    encoded: &[u8],
+) -> Option<(Recipe, Correction)> {
+    (plain.len() <= RETOLD_MAX).then_some(())?;
+    let tail = match first {
+        Recipe::Deflate { wrapper: Wrapper::Zlib { .. }, .. } => 2,
+        _ => 0,
+    };
+    let wanted = encoded.get(tail..)?;
+    let made = |recipe: &Recipe| {
+        let Recipe::Deflate { options, .. } = *recipe else { return None };
+        let raw = Recipe::Deflate { wrapper: Wrapper::Raw, options };
+        let zlib = corrected_bytes(&raw, plain, &Correction::default())?;
+        let (stored, _) = tokens::find(&zlib, wanted)?;
+        Some((stored.len(), *recipe, stored))
+    };
+    // GNU gzip's hashes have the width of memory level 8.
+    let likely = all.iter().filter(|recipe| {
+        matches!(recipe, Recipe::Deflate { options, .. } if options.mem_level == 8
+            && options.strategy == 0 && RETOLD_LEVELS.contains(&options.level))
+    });
+    let (size, recipe, stored) = likely.filter_map(made).min_by_key(|(size, ..)| *size)?;
+    let correction = Correction::of_sequences(stored);
+    let exact = || corrected_bytes(&recipe, plain, &correction).as_deref() == Some(encoded);
+    let worth = size <= encoded.len() * RECHOSEN_PERCENT / 100 && size <= Correction::BYTES_MAX;
+    (worth && exact()).then_some((recipe, correction))
 }
 
 /// What the recipe makes with the correction.
