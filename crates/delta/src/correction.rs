@@ -43,9 +43,9 @@ pub enum CorrectionError {
 }
 
 impl Correction {
-    /// The most bytes of a stored correction: it is held in memory while its
-    /// stream is made.
-    pub const BYTES_MAX: usize = 1 << 20;
+    /// The most bytes of a stored correction: it is held in memory while its stream
+    /// is made, and has to fit into one span of a patch.
+    pub const BYTES_MAX: usize = 128 << 10;
 
     /// Nothing to correct.
     pub fn is_empty(&self) -> bool {

@@ -28,6 +28,9 @@ const RETOLD_MAX: usize = 64 << 20;
 /// Levels of zlib that other encoders' choices are compared with.
 const RETOLD_LEVELS: [u8; 3] = [9, 6, 1];
 
+/// Edits of so small a part of the stream are those of the right level.
+const CERTAIN_SHARE: usize = 50;
+
 /// Edits of sequences may have this share of their stream's bytes, in hundredths:
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
@@ -131,8 +134,13 @@ fn rechosen(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction>
     let wanted = zstd_frame::sequences(encoded, plain.len())?;
     let chosen = recipe.chooser(plain.len() as u64).ok()?.choose(plain).ok()?;
     let edits = sequences::find(&chosen, &wanted);
-    let worth = edits.len() <= encoded.len() * RECHOSEN_PERCENT / 100 && !edits.is_empty();
+    let worth = pays(edits.len(), encoded) && !edits.is_empty();
     worth.then(|| Correction::of_sequences(edits))
+}
+
+/// Whether edits of choices are small enough.
+fn pays(edits: usize, encoded: &[u8]) -> bool {
+    edits <= encoded.len() * RECHOSEN_PERCENT / 100 && edits < Correction::BYTES_MAX
 }
 
 /// What turns zlib's choice into that of another encoder, with the recipe among
@@ -161,10 +169,19 @@ fn retold(
         matches!(recipe, Recipe::Deflate { options, .. } if options.mem_level == 8
             && options.strategy == 0 && RETOLD_LEVELS.contains(&options.level))
     });
-    let (size, recipe, stored) = likely.filter_map(made).min_by_key(|(size, ..)| *size)?;
+    let mut best: Option<(usize, Recipe, Vec<u8>)> = None;
+    for (size, recipe, stored) in likely.filter_map(made) {
+        if best.as_ref().is_none_or(|(least, ..)| size < *least) {
+            best = Some((size, recipe, stored));
+        }
+        if size <= encoded.len() / CERTAIN_SHARE {
+            break;
+        }
+    }
+    let (size, recipe, stored) = best?;
     let correction = Correction::of_sequences(stored);
     let exact = || corrected_bytes(&recipe, plain, &correction).as_deref() == Some(encoded);
-    let worth = size <= encoded.len() * RECHOSEN_PERCENT / 100 && size <= Correction::BYTES_MAX;
+    let worth = pays(size, encoded);
     (worth && exact()).then_some((recipe, correction))
 }
 
@@ -182,6 +199,7 @@ fn corrected(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction
     (encoded.len() <= CORRECTED_MAX).then_some(())?;
     let made = corrected_bytes(recipe, plain, &Correction::default())?;
     let correction = Correction::find(&made, encoded);
-    let small = correction.to_bytes().len() <= encoded.len() / CORRECTION_SHARE;
+    let size = correction.to_bytes().len();
+    let small = size <= encoded.len() / CORRECTION_SHARE && size <= Correction::BYTES_MAX;
     small.then_some(correction)
 }
