@@ -5,7 +5,6 @@
 //! keeps none of them.
 
 use alloc::vec::Vec;
-use core::mem;
 
 /// One step: what is copied, then left out, of the encoder's bytes, and what is
 /// put in instead.
@@ -19,10 +18,14 @@ pub struct Edit {
     pub insert: Vec<u8>,
 }
 
-/// Edits in order; after the last one everything is copied.
+/// Edits in order; after the last one everything is copied. Or edits of what the
+/// encoder's matcher found, before it is coded. Applied by
+/// [`Recipe::corrected`](crate::Recipe::corrected) alone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Correction {
     edits: Vec<Edit>,
+    /// The stored form of edits of sequences.
+    sequences: Vec<u8>,
 }
 
 /// Why bytes are no correction.
@@ -34,21 +37,41 @@ pub enum CorrectionError {
     /// It has more edits or bytes than the format allows.
     #[error("the correction is larger than {0} bytes")]
     Size(usize),
+    /// It leads to sequences that describe no content.
+    #[error("the correction leads to impossible sequences")]
+    Sequence,
 }
 
 impl Correction {
-    /// The most bytes of a stored correction: it is held in memory while its
-    /// stream is made.
-    pub const BYTES_MAX: usize = 1 << 20;
+    /// The most bytes of a stored correction: it is held in memory while its stream
+    /// is made, and has to fit into one span of a patch.
+    pub const BYTES_MAX: usize = 128 << 10;
 
     /// Nothing to correct.
     pub fn is_empty(&self) -> bool {
-        self.edits.is_empty()
+        self.edits.is_empty() && self.sequences.is_empty()
     }
 
-    /// The stored form: its length, then each edit's numbers and bytes.
+    /// A correction of sequences by their edits.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn of_sequences(sequences: Vec<u8>) -> Self {
+        Self { edits: Vec::new(), sequences }
+    }
+
+    /// Sequences are corrected, not bytes.
+    pub(crate) fn has_sequences(&self) -> bool {
+        !self.sequences.is_empty()
+    }
+
+    /// Its edits of bytes, and the stored edits of sequences.
+    pub(crate) fn into_parts(self) -> (Vec<Edit>, Vec<u8>) {
+        (self.edits, self.sequences)
+    }
+
+    /// The stored form: twice its length, odd if sequences are corrected; then each
+    /// edit's numbers and bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut body = Vec::new();
+        let mut body = self.sequences.clone();
         for edit in &self.edits {
             for number in [edit.copy, edit.skip, edit.insert.len() as u64] {
                 put_number(&mut body, number);
@@ -56,7 +79,7 @@ impl Correction {
             body.extend_from_slice(&edit.insert);
         }
         let mut out = Vec::with_capacity(body.len() + 4);
-        put_number(&mut out, body.len() as u64);
+        put_number(&mut out, (body.len() as u64) << 1 | u64::from(!self.sequences.is_empty()));
         out.extend(body);
         out
     }
@@ -66,12 +89,16 @@ impl Correction {
     /// # Errors
     /// It is none, or too large.
     pub fn from_bytes(bytes: &mut &[u8]) -> Result<Self, CorrectionError> {
-        let len = usize::try_from(number(bytes)?).unwrap_or(usize::MAX);
+        let head = number(bytes)?;
+        let len = usize::try_from(head >> 1).unwrap_or(usize::MAX);
         if len > Self::BYTES_MAX {
             return Err(CorrectionError::Size(Self::BYTES_MAX));
         }
         let (mut body, rest) = bytes.split_at_checked(len).ok_or(CorrectionError::Short)?;
         *bytes = rest;
+        if head & 1 == 1 {
+            return Ok(Self { edits: Vec::new(), sequences: body.to_vec() });
+        }
         let mut edits = Vec::new();
         while !body.is_empty() {
             let (copy, skip) = (number(&mut body)?, number(&mut body)?);
@@ -80,14 +107,15 @@ impl Correction {
             body = rest;
             edits.push(Edit { copy, skip, insert: insert.to_vec() });
         }
-        Ok(Self { edits })
+        Ok(Self { edits, sequences: Vec::new() })
     }
 
-    /// Bytes of heap that it takes while its stream is made.
-    pub fn heap(&self) -> u64 {
+    /// Bytes of heap that it takes itself; see `Recipe::corrected_heap`.
+    pub(crate) fn held(&self) -> u64 {
         let edits = self.edits.len().saturating_mul(size_of::<Edit>() + 16);
         let inserted: usize = self.edits.iter().map(|edit| edit.insert.len()).sum();
-        edits.saturating_add(inserted).saturating_mul(2) as u64
+        let stored = self.sequences.len();
+        edits.saturating_add(inserted).saturating_add(stored).saturating_mul(2) as u64
     }
 
     /// What turns `made` into `wanted`, by common runs of at least `RUN` bytes.
@@ -95,44 +123,6 @@ impl Correction {
     pub fn find(made: &[u8], wanted: &[u8]) -> Self {
         find::find(made, wanted)
     }
-}
-
-/// A correction at work.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Corrector {
-    edits: alloc::collections::VecDeque<Edit>,
-}
-
-impl Corrector {
-    pub(crate) fn new(correction: Correction) -> Self {
-        Self { edits: correction.edits.into() }
-    }
-
-    /// Takes what the encoder made; appends what is wanted.
-    pub(crate) fn push(&mut self, mut made: &[u8], out: &mut Vec<u8>) {
-        while let Some(edit) = self.edits.front_mut() {
-            out.extend_from_slice(take(&mut edit.copy, &mut made));
-            if edit.copy > 0 {
-                return;
-            }
-            out.append(&mut mem::take(&mut edit.insert));
-            take(&mut edit.skip, &mut made);
-            if edit.skip > 0 {
-                return;
-            }
-            self.edits.pop_front();
-        }
-        out.extend_from_slice(made);
-    }
-}
-
-/// Up to `count` bytes off the front of `bytes`.
-fn take<'a>(count: &mut u64, bytes: &mut &'a [u8]) -> &'a [u8] {
-    let len = usize::try_from(*count).unwrap_or(usize::MAX).min(bytes.len());
-    let (now, later) = bytes.split_at(len);
-    *bytes = later;
-    *count -= len as u64;
-    now
 }
 
 pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
@@ -176,7 +166,7 @@ mod find {
             let copy = same.take_while(|(a, b)| a == b).count();
             (from, to) = (from + copy, to + copy);
             if from == made.len() && to == wanted.len() {
-                return Correction { edits };
+                return Correction { edits, sequences: Vec::new() };
             }
             let start = (from, to);
             (from, to) = next_run(&places, made, wanted, from, to);
@@ -209,6 +199,7 @@ mod find {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::corrector::Corrector;
     use alloc::vec;
 
     fn check(made: &[u8], wanted: &[u8], most: usize) {
@@ -220,7 +211,8 @@ mod tests {
             assert!(Correction::from_bytes(&mut &bytes[..cut]).is_err());
         }
         for piece in [1, 3, 1 << 20] {
-            let (mut corrector, mut out) = (Corrector::new(correction.clone()), vec![]);
+            let (mut corrector, mut out) =
+                (Corrector::new(correction.clone().into_parts().0), vec![]);
             made.chunks(piece).for_each(|piece| corrector.push(piece, &mut out));
             corrector.push(&[], &mut out);
             assert!(out == wanted, "in pieces of {piece}");
@@ -243,7 +235,7 @@ mod tests {
     #[test]
     fn a_length_that_cannot_be_is_refused() {
         let mut bytes = Vec::new();
-        put_number(&mut bytes, Correction::BYTES_MAX as u64 + 1);
+        put_number(&mut bytes, (Correction::BYTES_MAX as u64 + 1) << 1);
         bytes.resize(Correction::BYTES_MAX + 100, 0);
         let size = Err(CorrectionError::Size(Correction::BYTES_MAX));
         assert_eq!(Correction::from_bytes(&mut bytes.as_slice()), size);

@@ -21,6 +21,8 @@ mod header;
 pub mod open;
 mod patch;
 mod recipe;
+mod sequences;
+mod tokens;
 
 pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]

@@ -13,6 +13,7 @@ mod regions;
 mod scan;
 mod squashfs;
 mod unpack;
+mod zstd_frame;
 
 use crate::correction::Correction;
 use crate::recipe::Recipe;

@@ -5,6 +5,7 @@
 //! delta was made. Recipes come with patches, from anybody: they are bounded,
 //! and what they allocate is known before it is allocated.
 
+pub(crate) mod corrector;
 mod deflate;
 pub(crate) mod xz;
 
@@ -12,8 +13,10 @@ use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{self, Lzma, LzmaOptions};
 use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{self, Fault, Progress, drain};
-use crate::correction::{Correction, Corrector};
+use crate::correction::Correction;
+use crate::sequences;
 use alloc::vec::Vec;
+use corrector::Corrector;
 pub use deflate::Wrapper;
 pub use xz::XzRecipe;
 
@@ -205,7 +208,7 @@ impl Recipe {
             Self::Zstd(options) => {
                 let at_once = options.switches & ZstdOptions::AT_ONCE != 0;
                 let whole = if at_once { Some(Vec::new()) } else { None };
-                Encoding::Zstd { codec: ZstdEncoder::new(*options, plain)?, whole }
+                Encoding::Zstd { codec: ZstdEncoder::new(*options, plain)?, whole, edits: None }
             }
         };
         Ok(Encoder { encoding, corrector: None })
@@ -217,11 +220,41 @@ impl Recipe {
     /// # Errors
     /// As for [`encoder`](Self::encoder).
     pub fn corrected(&self, plain: u64, correction: Correction) -> Result<Encoder, Fault> {
+        let (edits, sequences) = correction.into_parts();
         let mut encoder = self.encoder(plain)?;
-        if !correction.is_empty() {
-            encoder.corrector = Some((Corrector::new(correction), Vec::new()));
+        match &mut encoder.encoding {
+            _ if sequences.is_empty() => {}
+            Encoding::Zstd { edits, whole, .. } => {
+                *edits = Some((sequences, *self));
+                *whole = Some(Vec::new());
+            }
+            Encoding::Deflate(encoder) => encoder.correct(sequences),
+            Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
+        }
+        if !edits.is_empty() {
+            encoder.corrector = Some((Corrector::new(edits), Vec::new()));
         }
         Ok(encoder)
+    }
+
+    /// Bytes of heap that [`corrected`](Self::corrected) takes.
+    pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
+        let sequences = match self {
+            _ if !correction.has_sequences() => 0,
+            // The content, what is chosen, and what is wanted; two contexts in turn.
+            Self::Zstd(_) => plain.saturating_add(3 * 16 * (plain / 3 + 64)),
+            // The content, what zlib makes, and what is wanted.
+            _ => plain.saturating_mul(3).saturating_add(1 << 16),
+        };
+        self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
+    }
+
+    /// A context that chooses sequences.
+    pub(crate) fn chooser(&self, plain: u64) -> Result<ZstdEncoder, Fault> {
+        match self {
+            Self::Zstd(options) => ZstdEncoder::new(*options, plain),
+            _ => Err("only zstd has sequences that can be corrected"),
+        }
     }
 
     /// Starts decoding a stream of `plain` bytes of content.
@@ -318,7 +351,13 @@ pub struct Encoder {
 enum Encoding {
     Deflate(deflate::DeflateEncoder),
     Xz(xz::XzEncoder),
-    Zstd { codec: ZstdEncoder, whole: Option<Vec<u8>> },
+    Zstd {
+        codec: ZstdEncoder,
+        /// The content so far, if it is to be encoded at once.
+        whole: Option<Vec<u8>>,
+        /// What is put right among the sequences, and by which recipe.
+        edits: Option<(Vec<u8>, Recipe)>,
+    },
 }
 
 impl Encoder {
@@ -335,7 +374,7 @@ impl Encoder {
                 whole.extend_from_slice(plain);
                 Ok(())
             }
-            Encoding::Zstd { codec, whole: None } => {
+            Encoding::Zstd { codec, whole: None, .. } => {
                 drain(plain, out, false, |input, out, end| codec.code(input, out, end))
             }
         })
@@ -349,8 +388,16 @@ impl Encoder {
         self.corrected(out, |encoding, out| match encoding {
             Encoding::Deflate(encoder) => encoder.finish(out),
             Encoding::Xz(encoder) => encoder.finish(out),
-            Encoding::Zstd { codec, whole: Some(whole) } => codec.encode(whole, out),
-            Encoding::Zstd { codec, whole: None } => {
+            Encoding::Zstd { codec, whole: Some(whole), edits: None } => codec.encode(whole, out),
+            Encoding::Zstd { codec, whole: Some(whole), edits: Some((edits, recipe)) } => {
+                let len = whole.len() as u64;
+                let chosen = recipe.chooser(len)?.choose(whole)?;
+                let wanted = sequences::apply(edits, &chosen, whole.len())
+                    .map_err(|_| "the correction leads to impossible sequences")?;
+                drop(chosen);
+                codec.encode_as(whole, &wanted, out)
+            }
+            Encoding::Zstd { codec, whole: None, .. } => {
                 drain(&[], out, true, |input, out, end| codec.code(input, out, end))
             }
         })

@@ -1,7 +1,7 @@
 //! Plain new becomes the image: streams are encoded again.
 
 use super::ApplyError;
-use crate::correction::{Correction, Corrector};
+use crate::correction::Correction;
 use crate::patch::{DEPTH_MAX, NewStream, Part};
 use crate::recipe::{Encoder, Recipe};
 use alloc::collections::VecDeque;
@@ -13,7 +13,6 @@ const PIECE: usize = 16 << 10;
 /// A stream that is being made.
 struct Open {
     encoder: Encoder,
-    corrector: Corrector,
     /// Bytes of content that are still to come.
     left: u64,
     /// Bytes of heap that it takes.
@@ -31,7 +30,6 @@ pub(crate) struct Emitter {
     given: usize,
     /// What an encoder made, on its way through the streams around it.
     made: Vec<u8>,
-    corrected: Vec<u8>,
     /// Bytes of heap that streams may take.
     heap: u64,
 }
@@ -46,7 +44,6 @@ impl Emitter {
             ready: Vec::new(),
             given: 0,
             made: Vec::new(),
-            corrected: Vec::new(),
             heap,
         }
     }
@@ -145,9 +142,8 @@ impl Emitter {
         if used.saturating_add(heap) > self.heap {
             return Err(ApplyError::Damaged("a stream needs more heap than declared"));
         }
-        let encoder = recipe.encoder(stream.plain).map_err(ApplyError::Codec)?;
-        let corrector = Corrector::new(correction);
-        self.open.push(Open { encoder, corrector, left: stream.plain, heap });
+        let encoder = recipe.corrected(stream.plain, correction).map_err(ApplyError::Codec)?;
+        self.open.push(Open { encoder, left: stream.plain, heap });
         Ok(())
     }
 
@@ -159,14 +155,11 @@ impl Emitter {
             return Err(ApplyError::Damaged("a stream has less content than it says"));
         }
         let mut made = core::mem::take(&mut self.made);
-        let mut corrected = core::mem::take(&mut self.corrected);
         open.encoder.finish(&mut made).map_err(ApplyError::Codec)?;
-        open.corrector.push(&made, &mut corrected);
         drop(open);
-        let pushed = self.push(self.open.len(), &corrected);
+        let pushed = self.push(self.open.len(), &made);
         made.clear();
-        corrected.clear();
-        (self.made, self.corrected) = (made, corrected);
+        self.made = made;
         pushed
     }
 
@@ -180,15 +173,14 @@ impl Emitter {
         let Some(open) = self.open.get_mut(around) else { return Ok(()) };
         let left = open.left.checked_sub(bytes.len() as u64);
         open.left = left.ok_or(ApplyError::Damaged("a stream has more content than it says"))?;
-        let (mut made, mut corrected) = (Vec::new(), Vec::new());
+        let mut made = Vec::new();
         open.encoder.push(bytes, &mut made).map_err(ApplyError::Codec)?;
-        open.corrector.push(&made, &mut corrected);
-        self.push(around, &corrected)
+        self.push(around, &made)
     }
 }
 
 /// Bytes of heap that making a stream takes, with what comes out at once.
 pub(crate) fn stream_heap(recipe: &Recipe, plain: u64, correction: &Correction) -> u64 {
     let at_once = plain.min(1 << 20).saturating_mul(2).saturating_add(4 * PIECE as u64);
-    recipe.encoder_heap(plain).saturating_add(at_once).saturating_add(correction.heap())
+    recipe.corrected_heap(plain, correction).saturating_add(at_once)
 }

@@ -1,6 +1,7 @@
 //! libzstd's encoder with every parameter, and its decoder into any buffer.
 
 use super::{Fault, Progress};
+use crate::sequences::Sequence;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
@@ -201,6 +202,64 @@ impl ZstdEncoder {
         made.map(|_| ())
     }
 
+    /// The sequences that this release chooses for `plain`, blocks ended by one
+    /// without a match. The context is spent.
+    pub(crate) fn choose(self, plain: &[u8]) -> Result<Vec<Sequence>, Fault> {
+        // What is split after the choice would be chosen apart (and libzstd fails at it).
+        let key = Key::ZSTD_c_experimentalParam13;
+        // SAFETY: the context is alive and idle.
+        check(unsafe { sys::ZSTD_CCtx_setParameter(self.0.as_ptr(), key, OFF) })?;
+        // SAFETY: plain argument, no state.
+        let most = unsafe { sys::ZSTD_sequenceBound(plain.len()) };
+        let mut out: Vec<Sequence> = alloc::vec![Sequence::default(); most];
+        // SAFETY: `Sequence` has ZSTD_Sequence's layout (checked below); both buffers
+        // are valid for their sizes.
+        let code = unsafe {
+            sys::ZSTD_generateSequences(
+                self.0.as_ptr(),
+                out.as_mut_ptr().cast::<sys::ZSTD_Sequence>(),
+                out.len(),
+                plain.as_ptr().cast::<c_void>(),
+                plain.len(),
+            )
+        };
+        out.truncate(check(code)?);
+        for sequence in out.iter_mut().filter(|sequence| sequence.repeat != 0) {
+            sequence.offset = 0;
+        }
+        Ok(out)
+    }
+
+    /// Encodes the whole content with these sequences, of which each block's ends
+    /// with one without a match, and which were checked to describe it.
+    pub(crate) fn encode_as(
+        &mut self,
+        plain: &[u8],
+        sequences: &[Sequence],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let enough =
+            sequences.iter().map(|s| s.literals as usize + s.length as usize).sum::<usize>();
+        if enough != plain.len() {
+            return Err("the sequences are not those of the content");
+        }
+        let given = Given { plain: plain.as_ptr() as usize, sequences };
+        // ZSTD_c_repcodeResolution: off, `produce` says what repeats. libzstd's own validation would take every block for
+        // the first; `sequences::apply` has checked lengths and offsets.
+        let key = Key::ZSTD_c_experimentalParam19;
+        // SAFETY: the context is alive and idle.
+        check(unsafe { sys::ZSTD_CCtx_setParameter(self.0.as_ptr(), key, OFF) })?;
+        let state = (&raw const given).cast_mut().cast::<c_void>();
+        // SAFETY: `given` outlives the encoding, after which it is forgotten.
+        unsafe { sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), state, Some(produce)) };
+        let made = self.encode(plain, out);
+        // SAFETY: as above; null takes the producer away.
+        unsafe {
+            sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), core::ptr::null_mut(), None);
+        }
+        made
+    }
+
     /// Bytes that are allocated now.
     #[cfg(test)]
     pub(crate) fn heap(&self) -> u64 {
@@ -214,6 +273,60 @@ impl Drop for ZstdEncoder {
         // SAFETY: created by its constructor, freed once.
         unsafe { sys::ZSTD_freeCCtx(self.0.as_ptr()) };
     }
+}
+
+/// ZSTD_ps_disable
+const OFF: c_int = 2;
+
+/// The sequences that an encoder is to take, and where their content starts.
+struct Given<'a> {
+    plain: usize,
+    sequences: &'a [Sequence],
+}
+
+const _: () = assert!(
+    size_of::<Sequence>() == size_of::<sys::ZSTD_Sequence>()
+        && align_of::<Sequence>() == align_of::<sys::ZSTD_Sequence>()
+);
+
+/// libzstd asks for the sequences of one block.
+unsafe extern "C" fn produce(
+    state: *mut c_void,
+    out: *mut sys::ZSTD_Sequence,
+    capacity: usize,
+    block: *const c_void,
+    len: usize,
+    _dictionary: *const c_void,
+    _dictionary_len: usize,
+    _level: c_int,
+    _window: usize,
+) -> usize {
+    // ZSTD_SEQUENCE_PRODUCER_ERROR
+    const FAILED: usize = usize::MAX;
+    // SAFETY: the state is what `encode_as` registered and keeps alive.
+    let given = unsafe { &*state.cast_const().cast::<Given<'_>>() };
+    let start = (block as usize).wrapping_sub(given.plain);
+    // SAFETY: libzstd gives room for `capacity` sequences, of the same layout.
+    let out = unsafe { core::slice::from_raw_parts_mut(out.cast::<Sequence>(), capacity) };
+    let (mut at, mut count) = (0usize, 0);
+    for sequence in given.sequences {
+        let size = sequence.literals as usize + sequence.length as usize;
+        if at >= start.saturating_add(len) || (at == start + len && size > 0) {
+            break;
+        }
+        // One without anything ends the block before, unless this one has begun.
+        if at >= start && (size > 0 || count > 0 || start == 0) {
+            let Some(room) = out.get_mut(count) else { return FAILED };
+            *room = *sequence;
+            if sequence.repeat != 0 {
+                // libzstd adds three to an offset, whose codes 1 to 3 are repeated ones.
+                room.offset = sequence.repeat.wrapping_sub(3);
+            }
+            count += 1;
+        }
+        at += size;
+    }
+    count
 }
 
 /// One running decoder of one frame.

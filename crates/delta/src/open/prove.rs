@@ -1,9 +1,10 @@
 //! Whether a recipe makes a stream, and what is missing where it nearly does.
 
 use super::guess::candidates;
-use super::{Form, Place};
+use super::{Form, Place, zstd_frame};
 use crate::correction::Correction;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Wrapper};
+use crate::{sequences, tokens};
 use alloc::vec::Vec;
 
 /// How much content the encoder gets before its output is looked at.
@@ -15,6 +16,24 @@ const CORRECTION_SHARE: usize = 5;
 /// What must come out right before the first difference for edits to be looked
 /// for, as a part of the stream: coders with a state seldom find back.
 const AGREEMENT_SHARE: usize = 2;
+
+/// Streams with more content are not corrected by their sequences, all of which
+/// are held in memory.
+const RECHOSEN_MAX: usize = 1 << 20;
+
+/// Streams of deflate with more content are not corrected by their matches: the
+/// content is held in memory.
+const RETOLD_MAX: usize = 64 << 20;
+
+/// Levels of zlib that other encoders' choices are compared with.
+const RETOLD_LEVELS: [u8; 3] = [9, 6, 1];
+
+/// Edits of so small a part of the stream are those of the right level.
+const CERTAIN_SHARE: usize = 50;
+
+/// Edits of sequences may have this share of their stream's bytes, in hundredths:
+/// what is left of the gain must pay for the work.
+const RECHOSEN_PERCENT: usize = 60;
 
 /// Streams above this size are not corrected byte by byte.
 const CORRECTED_MAX: usize = 4 << 20;
@@ -57,6 +76,23 @@ pub(super) fn prove(
             best = Some((same, *recipe));
         }
     }
+    // Of another release: what it chose is put right, with the likeliest recipe.
+    if let (Form::Zstd, Some(recipe)) = (form, all.first())
+        && let Some(correction) = rechosen(recipe, plain, encoded)
+    {
+        let made = corrected_bytes(recipe, plain, &correction) == Some(encoded.to_vec());
+        let heap = recipe.corrected_heap(plain.len() as u64, &correction);
+        if made && heap <= max_heap {
+            return Proof::Made(*recipe, correction);
+        }
+    }
+    if let (Form::Gzip | Form::Zlib | Form::Raw, Some(recipe)) = (form, all.first())
+        && let Some((recipe, correction)) = retold(recipe, &all, plain, encoded)
+        && recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap
+    {
+        place.worked(recipe);
+        return Proof::Made(recipe, correction);
+    }
     match best {
         Some((same, _)) if same < encoded.len() / AGREEMENT_SHARE => Proof::NoRecipe,
         Some((_, recipe)) => match corrected(&recipe, plain, encoded) {
@@ -92,14 +128,78 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
     }
 }
 
-/// A correction that is worth it.
-fn corrected(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
-    (encoded.len() <= CORRECTED_MAX).then_some(())?;
-    let mut encoder = recipe.encoder(plain.len() as u64).ok()?;
+/// The edits of what libzstd chooses, if they are worth it.
+fn rechosen(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
+    (plain.len() <= RECHOSEN_MAX).then_some(())?;
+    let wanted = zstd_frame::sequences(encoded, plain.len())?;
+    let chosen = recipe.chooser(plain.len() as u64).ok()?.choose(plain).ok()?;
+    let edits = sequences::find(&chosen, &wanted);
+    let worth = pays(edits.len(), encoded) && !edits.is_empty();
+    worth.then(|| Correction::of_sequences(edits))
+}
+
+/// Whether edits of choices are small enough.
+fn pays(edits: usize, encoded: &[u8]) -> bool {
+    edits <= encoded.len() * RECHOSEN_PERCENT / 100 && edits < Correction::BYTES_MAX
+}
+
+/// What turns zlib's choice into that of another encoder, with the recipe among
+/// `all` that comes nearest for the start of the content.
+fn retold(
+    first: &Recipe,
+    all: &[Recipe],
+    plain: &[u8],
+    encoded: &[u8],
+) -> Option<(Recipe, Correction)> {
+    (plain.len() <= RETOLD_MAX).then_some(())?;
+    let tail = match first {
+        Recipe::Deflate { wrapper: Wrapper::Zlib { .. }, .. } => 2,
+        _ => 0,
+    };
+    let wanted = encoded.get(tail..)?;
+    let made = |recipe: &Recipe| {
+        let Recipe::Deflate { options, .. } = *recipe else { return None };
+        let raw = Recipe::Deflate { wrapper: Wrapper::Raw, options };
+        let zlib = corrected_bytes(&raw, plain, &Correction::default())?;
+        let (stored, _) = tokens::find(&zlib, wanted)?;
+        Some((stored.len(), *recipe, stored))
+    };
+    // GNU gzip's hashes have the width of memory level 8.
+    let likely = all.iter().filter(|recipe| {
+        matches!(recipe, Recipe::Deflate { options, .. } if options.mem_level == 8
+            && options.strategy == 0 && RETOLD_LEVELS.contains(&options.level))
+    });
+    let mut best: Option<(usize, Recipe, Vec<u8>)> = None;
+    for (size, recipe, stored) in likely.filter_map(made) {
+        if best.as_ref().is_none_or(|(least, ..)| size < *least) {
+            best = Some((size, recipe, stored));
+        }
+        if size <= encoded.len() / CERTAIN_SHARE {
+            break;
+        }
+    }
+    let (size, recipe, stored) = best?;
+    let correction = Correction::of_sequences(stored);
+    let exact = || corrected_bytes(&recipe, plain, &correction).as_deref() == Some(encoded);
+    let worth = pays(size, encoded);
+    (worth && exact()).then_some((recipe, correction))
+}
+
+/// What the recipe makes with the correction.
+fn corrected_bytes(recipe: &Recipe, plain: &[u8], correction: &Correction) -> Option<Vec<u8>> {
+    let mut encoder = recipe.corrected(plain.len() as u64, correction.clone()).ok()?;
     let mut made = Vec::new();
     encoder.push(plain, &mut made).ok()?;
     encoder.finish(&mut made).ok()?;
+    Some(made)
+}
+
+/// A correction that is worth it.
+fn corrected(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
+    (encoded.len() <= CORRECTED_MAX).then_some(())?;
+    let made = corrected_bytes(recipe, plain, &Correction::default())?;
     let correction = Correction::find(&made, encoded);
-    let small = correction.to_bytes().len() <= encoded.len() / CORRECTION_SHARE;
+    let size = correction.to_bytes().len();
+    let small = size <= encoded.len() / CORRECTION_SHARE && size <= Correction::BYTES_MAX;
     small.then_some(correction)
 }

@@ -115,6 +115,14 @@ fn squashfs_of_gzip() {
     squashfs(&["-comp", "gzip", "-noI", "-no-fragments", "-b", "1M"]);
 }
 
+/// Debian's mksquashfs has another release of libzstd than we have.
+#[test]
+fn squashfs_of_zstd() {
+    squashfs(&["-comp", "zstd"]);
+    squashfs(&["-comp", "zstd", "-Xcompression-level", "3"]);
+    squashfs(&["-comp", "zstd", "-Xcompression-level", "19", "-b", "256k"]);
+}
+
 /// `program` with `arguments` compresses a file; it opens as `kind`.
 fn compressed(program: &str, arguments: &[&str], name: &str, kind: ContainerKind) {
     let folder = tree();
@@ -233,6 +241,17 @@ fn what_the_old_image_holds_is_left_alone() {
     let fewer = open(&image, &options, &|bytes| bytes == &image[range.clone()], &|_| ());
     assert_eq!(fewer.streams, all.streams[1..]);
     assert_eq!(fewer.census.rows[&ContainerKind::Squashfs].unchanged.bytes, first.len);
+}
+
+/// A kernel's dictionary of 32 MiB takes 369 MB to encode; its content needs less.
+#[test]
+fn a_dictionary_is_as_large_as_the_content() {
+    let folder = tree();
+    let tree = folder.path().join("tree");
+    run(&tree, "xz", &["--check=crc32", "--arm", "--lzma2=dict=32MiB", "a"]);
+    let opened = check(&fs::read(tree.join("a.xz")).unwrap(), ContainerKind::Bare, 99.9);
+    let heap = opened.streams[0].recipe.encoder_heap(opened.streams[0].plain.len() as u64);
+    assert!(heap < 4 << 20, "{heap} bytes");
 }
 
 #[test]

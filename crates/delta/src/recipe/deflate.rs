@@ -3,6 +3,7 @@
 use crate::codec::deflate::{Deflate, DeflateOptions, adler32};
 use crate::codec::lzma::crc32;
 use crate::codec::{Fault, Progress, drain};
+use crate::tokens;
 use alloc::vec::Vec;
 
 /// What surrounds the deflate data inside a stream.
@@ -62,6 +63,14 @@ pub(crate) struct DeflateEncoder {
     window: usize,
     pending: Vec<u8>,
     next: usize,
+    corrected: Option<Corrected>,
+}
+
+/// What is corrected in zlib's choice, the content, and what zlib made of it so far.
+struct Corrected {
+    stored: Vec<u8>,
+    plain: Vec<u8>,
+    made: Vec<u8>,
 }
 
 impl DeflateEncoder {
@@ -69,12 +78,27 @@ impl DeflateEncoder {
         let codec = Deflate::encoder(options)?;
         let window = 1usize << options.window_bits.clamp(9, 15);
         let pending = Vec::with_capacity(2 * window);
-        Ok(Self { codec, sums: Sums::new(wrapper), window, pending, next: 2 * window })
+        Ok(Self {
+            codec,
+            sums: Sums::new(wrapper),
+            window,
+            pending,
+            next: 2 * window,
+            corrected: None,
+        })
+    }
+
+    /// The content is coded by another choice than zlib's; see `tokens`.
+    pub(crate) fn correct(&mut self, stored: Vec<u8>) {
+        self.corrected = Some(Corrected { stored, plain: Vec::new(), made: Vec::new() });
     }
 
     pub(crate) fn push(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         self.start(out);
         self.sums.take(plain);
+        if let Some(corrected) = &mut self.corrected {
+            corrected.plain.extend_from_slice(plain);
+        }
         while !plain.is_empty() {
             let room = self.next.saturating_sub(self.pending.len());
             let (now, later) = plain.split_at(room.min(plain.len()));
@@ -92,6 +116,10 @@ impl DeflateEncoder {
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         self.start(out);
         self.feed(true, out)?;
+        if let Some(Corrected { stored, plain, made }) = self.corrected.take() {
+            let wanted = tokens::apply(&stored, &made, &plain);
+            out.extend(wanted.map_err(|_| "the correction leads to no deflate stream")?);
+        }
         self.sums.tail(out);
         Ok(())
     }
@@ -108,6 +136,10 @@ impl DeflateEncoder {
     }
 
     fn feed(&mut self, finish: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let out = match &mut self.corrected {
+            Some(corrected) => &mut corrected.made,
+            None => out,
+        };
         drain(&self.pending, out, finish, |input, out, end| self.codec.code(input, out, end))?;
         self.pending.clear();
         Ok(())
