@@ -13,7 +13,7 @@ mod plain;
 mod spans;
 
 use crate::open::{Census, OpenOptions, Opened, Purpose, open};
-use crate::patch::{Image, PatchHeader};
+use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
@@ -39,11 +39,15 @@ pub struct DiffOptions {
     pub threads: usize,
     /// Bytes of memory that making it may take, beside the two images.
     pub memory: u64,
+    /// Bytes of a span, about, where no stream is open: what is fetched again after a
+    /// cut. Shorter spans make a longer patch; none is longer than [`SPAN_MAX`].
+    pub span: usize,
 }
 
 impl Default for DiffOptions {
     fn default() -> Self {
-        Self { max_heap: 16 << 20, effort: Effort::Best, threads: 0, memory: u64::MAX }
+        let span = SPAN_MAX;
+        Self { max_heap: 16 << 20, effort: Effort::Best, threads: 0, memory: u64::MAX, span }
     }
 }
 
@@ -157,7 +161,7 @@ pub fn diff(
     budget.declare(&mut header);
     plain::declare(&mut header, recipes, &plain_new);
     let pair = spans::Pair { old: &plain_old, new: &plain_new, image: new };
-    let (bytes, explanation) = spans::write(&header, pair, &covers, progress)?;
+    let (bytes, explanation) = spans::write(&header, pair, &covers, options.span, progress)?;
     Ok(Delta { bytes, census, explanation })
 }
 

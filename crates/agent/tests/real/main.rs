@@ -10,6 +10,7 @@ mod bench;
 mod boot_tools;
 mod command_line;
 mod contained;
+mod deltas;
 mod hostile_worker;
 mod native_source;
 mod policy;
