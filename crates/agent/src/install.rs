@@ -2,14 +2,13 @@
 
 use crate::device::{Device, DeviceError};
 use crate::edges::{FeedError, PayloadSpec, Retry};
-use crate::job::{Job, Part};
+use crate::job::{Job, Part, Way};
 use crate::perform::chain;
 use crate::work::OpenFeed;
 use engine::{Another, Cursor, Event, Locator, Task};
-use package::{Codec, Payload};
 use std::io;
 use std::rc::Rc;
-use types::{Outcome, Spent, Text};
+use types::{Effect, Outcome, Spent, Text};
 
 /// Chunks after which a checkpoint is due however well the payload is packed: an
 /// image of zeros must not run for ever between two looks at the owner's switches.
@@ -81,7 +80,7 @@ impl Device {
         let Some(part) = job.parts.get(usize::from(pumping.cursor.component)) else {
             return Ok(());
         };
-        self.position(part, pumping)?;
+        self.position(task, part, pumping)?;
         while pumping.cursor.chunk < part.component.image.chunk_count() {
             if self.checkpoint_due(pumping) {
                 return Ok(());
@@ -102,18 +101,21 @@ impl Device {
     }
 
     /// Makes the feed's next chunk the one that the cursor names.
-    fn position(&mut self, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
+    fn position(&mut self, task: &Task, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
         let chunk_size = part.component.image.chunk_size;
         self.work.buffer.resize(usize::try_from(chunk_size).unwrap_or(0));
         if pumping.open.at == Some(pumping.cursor) {
             return Ok(());
         }
-        let payload =
-            payload_of(part, pumping.cursor).ok_or_else(|| Stop::Unproven(none_left()))?;
+        let Way { entry, size, encoding } =
+            way_of(part, pumping.cursor).ok_or_else(|| Stop::Unproven(none_left()))?;
+        let banked = part.component.effect == Effect::Slot;
+        let bank = task.target.filter(|_| banked).map(|slot| (part.component.name.clone(), slot));
         let spec = PayloadSpec {
-            entry: payload.entry.clone(),
-            codec: payload.codec,
-            size: payload.size,
+            entry,
+            encoding,
+            bank,
+            size,
             image_size: part.component.image.size,
             chunk_size,
         };
@@ -211,7 +213,7 @@ impl Device {
             }
             Retry::OtherPayload => {
                 let part = job.parts.get(usize::from(cursor.component));
-                let next = part.and_then(|part| payload_of(part, cursor.next_payload()));
+                let next = part.and_then(|part| way_of(part, cursor.next_payload()));
                 let another = next.map_or(Another::None, |_| Another::Payload);
                 Ok(Event::PayloadFailed { cursor, another, outcome, detail, spent })
             }
@@ -229,10 +231,9 @@ impl Device {
     }
 }
 
-/// The payload that the cursor names, among those that this agent can decode.
-pub(crate) fn payload_of(part: &Part, cursor: Cursor) -> Option<&Payload> {
-    let known = |p: &&Payload| p.codec != Codec::Unknown && p.encryption.is_none();
-    part.component.payloads.iter().filter(known).nth(usize::from(cursor.payload))
+/// The way that the cursor names.
+pub(crate) fn way_of(part: &Part, cursor: Cursor) -> Option<Way> {
+    part.ways().nth(usize::from(cursor.payload))
 }
 
 fn none_left() -> Text {

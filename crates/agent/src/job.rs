@@ -1,12 +1,18 @@
 //! The job file: what is installed, written once it is verified, read after every
 //! restart. It is trusted because the journal holds its digest.
 
-use package::{Component, Manifest};
+use crate::edges::Encoding;
+use package::{Codec, Component, Delta, Deltas, Manifest};
 use trust::ChunkList;
 use types::{Digest, Document};
 
-/// First bytes of a job file; the last one is its version.
+/// First bytes of a job file without deltas.
 const MAGIC: &[u8] = b"refit job 1\n";
+
+/// First bytes of a job file in which each component's list of chunks is followed by
+/// its deltas. It is written only where there are some, so that an agent which knows
+/// none reads all other job files.
+const MAGIC_DELTAS: &[u8] = b"refit job 2\n";
 
 /// One component that is to be installed.
 #[derive(Debug, Clone)]
@@ -15,6 +21,37 @@ pub(crate) struct Part {
     pub(crate) component: Component,
     /// Its chunks' signed digests.
     pub(crate) chunks: ChunkList,
+    /// Deltas from what runs, best first.
+    pub(crate) deltas: Vec<Delta>,
+}
+
+/// One way to get a component's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// The package's entry.
+    pub(crate) entry: String,
+    /// Bytes of the entry.
+    pub(crate) size: u64,
+    /// How it is encoded.
+    pub(crate) encoding: Encoding,
+}
+
+impl Part {
+    /// All ways that this agent can go, best first; a cursor counts them.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = Way> + '_ {
+        let known = |p: &&package::Payload| p.codec != Codec::Unknown && p.encryption.is_none();
+        let full = self.component.payloads.iter().filter(known).map(|payload| Way {
+            entry: payload.entry.clone(),
+            size: payload.size,
+            encoding: Encoding::Frames,
+        });
+        let deltas = self.deltas.iter().map(|delta| Way {
+            entry: delta.entry.clone(),
+            size: delta.size,
+            encoding: Encoding::Delta { heap: delta.heap },
+        });
+        deltas.chain(full)
+    }
 }
 
 /// What is installed, in order.
@@ -38,16 +75,32 @@ impl Job {
     }
 }
 
-/// The exact bytes of a job file. `lists` are the chunk lists of the components
-/// `chosen`, by their index in the manifest.
-pub(crate) fn encode(manifest: &[u8], chosen: &[(u8, &ChunkList)]) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
+/// A component of the manifest as it goes into a job file.
+pub(crate) struct Chosen {
+    /// Its index in the manifest.
+    pub(crate) index: u8,
+    /// Its chunks' digests.
+    pub(crate) list: ChunkList,
+    /// Its deltas.
+    pub(crate) deltas: Vec<Delta>,
+}
+
+/// The exact bytes of a job file.
+///
+/// # Errors
+/// The deltas cannot be written down.
+pub(crate) fn encode(manifest: &[u8], chosen: &[Chosen]) -> serde_json::Result<Vec<u8>> {
+    let with_deltas = chosen.iter().any(|part| !part.deltas.is_empty());
+    let mut out = if with_deltas { MAGIC_DELTAS } else { MAGIC }.to_vec();
     put(&mut out, manifest);
-    for (index, list) in chosen {
+    for Chosen { index, list, deltas } in chosen {
         out.push(*index);
         put(&mut out, list.bytes());
+        if with_deltas {
+            put(&mut out, &serde_json::to_vec(&Deltas { deltas: deltas.clone() })?);
+        }
     }
-    out
+    Ok(out)
 }
 
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -57,12 +110,13 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Takes a length and so many bytes from the front.
-fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (len, tail) = rest.split_first_chunk::<4>()?;
-    let len = usize::try_from(u32::from_be_bytes(*len)).ok()?;
-    let (bytes, tail) = tail.split_at_checked(len)?;
+fn take<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
+    let cut_short = || "cut short".to_owned();
+    let (len, tail) = rest.split_first_chunk::<4>().ok_or_else(cut_short)?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).map_err(|_| cut_short())?;
+    let (bytes, tail) = tail.split_at_checked(len).ok_or_else(cut_short)?;
     *rest = tail;
-    Some(bytes)
+    Ok(bytes)
 }
 
 impl Document for Job {
@@ -70,21 +124,26 @@ impl Document for Job {
     const LIMIT: u32 = 48 << 20;
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let mut rest = bytes.strip_prefix(MAGIC).ok_or("not a job file of this version")?;
-        let exact = take(&mut rest).ok_or("cut short")?;
+        let (mut rest, with_deltas) = match bytes.strip_prefix(MAGIC_DELTAS) {
+            Some(rest) => (rest, true),
+            None => (bytes.strip_prefix(MAGIC).ok_or("not a job file of this version")?, false),
+        };
+        let exact = take(&mut rest)?;
         let manifest = Manifest::decode(exact)?;
         let mut parts = Vec::new();
         while let Some((index, tail)) = rest.split_first() {
             rest = tail;
-            let list = take(&mut rest).ok_or("cut short")?;
-            parts.push(part(&manifest, *index, list)?);
+            let list = take(&mut rest)?;
+            let deltas =
+                if with_deltas { Deltas::decode(take(&mut rest)?)?.deltas } else { Vec::new() };
+            parts.push(part(&manifest, *index, list, deltas)?);
         }
         Ok(Self { release: Digest::of(exact), manifest, parts })
     }
 }
 
-fn part(manifest: &Manifest, index: u8, list: &[u8]) -> Result<Part, String> {
+fn part(manifest: &Manifest, index: u8, list: &[u8], deltas: Vec<Delta>) -> Result<Part, String> {
     let component = manifest.components.get(usize::from(index)).ok_or("no such component")?;
     let chunks = ChunkList::check(&component.image, list.to_vec()).map_err(|e| e.to_string())?;
-    Ok(Part { component: component.clone(), chunks })
+    Ok(Part { component: component.clone(), chunks, deltas })
 }

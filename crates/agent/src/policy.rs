@@ -2,12 +2,12 @@
 
 use crate::asked::Asked;
 use crate::device::{Device, DeviceError};
-use crate::install::payload_of;
+use crate::edges::Encoding;
+use crate::install::way_of;
 use crate::owner;
 use engine::policy::consent::{self, Ask, Consents};
 use engine::policy::rules::{Conditions, From, Payload};
 use engine::{Cursor, Facts, Gate, Hold, Reason, State, Task, gate};
-use package::Codec;
 
 impl Device {
     /// What the gate says now.
@@ -84,12 +84,13 @@ impl Device {
     fn next_payload(&mut self) -> Payload {
         let State::Installing { task, cursor, .. } = &self.state else { return Payload::Full };
         let (task, cursor): (Task, Cursor) = (task.clone(), *cursor);
-        let codec = self.job(&task).and_then(|job| {
+        let way = self.job(&task).and_then(|job| {
             let part = job.parts.get(usize::from(cursor.component))?;
-            payload_of(part, cursor).map(|payload| payload.codec)
+            way_of(part, cursor)
         });
-        match codec {
-            None | Some(Codec::ZstdFrames | Codec::Unknown) => Payload::Full,
+        match way.map(|way| way.encoding) {
+            None | Some(Encoding::Frames) => Payload::Full,
+            Some(Encoding::Delta { .. }) => Payload::Delta,
         }
     }
 }

@@ -14,7 +14,7 @@ mod spans;
 mod way;
 
 use crate::open::{Census, OpenOptions, Opened, Purpose, open};
-use crate::patch::{Image, PatchHeader};
+use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
@@ -42,11 +42,15 @@ pub struct DiffOptions {
     /// their streams hold. Below about five times plain old, old is not sorted
     /// but sampled, as with [`Effort::Fast`].
     pub memory: u64,
+    /// Bytes of a span, about, where no stream is open: what is fetched again after a
+    /// cut. Shorter spans make a longer patch; none is longer than [`SPAN_MAX`].
+    pub span: usize,
 }
 
 impl Default for DiffOptions {
     fn default() -> Self {
-        Self { max_heap: 16 << 20, effort: Effort::Best, threads: 0, memory: u64::MAX }
+        let span = SPAN_MAX;
+        Self { max_heap: 16 << 20, effort: Effort::Best, threads: 0, memory: u64::MAX, span }
     }
 }
 
@@ -163,9 +167,8 @@ pub fn diff(
     };
     budget.declare(&mut header);
     plain::declare(&mut header, recipes, &plain_new);
-    let depth = if options.effort == Effort::Fast { 8 } else { 48 };
     let pair = spans::Pair { old: &plain_old, new: &plain_new, image: new };
-    let (bytes, explanation) = spans::write(&header, pair, &covers, depth, progress)?;
+    let (bytes, explanation) = spans::write(&header, pair, &covers, options, progress)?;
     Ok(Delta { bytes, census, explanation })
 }
 

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::error::Error;
 use delta::FrameDecoder;
 use package::{
-    ArchiveError, Codec, Component, Entry, Manifest, Package, Payload, ReadError, Source,
+    ArchiveError, Codec, Component, Delta, Manifest, Package, Payload, ReadError, Source,
 };
 use trust::{ChunkList, Root, Targets, TrustError, Verified, verify_targets};
 use types::{Document, Hasher, Image, Outcome, Release, Sealed, Timestamp};
@@ -72,10 +72,36 @@ pub fn examine<S: Source + ?Sized>(
         let list = package.archive().read(source, &entry, component.image.list_size())?;
         let list = ChunkList::check(&component.image, list).map_err(Refusal::from)?;
         for payload in &component.payloads {
-            examine_payload(source, &package, payload, component, &list)?;
+            examine_payload(source, &package, payload, &list, &mut |_| {})?;
         }
     }
+    for delta in &package.deltas().deltas {
+        examine_delta(source, &package, &manifest, delta)?;
+    }
     Ok(Examined { package, manifest, targets })
+}
+
+/// Decodes the image of `component` out of a package whose layout was checked, and
+/// gives `take` each chunk, in order, once it is proven.
+///
+/// # Errors
+/// The medium fails, no payload can be decoded, or it is not what the manifest says.
+pub fn extract<S: Source + ?Sized>(
+    source: &S,
+    package: &Package,
+    component: &Component,
+    take: &mut dyn FnMut(&[u8]),
+) -> Result<(), ExamineError<S::Error>> {
+    let entry = package::chunks_entry(&component.name);
+    let list = package.archive().read(source, &entry, component.image.list_size())?;
+    let list = ChunkList::check(&component.image, list).map_err(Refusal::from)?;
+    let none = || Refusal::new(Outcome::UnknownFormat, "it has no payload that can be decoded");
+    let payload = component.payloads.iter().find(|payload| is_known(payload)).ok_or_else(none)?;
+    examine_payload(source, package, payload, &list, take)
+}
+
+fn is_known(payload: &Payload) -> bool {
+    payload.codec == Codec::ZstdFrames && payload.encryption.is_none()
 }
 
 fn signatures(
@@ -99,63 +125,69 @@ fn examine_payload<S: Source + ?Sized>(
     source: &S,
     package: &Package,
     payload: &Payload,
-    component: &Component,
     list: &ChunkList,
+    take: &mut dyn FnMut(&[u8]),
 ) -> Result<(), ExamineError<S::Error>> {
-    let missing = || ArchiveError::Missing { name: payload.entry.clone() };
-    let entry = package
-        .archive()
-        .entry(&payload.entry)
-        .ok_or_else(missing)
-        .map_err(|error| archive(&error))?;
-    let known = payload.codec == Codec::ZstdFrames && payload.encryption.is_none();
-    let mut rebuilt = known.then(|| Ok(Rebuild::new(list)));
-    let mut check = EntryCheck::default();
+    let mut rebuilt = is_known(payload).then(|| Ok(Rebuild::new(list)));
+    let mut sha256 = Hasher::default();
+    read_entry(source, package, &payload.entry, &mut |part| {
+        sha256.update(part);
+        // A damaged payload is best called damaged, so its digest is looked at before
+        // what the decoder says.
+        let so_far: Option<Result<Rebuild<'_>, Refusal>> = rebuilt.take();
+        rebuilt = so_far.map(|so_far| so_far.and_then(|rebuild| rebuild.take(part, take)));
+    })?;
+    if sha256.finish() != payload.sha256 {
+        let why = format!("`{}` is not the payload that the manifest speaks of", payload.entry);
+        return Err(Refusal::new(Outcome::Malformed, why).into());
+    }
+    let Some(rebuild) = rebuilt else { return Ok(()) };
+    let finished = rebuild.and_then(|rebuild| rebuild.finish(list.image()));
+    Ok(finished.map_err(|refusal| {
+        Refusal::new(refusal.outcome, format!("`{}`: {refusal}", payload.entry))
+    })?)
+}
+
+/// Reads a delta: its CRC-32 is the archive's, and there is such a component. What it
+/// makes of another image only a terminal that has that image can say.
+fn examine_delta<S: Source + ?Sized>(
+    source: &S,
+    package: &Package,
+    manifest: &Manifest,
+    delta: &Delta,
+) -> Result<(), ExamineError<S::Error>> {
+    let Delta { component, entry, .. } = delta;
+    if !manifest.components.iter().any(|known| known.name == *component) {
+        let why = format!("`{entry}` is a delta of `{component}`, which the release has not");
+        return Err(Refusal::new(Outcome::Malformed, why).into());
+    }
+    read_entry(source, package, entry, &mut |_| {})
+}
+
+/// Gives `take` all bytes of an entry, and checks their CRC-32.
+fn read_entry<S: Source + ?Sized>(
+    source: &S,
+    package: &Package,
+    name: &str,
+    take: &mut dyn FnMut(&[u8]),
+) -> Result<(), ExamineError<S::Error>> {
+    let entry = package.archive().entry(name);
+    let missing = || archive(&ArchiveError::Missing { name: name.into() });
+    let entry = entry.ok_or_else(missing)?;
+    let mut crc = package::Crc32::default();
     let (mut piece, mut at) = (vec![0; PIECE], 0);
     while at < entry.size {
         let left = usize::try_from(entry.size - at).unwrap_or(PIECE);
         let part = piece.get_mut(..left.min(PIECE)).unwrap_or_default();
         source.read_at(entry.at + at, part).map_err(ExamineError::Source)?;
-        check.update(part);
-        // A damaged payload is best called damaged, so its digest is looked at before
-        // what the decoder says.
-        rebuilt = rebuilt.map(|so_far| so_far.and_then(|rebuild: Rebuild<'_>| rebuild.take(part)));
+        crc.update(part);
+        take(part);
         at += u64::try_from(part.len()).unwrap_or(u64::MAX);
     }
-    check.finish(entry, payload)?;
-    match rebuilt {
-        Some(rebuild) => {
-            Ok(rebuild.and_then(|r| r.finish(&component.image)).map_err(|refusal| {
-                Refusal::new(refusal.outcome, format!("`{}`: {refusal}", payload.entry))
-            })?)
-        }
-        None => Ok(()),
+    if crc.finish() != entry.crc32 {
+        return Err(archive(&ArchiveError::Checksum { name: name.into() }).into());
     }
-}
-
-/// The checks of an entry's bytes.
-#[derive(Default)]
-struct EntryCheck {
-    crc: package::Crc32,
-    sha256: Hasher,
-}
-
-impl EntryCheck {
-    fn update(&mut self, bytes: &[u8]) {
-        self.crc.update(bytes);
-        self.sha256.update(bytes);
-    }
-
-    fn finish(self, entry: &Entry, payload: &Payload) -> Result<(), Refusal> {
-        if self.crc.finish() != entry.crc32 {
-            return Err(archive(&ArchiveError::Checksum { name: entry.name.clone() }));
-        }
-        if self.sha256.finish() != payload.sha256 {
-            let why = format!("`{}` is not the payload that the manifest speaks of", entry.name);
-            return Err(Refusal::new(Outcome::Malformed, why));
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// An image that is being made from its payload, one chunk at a time.
@@ -175,7 +207,8 @@ impl<'a> Rebuild<'a> {
         Self { list, decoder, chunk, index: 0, sha256: Hasher::default() }
     }
 
-    fn take(mut self, mut input: &[u8]) -> Result<Self, Refusal> {
+    /// Decodes `input` and passes complete chunks on.
+    fn take(mut self, mut input: &[u8], on: &mut dyn FnMut(&[u8])) -> Result<Self, Refusal> {
         while !input.is_empty() {
             let (_, len) = self.list.image().chunk_span(self.index);
             let len = usize::try_from(len).unwrap_or_default();
@@ -189,6 +222,7 @@ impl<'a> Rebuild<'a> {
             if step.done {
                 let proven = self.list.prove(self.index, chunk)?;
                 self.sha256.update(proven.bytes());
+                on(proven.bytes());
                 self.index += 1;
             }
         }

@@ -76,6 +76,12 @@ pub enum ArchiveError {
         /// The entry.
         name: String,
     },
+    /// The list of deltas cannot be read.
+    #[error("the list of deltas cannot be read: {why}")]
+    Deltas {
+        /// What is wrong with it.
+        why: String,
+    },
     /// An entry has another size than the manifest says.
     #[error("entry `{name}` has {got} bytes, the manifest says {want}")]
     Size {

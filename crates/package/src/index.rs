@@ -1,5 +1,6 @@
 //! The entries of an archive, in order, and the rules they keep.
 
+use crate::deltas::Deltas;
 use crate::error::ArchiveError;
 use crate::manifest::Manifest;
 use crate::open::{PROOF, TARGETS};
@@ -7,8 +8,8 @@ use crate::record;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The most entries: three documents, 32 components with a list of chunks and 8
-/// payloads each, and room for what later versions add.
+/// The most entries: four documents, 32 components with a list of chunks and 8
+/// payloads each, 64 deltas, and room for what later versions add.
 const ENTRIES_MAX: usize = 512;
 
 /// The longest name: a folder, a component's name of 64 bytes, and endings.
@@ -85,7 +86,7 @@ impl Index {
         record::tail(&self.entries, self.at)
     }
 
-    /// Manifest, signatures and proof come first, in this order, so that whoever
+    /// Manifest, signatures, proof and deltas' list come first, in this order, so that whoever
     /// reads forward can decide before the first payload comes.
     fn check_order(&self, name: &str) -> Result<(), ArchiveError> {
         let last = self.entries.last().map(|entry| entry.name.as_str());
@@ -93,6 +94,7 @@ impl Index {
             Manifest::ENTRY => last.is_none(),
             TARGETS => last == Some(Manifest::ENTRY),
             PROOF => last == Some(TARGETS),
+            Deltas::ENTRY => [Manifest::ENTRY, TARGETS, PROOF].map(Some).contains(&last),
             _ => last.is_some(),
         };
         if fits { Ok(()) } else { Err(ArchiveError::Order { name: name.into() }) }

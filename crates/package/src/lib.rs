@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod archive;
+mod deltas;
 mod error;
 mod index;
 mod manifest;
@@ -19,6 +20,7 @@ mod tests;
 mod writer;
 
 pub use archive::{Archive, Source};
+pub use deltas::{Delta, Deltas, delta_entry};
 pub use error::{ArchiveError, OutOfRange, ReadError};
 pub use index::Entry;
 pub use manifest::{

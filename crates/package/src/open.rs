@@ -1,6 +1,7 @@
 //! A package: an archive that has what its manifest speaks of, and nothing else.
 
 use crate::archive::{Archive, Source};
+use crate::deltas::Deltas;
 use crate::error::{ArchiveError, ReadError};
 use crate::index::Entry;
 use crate::manifest::Manifest;
@@ -35,6 +36,7 @@ pub struct Package {
     archive: Archive,
     manifest: Vec<u8>,
     targets: Option<Vec<u8>>,
+    deltas: Deltas,
 }
 
 impl Package {
@@ -52,7 +54,8 @@ impl Package {
         if archive.entry(PROOF).is_some() {
             archive.read(source, PROOF, PROOF_LIMIT)?;
         }
-        Ok(Self { archive, manifest, targets })
+        let deltas = read_deltas(&archive, source)?;
+        Ok(Self { archive, manifest, targets, deltas })
     }
 
     /// The manifest's exact bytes.
@@ -65,20 +68,27 @@ impl Package {
         self.targets.as_deref()
     }
 
+    /// The deltas that came with it; none are signed.
+    pub fn deltas(&self) -> &Deltas {
+        &self.deltas
+    }
+
     /// The archive under it.
     pub fn archive(&self) -> &Archive {
         &self.archive
     }
 
-    /// Checks that the entries after the documents are exactly those of the
-    /// manifest, with its sizes, in its order: first all lists of chunks, then all payloads.
+    /// Checks that the entries after the documents are exactly those of the manifest
+    /// and of the list of deltas, with their sizes, in their order: all lists of
+    /// chunks, all payloads, all deltas.
     ///
     /// # Errors
     /// The first entry that is missing, too much, or of another size.
     pub fn check_layout(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
-        let is_document = |e: &&Entry| [Manifest::ENTRY, TARGETS, PROOF].contains(&e.name.as_str());
+        let documents = [Manifest::ENTRY, TARGETS, PROOF, Deltas::ENTRY];
+        let is_document = |e: &&Entry| documents.contains(&e.name.as_str());
         let mut entries = self.archive.entries().iter().skip_while(is_document);
-        for (name, want) in manifest.entries() {
+        for (name, want) in manifest.entries().chain(self.deltas.entries()) {
             let Some(entry) = entries.next() else { return Err(ArchiveError::Missing { name }) };
             if entry.name != name {
                 return Err(self.misplaced(name, entry));
@@ -100,4 +110,15 @@ impl Package {
             Some(_) => ArchiveError::Order { name: entry.name.clone() },
         }
     }
+}
+
+fn read_deltas<S: Source + ?Sized>(
+    archive: &Archive,
+    source: &S,
+) -> Result<Deltas, ReadError<S::Error>> {
+    if archive.entry(Deltas::ENTRY).is_none() {
+        return Ok(Deltas::default());
+    }
+    let bytes = archive.read(source, Deltas::ENTRY, Deltas::LIMIT.into())?;
+    Ok(Deltas::decode(&bytes).map_err(|why| ArchiveError::Deltas { why })?)
 }

@@ -206,6 +206,11 @@ fn check_order(names: &[&str], expected: Option<&str>) {
 fn the_documents_come_first() {
     check_order(&["manifest.json", "targets.json", "proof.tlog", "a", "b"], None);
     check_order(&["manifest.json", "a"], None);
+    check_order(&["manifest.json", "targets.json", "deltas.json", "a"], None);
+    check_order(&["manifest.json", "deltas.json", "a"], None);
+    check_order(&["manifest.json", "targets.json", "proof.tlog", "deltas.json"], None);
+    check_order(&["manifest.json", "targets.json", "a", "deltas.json"], Some("deltas.json"));
+    check_order(&["manifest.json", "deltas.json", "targets.json"], Some("targets.json"));
     check_order(&["a"], Some("a"));
     check_order(&["targets.json"], Some("targets.json"));
     check_order(&["manifest.json", "a", "targets.json"], Some("targets.json"));

@@ -2,6 +2,7 @@
 
 use sim::chance::Chance;
 use sim::defects;
+use sim::run::Ran;
 use sim::scenario::Scenario;
 use sim::sweep::{self, Case, Tally, Until};
 use sim::world::{Crash, Injection};
@@ -16,6 +17,10 @@ sim: runs the agent's own loop in a fake world, through kills and power cuts
   sim replay SCENARIO SEED [POINTkill|POINTcut ...]
                                 one case again, as a broken rule printed it
 ";
+
+/// Pairs of crashes of updates by delta: each decodes spans again, which takes longer
+/// than to copy a payload.
+const DELTA_PAIRS: usize = 1_000;
 
 /// The least number of points that an update of 64 chunks has.
 const POINTS_MIN: u32 = 300;
@@ -57,6 +62,7 @@ fn sweep_all(counts: &[&str]) -> Result<(), String> {
         &sweep::sweep(&sweep::every_point(&scenarios), Until::Done),
     )?;
     judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2), Until::Done))?;
+    deltas(1, DELTA_PAIRS)?;
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3), Until::Done))
 }
 
@@ -67,7 +73,17 @@ fn quick() -> Result<(), String> {
     Chance::new(5).shuffle(&mut points);
     judge("single crashes, every third point", &sweep::sweep(&points, Until::Broken))?;
     judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, 3_000, 2), Until::Broken))?;
+    deltas(7, 100)?;
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(3_000, 3), Until::Broken))
+}
+
+/// Updates by delta: every `step`th point, and so many pairs.
+fn deltas(step: usize, pairs: usize) -> Result<(), String> {
+    let scenarios = Scenario::deltas();
+    let points: Vec<Case> = sweep::every_point(&scenarios).into_iter().step_by(step).collect();
+    judge("single crashes of updates by delta", &sweep::sweep(&points, Until::Broken))?;
+    let pairs = sweep::pairs(&scenarios, pairs, 4);
+    judge("pairs of crashes of updates by delta", &sweep::sweep(&pairs, Until::Broken))
 }
 
 fn judge(what: &str, tally: &Tally) -> Result<(), String> {
@@ -85,7 +101,7 @@ fn replay(scenario: &str, seed: &str, injections: &[&str]) -> Result<(), String>
         seed: seed.parse().map_err(|_| USAGE)?,
         injections: injections.iter().map(|text| injection(text)).collect::<Result<_, _>>()?,
     };
-    let (points, broken) = sweep::one(&case);
+    let Ran { points, broken, .. } = sweep::one(&case);
     println!("{points} points");
     broken.map_or(Ok(()), |broken| Err(format!("{broken:?}")))
 }

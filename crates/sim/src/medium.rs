@@ -86,6 +86,22 @@ impl Medium {
         self.flush();
     }
 
+    /// Reads what was written last, durable or not, as others of this device see it.
+    pub fn peek(&self, at: usize, into: &mut [u8]) -> Option<()> {
+        let end = at.checked_add(into.len())?;
+        into.copy_from_slice(self.durable.get(at..end)?);
+        for (from, bytes) in &self.pending {
+            let first = at.max(*from);
+            let overlap = first..end.min(from + bytes.len());
+            if overlap.is_empty() {
+                continue;
+            }
+            let to = into.get_mut(overlap.start - at..overlap.end - at)?;
+            to.copy_from_slice(bytes.get(overlap.start - from..overlap.end - from)?);
+        }
+        Some(())
+    }
+
     /// Reads what is durable.
     pub fn read_back(&mut self, at: usize, into: &mut [u8]) -> Option<()> {
         into.copy_from_slice(self.durable.get(at..at + into.len())?);
@@ -135,6 +151,19 @@ mod tests {
         let kept = medium.durable()[1024..].iter().filter(|byte| **byte == 2).count();
         assert!((1..32 << 10).contains(&kept), "{kept} bytes were kept");
         assert!(medium.is_flushed());
+    }
+
+    #[test]
+    fn others_see_what_was_written_last() {
+        let mut medium = Medium::new(1024, b"old");
+        medium.write(2, b"new");
+        medium.write(4, b"er");
+        let mut seen = [0; 8];
+        medium.peek(0, &mut seen).unwrap();
+        assert_eq!(&seen, b"olneer\0\0");
+        medium.peek(3, &mut seen[..2]).unwrap();
+        assert_eq!(&seen[..2], b"ee");
+        assert_eq!(medium.peek(1020, &mut seen), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The invariants, checked inside effects, after each crash, and at the end.
 
 use crate::edges::runs_new;
-use crate::release::{OLD_INDEX, component_name};
+use crate::release::{OLD_INDEX, again, component_name};
 use crate::scenario::{Fault, Image, Loader};
 use crate::weather;
 use crate::world::{Holds, World, attempt};
@@ -59,7 +59,7 @@ pub enum Broken {
 
 /// Judges a write to a medium.
 pub fn may_write(world: &World) -> Option<Broken> {
-    (!weather::allows_writing(&world.weather)).then_some(Broken::AgainstTheRules)
+    (!weather::allows_writing(&world.weather, world.by_delta)).then_some(Broken::AgainstTheRules)
 }
 
 /// Judges `set_unbootable`.
@@ -141,7 +141,7 @@ fn costs(world: &World) -> Option<Broken> {
     let crashes = u64::from(world.cuts + world.kills);
     // A lying flash is written again, at most twice.
     let rounds = if world.scenario.fault == Fault::LyingFlash { 3 } else { u64::from(attempts) };
-    let most = rounds * payload + crashes * 2 * u64::from(crate::release::CHUNK);
+    let most = rounds * payload + crashes * again(world.scenario.layout);
     (world.served > most).then_some(Broken::TooManyBytes(world.served))
 }
 

@@ -2,10 +2,11 @@
 
 use crate::chance::Chance;
 use crate::scenario::{Image, Layout};
-use package::{Class, Codec, Component, ComponentKind, Manifest, Payload};
+use delta::{DiffOptions, diff};
+use package::{Class, Codec, Component, ComponentKind, Delta, Deltas, Manifest, Payload};
 use std::collections::BTreeMap;
 use trust::{RootDraft, SigningKey, Target, TargetsDraft, sign};
-use types::{Digest, Effect, Name, Timestamp};
+use types::{ComponentState, Digest, Effect, Name, Slot, Timestamp};
 
 /// Bytes of a chunk: the smallest that the format allows.
 pub const CHUNK: u32 = 4 << 10;
@@ -18,6 +19,21 @@ const SMALL_CHUNKS: u32 = 6;
 
 /// The rollback index of the old release; the new one's is one more.
 pub const OLD_INDEX: u64 = 4;
+
+/// Bytes that old and new image have in common at a time.
+const PIECE: usize = 2000;
+
+/// Bytes of a delta that are decoded again after a crash, at most.
+const SPAN: usize = 4 << 10;
+
+/// Bytes of memory that a delta may take.
+const HEAP: u64 = 4 << 20;
+
+/// Bytes that are fetched again after a crash, at most: two chunks, or the spans in
+/// which the last durable chunk ended and the next one began, and the delta's header.
+pub fn again(layout: Layout) -> u64 {
+    if Layout::DELTAS.contains(&layout) { (2 * SPAN as u64) + 1024 } else { 2 * u64::from(CHUNK) }
+}
 
 /// When all this happens.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -36,6 +52,26 @@ pub struct Release {
     pub root: Vec<u8>,
 }
 
+impl Release {
+    /// The inventory of a terminal that left the factory with the old release.
+    #[expect(clippy::expect_used, reason = "a world that cannot be made must not be judged")]
+    pub fn installed(&self) -> Vec<u8> {
+        let mut inventory = agent::Inventory::default();
+        for (name, image) in &self.old {
+            let version = "1.0".parse().unwrap_or_else(|_| Name::unknown());
+            let state = ComponentState { version, image: Digest::of(image) };
+            if *name == component_name(Effect::Slot) {
+                for slot in Slot::BOTH {
+                    inventory.put_slot(slot, name, state.clone());
+                }
+            } else {
+                inventory.put_beside(name, state);
+            }
+        }
+        serde_json::to_vec(&inventory).expect("an inventory is JSON")
+    }
+}
+
 /// The name of the component with this effect.
 pub fn component_name(effect: Effect) -> Name {
     let name = match effect {
@@ -48,6 +84,18 @@ pub fn component_name(effect: Effect) -> Name {
 
 fn old_image(effect: Effect) -> Vec<u8> {
     Chance::new(11 + effect as u64).bytes(image_len(effect))
+}
+
+/// Most of it is in the old image, too, at other places: so a delta reads that, and is
+/// long enough to have many points from which it can be decoded again.
+fn new_image(effect: Effect) -> Vec<u8> {
+    let old = old_image(effect);
+    let mut new = Chance::new(23 + effect as u64).bytes(old.len());
+    let pieces = new.chunks_exact_mut(PIECE).zip(old.chunks_exact(PIECE).rev()).enumerate();
+    for (_, (new, old)) in pieces.filter(|(n, _)| n % 8 > 0) {
+        new.copy_from_slice(old);
+    }
+    new
 }
 
 fn image_len(effect: Effect) -> usize {
@@ -63,7 +111,7 @@ fn image_len(effect: Effect) -> usize {
 #[expect(clippy::expect_used, reason = "a world that cannot be made must not be judged")]
 pub fn new_release(layout: Layout, image: Image) -> Release {
     let mut release = Release {
-        documents: BTreeMap::new(),
+        documents: [(Deltas::ENTRY.into(), b"{}".to_vec())].into(),
         payloads: BTreeMap::new(),
         images: BTreeMap::new(),
         old: BTreeMap::new(),
@@ -71,6 +119,9 @@ pub fn new_release(layout: Layout, image: Image) -> Release {
     };
     let components =
         layout.effects().iter().map(|effect| add_component(&mut release, *effect, image)).collect();
+    if Layout::DELTAS.contains(&layout) {
+        add_delta(&mut release, layout);
+    }
     let manifest = serde_json::to_vec(&manifest(components)).expect("a manifest is JSON");
     let key = SigningKey::from_seed([7; 32]).expect("any seed is a key");
     let expires = Timestamp(NOW.0 + 1_000_000_000);
@@ -84,9 +135,36 @@ pub fn new_release(layout: Layout, image: Image) -> Release {
     release
 }
 
+/// A delta to the component in banks, which makes what the full payload holds; a bad
+/// one something else from its middle on.
+#[expect(clippy::expect_used, reason = "a world that cannot be made must not be judged")]
+fn add_delta(release: &mut Release, layout: Layout) {
+    let component = component_name(Effect::Slot);
+    let old = release.old.get(&component).cloned().unwrap_or_default();
+    let mut new = release.payloads.values().next().cloned().unwrap_or_default();
+    let middle = new.len() / 2;
+    if let Some(byte) = new.get_mut(middle).filter(|_| layout == Layout::SlotBadDelta) {
+        *byte ^= 1;
+    }
+    let options = DiffOptions { span: SPAN, max_heap: HEAP, ..DiffOptions::default() };
+    let patch = diff(&old, &new, &options, &()).expect("a delta can be made").bytes;
+    let entry = package::delta_entry(0);
+    let delta = Delta {
+        component,
+        source: Digest::of(&old),
+        entry: entry.clone(),
+        size: patch.len() as u64,
+        heap: HEAP,
+    };
+    let list = Deltas { deltas: vec![delta] };
+    let list = serde_json::to_vec(&list).expect("a list is JSON");
+    release.documents.insert(Deltas::ENTRY.into(), list);
+    release.payloads.insert(entry, patch);
+}
+
 fn add_component(release: &mut Release, effect: Effect, kind: Image) -> Component {
     let name = component_name(effect);
-    let image = Chance::new(23 + effect as u64).bytes(image_len(effect));
+    let image = new_image(effect);
     let list: Vec<u8> =
         image.chunks(CHUNK as usize).flat_map(|chunk| Digest::of(chunk).0).collect();
     let mut payload = image.clone();

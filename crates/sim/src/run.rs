@@ -24,6 +24,8 @@ const STEPS_MAX: u32 = 2_000;
 pub struct Ran {
     /// Points that could have been ended at.
     pub points: u32,
+    /// Payload bytes served.
+    pub served: u64,
     /// The rule that did not hold, if any.
     pub broken: Option<Broken>,
 }
@@ -33,8 +35,8 @@ pub fn run(scenario: Scenario, release: &Rc<Release>, seed: u64, injections: &[I
     let world = World::new(scenario, Rc::clone(release), seed, injections);
     let world = Rc::new(RefCell::new(world));
     let broken = live(&world);
-    let points = world.borrow().points;
-    Ran { points, broken }
+    let (points, served) = (world.borrow().points, world.borrow().served);
+    Ran { points, served, broken }
 }
 
 /// Powers the device on and off until its update has ended.

@@ -30,6 +30,10 @@ pub enum Layout {
     SlotLive,
     /// One in banks and one without a second copy.
     SlotDirect,
+    /// One component in banks, for which there is a delta.
+    SlotDelta,
+    /// The same, and the delta makes something else from its middle on.
+    SlotBadDelta,
 }
 
 /// How the bootloader tries.
@@ -85,13 +89,16 @@ impl Image {
 }
 
 impl Layout {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Slot, Self::SlotLive, Self::SlotDirect];
+    /// Those with full payloads only.
+    pub const FULL: [Self; 3] = [Self::Slot, Self::SlotLive, Self::SlotDirect];
+
+    /// Those with a delta.
+    pub const DELTAS: [Self; 2] = [Self::SlotDelta, Self::SlotBadDelta];
 
     /// Effects of the components, in the order of the manifest.
     pub fn effects(self) -> &'static [Effect] {
         match self {
-            Self::Slot => &[Effect::Slot],
+            Self::Slot | Self::SlotDelta | Self::SlotBadDelta => &[Effect::Slot],
             Self::SlotLive => &[Effect::Slot, Effect::Live],
             Self::SlotDirect => &[Effect::Slot, Effect::Direct],
         }
@@ -115,10 +122,20 @@ impl Scenario {
     /// The scenarios of the exhaustive sweeps: five images, both bootloaders, three
     /// layouts, no further fault.
     pub fn all() -> Vec<Self> {
+        Self::of(&Image::FIVE, &Loader::BOTH, &Layout::FULL)
+    }
+
+    /// The scenarios with deltas. How the image is and how the bootloader tries has
+    /// nothing to do with how it was fetched.
+    pub fn deltas() -> Vec<Self> {
+        Self::of(&[Image::Good, Image::Corrupt], &[Loader::Counted], &Layout::DELTAS)
+    }
+
+    fn of(images: &[Image], loaders: &[Loader], layouts: &[Layout]) -> Vec<Self> {
         let mut all = Vec::new();
-        for image in Image::FIVE {
-            for loader in Loader::BOTH {
-                for layout in Layout::ALL {
+        for &image in images {
+            for &loader in loaders {
+                for &layout in layouts {
                     all.push(Self { image, loader, layout, fault: Fault::None });
                 }
             }
@@ -140,9 +157,9 @@ impl FromStr for Scenario {
         let faults = [Fault::None, Fault::LyingFlash, Fault::FullStore, Fault::LostJournal];
         let moody = Loader::BOTH.into_iter().flat_map(|loader| {
             let layout = |layout| Self { image: Image::Moody, loader, layout, fault: Fault::None };
-            Layout::ALL.map(layout)
+            Layout::FULL.map(layout)
         });
-        let known = Self::all().into_iter().chain(moody);
+        let known = Self::all().into_iter().chain(moody).chain(Self::deltas());
         let mut known = known.flat_map(|s| faults.map(|fault| Self { fault, ..s }));
         known.find(|s| s.to_string() == text).ok_or_else(|| format!("no scenario `{text}`"))
     }

@@ -3,7 +3,7 @@
 use crate::chance::Chance;
 use crate::oracle::Broken;
 use crate::release::{Release, new_release};
-use crate::run::run;
+use crate::run::{Ran, run};
 use crate::scenario::{Fault, Image, Layout, Loader, Scenario};
 use crate::world::{Crash, Injection};
 use std::collections::HashMap;
@@ -70,15 +70,14 @@ impl Releases {
 }
 
 /// Runs one case.
-pub fn one(case: &Case) -> (u32, Option<Broken>) {
+pub fn one(case: &Case) -> Ran {
     let release = Releases::default().of(case.scenario);
-    let ran = run(case.scenario, &release, case.seed, &case.injections);
-    (ran.points, ran.broken)
+    run(case.scenario, &release, case.seed, &case.injections)
 }
 
 /// How many points a scenario has without crashes.
 pub fn points(scenario: Scenario) -> u32 {
-    one(&Case { scenario, seed: 1, injections: Vec::new() }).0
+    one(&Case { scenario, seed: 1, injections: Vec::new() }).points
 }
 
 /// Every point of every scenario, killed and cut.
@@ -107,7 +106,7 @@ pub fn pairs(scenarios: &[Scenario], count: usize, seed: u64) -> Vec<Case> {
 pub fn triples(count: usize, seed: u64) -> Vec<Case> {
     let mut scenarios = Scenario::all();
     for loader in Loader::BOTH {
-        for layout in Layout::ALL {
+        for layout in Layout::FULL {
             scenarios.push(Scenario { image: Image::Moody, loader, layout, fault: Fault::None });
         }
     }

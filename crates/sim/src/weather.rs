@@ -48,9 +48,9 @@ pub fn change(world: &mut World) {
     world.weather = worse;
 }
 
-/// All payloads of these worlds are full ones.
-pub fn allows_writing(weather: &Conditions) -> bool {
-    weather.battery == battery(80) && weather.link == link(Cost::Free)
+/// Whether a chunk may be written that came out of a delta, or of a full payload.
+pub fn allows_writing(weather: &Conditions, by_delta: bool) -> bool {
+    weather.battery == battery(80) && (by_delta || weather.link == link(Cost::Free))
 }
 
 /// Nobody is cut off, and the battery lasts.

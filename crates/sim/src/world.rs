@@ -85,6 +85,8 @@ pub struct World {
     pub healthy: Option<bool>,
     /// Which address of the package is valid; older ones have expired.
     pub address: u32,
+    /// Whether what is fetched is a delta.
+    pub by_delta: bool,
     /// Payload bytes served.
     pub served: u64,
     /// Milliseconds since the beginning.
@@ -143,13 +145,18 @@ impl World {
             journal: [None, None],
             journal_used: false,
             journals_lost: 0,
-            store: [(agent::ROOT.into(), release.root.clone())].into(),
+            store: [
+                (agent::ROOT.into(), release.root.clone()),
+                (agent::Inventory::NAME.into(), release.installed()),
+            ]
+            .into(),
             floors: [("rootfs".into(), OLD_INDEX)].into(),
             counted: BTreeMap::new(),
             arrived: 0,
             weather: weather::fine(),
             healthy: None,
             address: 0,
+            by_delta: false,
             served: 0,
             clock: 0,
             decided_in: 0,

@@ -4,11 +4,13 @@
 use sim::sweep::{Case, one};
 use sim::world::{Crash, Injection};
 
-fn check(scenario: &str, seed: u64, crashes: &[(u32, Crash)]) {
+fn check(scenario: &str, seed: u64, crashes: &[(u32, Crash)]) -> u64 {
     let injections = crashes.iter().map(|(at, crash)| Injection { at: *at, crash: *crash });
     let scenario = scenario.parse().unwrap();
     let case = Case { scenario, seed, injections: injections.collect() };
-    assert_eq!(one(&case).1, None, "{case:?}");
+    let ran = one(&case);
+    assert_eq!(ran.broken, None, "{case:?}");
+    ran.served
 }
 
 #[test]
@@ -22,6 +24,15 @@ fn every_scenario_ends_well_without_a_crash() {
             }
         }
     }
+}
+
+#[test]
+fn a_delta_saves_bytes_and_a_bad_one_costs_some() {
+    let served = |layout: &str| check(&format!("Good/Counted/{layout}/None"), 3, &[]);
+    let (full, delta, bad) = (served("Slot"), served("SlotDelta"), served("SlotBadDelta"));
+    assert!(delta < full / 4, "{delta} bytes by delta, {full} in full");
+    // What was written before it went wrong is not written again.
+    assert!((full / 2..full).contains(&bad), "{bad} bytes after a bad delta, {full} in full");
 }
 
 #[test]

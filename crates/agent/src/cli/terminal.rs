@@ -16,7 +16,7 @@ use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
 use agent::sources::{LocalSource, MediaSource, NativeSource, native};
-use agent::worker::{Network, Workers};
+use agent::worker::{Banks, Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
 use anyhow::Context;
 use std::os::unix::net::UnixDatagram;
@@ -219,7 +219,18 @@ fn workers(config: &Config, floor: &TimeFloor, stop: &Stop) -> anyhow::Result<Wo
     };
     // The program that runs, even if its file is being replaced.
     let program = PathBuf::from("/proc/self/exe");
-    Ok(Workers::new(program, nobody(config)?, network, stop.try_clone()?))
+    let heap = u64::from(config.memory_class_mib) << 20;
+    let workers = Workers::new(program, nobody(config)?, network, stop.try_clone()?);
+    Ok(workers.with_deltas(banks(config), heap))
+}
+
+/// Where the banks are, for deltas: a worker gets them open, for reading.
+fn banks(config: &Config) -> Banks {
+    let bank = |(name, component): (&Name, &Component)| match component {
+        Component::Slot { a, b, .. } => Some((name.clone(), [a.clone(), b.clone()])),
+        Component::Live { .. } | Component::Direct { .. } => None,
+    };
+    config.components.iter().filter_map(bank).collect()
 }
 
 /// Who a worker becomes: nobody else, unless this is root.

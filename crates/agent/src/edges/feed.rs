@@ -2,8 +2,7 @@
 //! process that may be hostile.
 
 use engine::Cursor;
-use package::Codec;
-use types::{Outcome, Text};
+use types::{Name, Outcome, Slot, Text};
 
 /// Which payload is to be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,13 +10,28 @@ pub struct PayloadSpec {
     /// The package's entry.
     pub entry: String,
     /// How it is encoded.
-    pub codec: Codec,
+    pub encoding: Encoding,
+    /// The component and the bank that it goes to, where it goes to one: a delta is
+    /// decoded with what the other bank holds, and with what this one holds so far.
+    pub bank: Option<(Name, Slot)>,
     /// Bytes of the entry.
     pub size: u64,
     /// Bytes of the image.
     pub image_size: u64,
     /// Bytes of each chunk of the image but the last.
     pub chunk_size: u32,
+}
+
+/// How a payload is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Each chunk as one independent Zstandard frame.
+    Frames,
+    /// A delta from what the bank holds that runs.
+    Delta {
+        /// Bytes of memory that decoding may take.
+        heap: u64,
+    },
 }
 
 /// A point of a payload from which decoding can start again.

@@ -20,7 +20,7 @@ mod watchdog;
 
 pub use boot::{BootControl, BootError, SlotFacts};
 pub use clock::{Clock, Now};
-pub use feed::{Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
+pub use feed::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
 pub use flash::{Flash, Geometry};
 pub use health::{Health, Verdict};
 pub use journal::{Journal, Loaded, RECORD_MAX};

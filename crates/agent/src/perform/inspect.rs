@@ -4,15 +4,15 @@ use super::chain;
 use crate::asked::Asked;
 use crate::device::{Device, DeviceError};
 use crate::edges::{Feed, FeedError, Retry, SlotFacts};
-use crate::job::{self, Job};
+use crate::job::{self, Chosen, Job};
 use engine::inspect::{DeviceFacts, Place, Refusal, choose, fit, open};
 use engine::policy::consent::Class;
 use engine::{Again, Event, Locator, Order, Task};
-use package::Manifest;
+use package::{Component, Delta, Deltas, Manifest};
 use std::collections::BTreeMap;
 use std::io;
 use trust::{ChunkList, Root, Verified};
-use types::{Digest, Document, Effect, Name, Outcome, Sealed, Slot, Spent};
+use types::{Digest, Document, Effect, Name, Outcome, Running, Sealed, Slot, Spent};
 
 /// The pinned root's name in the store.
 pub const ROOT: &str = "root.json";
@@ -22,6 +22,9 @@ const TARGETS: &str = "targets.json";
 
 /// The most bytes of a package's signatures.
 const TARGETS_LIMIT: u64 = 1 << 20;
+
+/// How many deltas of a component are tried before its full payload.
+const DELTAS_TRIED: usize = 2;
 
 /// Why an inspection ends early.
 enum Stop {
@@ -95,18 +98,18 @@ impl Device {
             let why = Outcome::FailedBefore;
             return Err(Refusal::new(why, why.sentence()).into());
         }
-        let chosen = choose(&manifest, &inventory.running(running));
-        let mut lists = Vec::new();
-        for (index, component) in &chosen {
+        let runs = inventory.running(running);
+        let offered = deltas(feed.as_mut())?;
+        let mut chosen = Vec::new();
+        for (index, component) in choose(&manifest, &runs) {
             let name = format!("chunks/{}", component.name);
             let list = feed.document(&name, component.image.list_size())?;
             let list = ChunkList::check(&component.image, list).map_err(Refusal::from)?;
-            lists.push((*index, list));
+            chosen.push(Chosen { index, list, deltas: self.fitting(&offered, component, &runs) });
         }
-        let borrowed: Vec<_> = lists.iter().map(|(index, list)| (*index, list)).collect();
-        let job = self.write_job(&job::encode(&exact, &borrowed))?;
+        let banked = choose(&manifest, &runs).iter().any(|(_, c)| c.effect == Effect::Slot);
+        let job = self.write_job(&exact, &chosen)?;
         self.note_asked(order, &manifest)?;
-        let banked = chosen.iter().any(|(_, c)| c.effect == Effect::Slot);
         Ok(Task {
             attempt: order.attempt,
             source: order.source.clone(),
@@ -130,6 +133,19 @@ impl Device {
         };
         let now = self.edges.clock.now().wall;
         self.write(Asked::NAME, &Asked::new(order.attempt, now, class))
+    }
+
+    /// The deltas from what runs that this terminal has the memory for. Only what lives
+    /// in banks has an old image to start from that stays as it is.
+    fn fitting(&self, offered: &Deltas, component: &Component, runs: &Running) -> Vec<Delta> {
+        let heap = u64::from(self.identity.memory_class_mib) << 20;
+        match runs.get(&component.name) {
+            Some(old) if component.effect == Effect::Slot => {
+                let fitting = offered.fitting(&component.name, old.image, heap);
+                fitting.into_iter().take(DELTAS_TRIED).cloned().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The running slot, which must be confirmed: it is what an update falls back to.
@@ -199,15 +215,27 @@ impl Device {
         manifest.components.iter().map(|component| floor(&component.name)).collect()
     }
 
-    fn write_job(&mut self, exact: &[u8]) -> Result<Digest, Stop> {
-        self.edges.store.replace(Job::NAME, exact).map_err(|error| {
+    fn write_job(&mut self, manifest: &[u8], chosen: &[Chosen]) -> Result<Digest, Stop> {
+        let exact = job::encode(manifest, chosen)
+            .map_err(|e| Refusal::new(Outcome::Internal, chain("cannot write the job file", &e)))?;
+        self.edges.store.replace(Job::NAME, &exact).map_err(|error| {
             let outcome = match error.kind() {
                 io::ErrorKind::StorageFull => Outcome::StorageFull,
                 _ => Outcome::WriteFailed,
             };
             Refusal::new(outcome, chain("cannot write the job file", &error))
         })?;
-        Ok(Digest::of(exact))
+        Ok(Digest::of(&exact))
+    }
+}
+
+/// The deltas that the package's place knows of. It need not know of any, and what it
+/// says wrong costs it only the chance to save bytes.
+fn deltas(feed: &mut dyn Feed) -> Result<Deltas, Stop> {
+    match feed.document(Deltas::ENTRY, Deltas::LIMIT.into()) {
+        Ok(bytes) => Ok(Deltas::decode(&bytes).unwrap_or_default()),
+        Err(error) if error.retry == Retry::Later => Err(error.into()),
+        Err(_) => Ok(Deltas::default()),
     }
 }
 

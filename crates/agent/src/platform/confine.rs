@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::RawFd;
 
 /// Bytes of address space: the program, its libraries, decoder and buffers, twice.
+/// What a delta may take comes on top.
 const ADDRESS_SPACE: u64 = 128 << 20;
 /// Descriptors: the socket to the parent, the shared memory, a package, a
 /// connection, and what a name look-up opens.
@@ -23,6 +24,15 @@ pub struct Nobody {
     pub uid: u32,
     /// Group id; not 0.
     pub gid: u32,
+}
+
+/// What a process keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Who it becomes, where it is someone else.
+    pub nobody: Option<Nobody>,
+    /// Bytes of memory besides what it always needs.
+    pub heap: u64,
 }
 
 /// Finds a user by name.
@@ -47,20 +57,19 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Gives everything up; `nobody` is who it becomes, where it is someone else. The
-/// process must have one thread.
+/// Gives everything up but `rights`. The process must have one thread.
 ///
 /// # Errors
 /// Something could not be given up. The process must end then.
-pub fn confine(nobody: Option<Nobody>) -> io::Result<()> {
+pub fn confine(rights: Rights) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     close_other_descriptors()?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
     limit(Resource::Nofile, DESCRIPTORS)?;
-    limit(Resource::As, ADDRESS_SPACE)?;
+    limit(Resource::As, ADDRESS_SPACE.saturating_add(rights.heap))?;
     std::env::set_current_dir("/")?;
-    if let Some(nobody) = nobody {
+    if let Some(nobody) = rights.nobody {
         become_nobody(nobody)?;
     }
     limit(Resource::Nproc, 0)?;

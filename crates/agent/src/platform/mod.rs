@@ -7,6 +7,7 @@ pub mod boot;
 pub mod clock;
 pub mod confine;
 pub mod contain;
+pub mod descriptors;
 mod files;
 pub mod flash;
 pub mod floors;

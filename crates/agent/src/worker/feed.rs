@@ -1,14 +1,17 @@
 //! The parent's side: starts a worker, asks it, and believes nothing.
 
-use super::message::{Ask, Fault, Limits, Place, Seek, Setup, TELL_MAX, Tell, receive, send};
-use crate::edges::{Feed, FeedError, Feeds, PayloadSpec, Reset};
+use super::message::{
+    Ask, Coding, Fault, Limits, Place, Seek, Setup, TELL_MAX, Tell, receive, send,
+};
+use crate::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset};
 use crate::platform::clock::Stopwatch;
 use crate::platform::confine::Nobody;
+use crate::platform::descriptors;
 use crate::platform::shared::Shared;
 use crate::platform::stop::Stop;
 use engine::Cursor;
-use package::Codec;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,11 +20,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
-use types::{Image, Outcome};
+use types::{Image, Name, Outcome, Slot};
 
 /// Milliseconds that a worker has for its own work, on top of the network's limits.
 const OWN_WORK: u64 = 60_000;
+
+/// Signs of life, a second apart, that a worker may give before one chunk of a delta:
+/// a slow processor that encodes much again has four minutes.
+const DELTA_SIGNS: u32 = 240;
 
 /// How packages are fetched.
 #[derive(Debug, Clone)]
@@ -69,11 +77,15 @@ impl Network {
     }
 }
 
+/// Partitions or files of the banks A and B, by component.
+pub type Banks = BTreeMap<Name, [PathBuf; 2]>;
+
 /// Starts a worker for each feed.
 pub struct Workers {
     program: PathBuf,
     arguments: Vec<OsString>,
     network: Network,
+    banks: Rc<Banks>,
     stop: Stop,
 }
 
@@ -83,7 +95,15 @@ impl Workers {
     pub fn new(program: PathBuf, nobody: Option<Nobody>, network: Network, stop: Stop) -> Self {
         let mut arguments = vec![OsString::from(super::SUBCOMMAND)];
         arguments.extend(nobody.map(|n| format!("{}{}:{}", super::USER, n.uid, n.gid).into()));
-        Self { program, arguments, network, stop }
+        Self { program, arguments, network, banks: Rc::default(), stop }
+    }
+
+    /// Deltas are decoded with what `banks` hold, and may take `heap` bytes of memory.
+    #[must_use]
+    pub fn with_deltas(mut self, banks: Banks, heap: u64) -> Self {
+        self.banks = Rc::new(banks);
+        self.arguments.push(format!("{}{heap}", super::HEAP).into());
+        self
     }
 
     fn start(&self, package: Option<File>) -> io::Result<WorkerFeed> {
@@ -103,6 +123,7 @@ impl Workers {
             shared,
             stop: self.stop.try_clone()?,
             network: self.network.clone(),
+            banks: Rc::clone(&self.banks),
             payload: None,
             owed: false,
             fetched: 0,
@@ -170,6 +191,7 @@ struct WorkerFeed {
     shared: Shared,
     stop: Stop,
     network: Network,
+    banks: Rc<Banks>,
     payload: Option<Progress>,
     /// The worker owes an answer to `Next`.
     owed: bool,
@@ -200,10 +222,15 @@ impl Feed for WorkerFeed {
     fn seek(&mut self, payload: &PayloadSpec, at: Cursor) -> Result<(), FeedError> {
         check_name(&payload.entry)?;
         check_place(payload, at)?;
+        let (coding, files) = match payload.encoding {
+            Encoding::Frames => (Coding::Frames, None),
+            Encoding::Delta { heap } => (Coding::Delta { heap }, Some(self.open_banks(payload)?)),
+        };
         self.settle()?;
         self.payload = None;
         self.ask(&Ask::Seek(Seek {
             entry: payload.entry.clone(),
+            coding,
             size: payload.size,
             image_size: payload.image_size,
             chunk_size: payload.chunk_size,
@@ -211,9 +238,12 @@ impl Feed for WorkerFeed {
             out: at.out,
             input: at.input,
         }))?;
+        if let Some([old, new]) = &files {
+            descriptors::send(&self.socket, [old, new]).map_err(|e| broken(&e))?;
+        }
         self.ready(at.input)?;
         let reset = Reset { out: at.out, input: at.input };
-        let patience = at.chunk.saturating_add(1);
+        let patience = at.chunk.saturating_add(signs_of_life(payload.encoding));
         self.payload = Some(Progress { spec: payload.clone(), chunk: at.chunk, reset, patience });
         self.ask(&Ask::Next)?;
         self.owed = true;
@@ -230,7 +260,10 @@ impl Feed for WorkerFeed {
         let told = self.owed_answer()?;
         self.owed = false;
         match told {
-            Tell::Chunk { len, input, fetched } => self.take(into, len, input, fetched),
+            Tell::Chunk { len, out, input, fetched } => {
+                self.count(fetched);
+                self.take(into, len, Reset { out, input })
+            }
             Tell::End { fetched } if want == 0 => {
                 self.count(fetched);
                 Ok(0)
@@ -260,13 +293,18 @@ impl Progress {
         u32::try_from(left).unwrap_or(u32::MAX).min(self.spec.chunk_size)
     }
 
-    /// The worker says that the chunk that comes next ended at byte `input`.
-    fn advance(&mut self, input: u64) -> Result<(), FeedError> {
-        if input <= self.reset.input || input > self.spec.size {
+    /// The worker says that decoding can start again at `reset` once the chunk that
+    /// comes next is written. Such points do not go back, and a frame is one by itself.
+    fn advance(&mut self, reset: Reset) -> Result<(), FeedError> {
+        let at = u64::from(self.chunk) * u64::from(self.spec.chunk_size);
+        let end = at + u64::from(self.length());
+        let onward = reset.out >= self.reset.out && reset.input >= self.reset.input;
+        let inside = reset.out <= end && reset.input <= self.spec.size;
+        let framed = reset.out == end && reset.input > self.reset.input;
+        if !onward || !inside || (self.spec.encoding == Encoding::Frames && !framed) {
             return Err(nonsense());
         }
-        let at = u64::from(self.chunk) * u64::from(self.spec.chunk_size);
-        self.reset = Reset { out: at + u64::from(self.length()), input };
+        self.reset = reset;
         self.chunk = self.chunk.saturating_add(1);
         Ok(())
     }
@@ -274,19 +312,12 @@ impl Progress {
 
 impl WorkerFeed {
     /// Copies a chunk out of the shared memory, and frees that for the next one.
-    fn take(
-        &mut self,
-        into: &mut [u8],
-        len: u32,
-        input: u64,
-        fetched: u64,
-    ) -> Result<usize, FeedError> {
-        self.count(fetched);
+    fn take(&mut self, into: &mut [u8], len: u32, reset: Reset) -> Result<usize, FeedError> {
         let Some(progress) = &mut self.payload else { return Err(nonsense()) };
         if len == 0 || len != progress.length() {
             return Err(nonsense());
         }
-        progress.advance(input)?;
+        progress.advance(reset)?;
         let len = usize::try_from(len).map_err(|_| nonsense())?;
         let into = into.get_mut(..len).ok_or_else(nonsense)?;
         self.shared.copy(into).map_err(|e| broken(&e))?;
@@ -308,12 +339,23 @@ impl WorkerFeed {
                 Tell::Alive => {}
                 told => {
                     if let Some(progress) = &mut self.payload {
-                        progress.patience = 1;
+                        progress.patience = signs_of_life(progress.spec.encoding);
                     }
                     return Ok(told);
                 }
             }
         }
+    }
+
+    /// What a delta starts from, and where its image goes.
+    fn open_banks(&self, payload: &PayloadSpec) -> Result<[File; 2], Fault> {
+        let named = payload.bank.as_ref().and_then(|(name, to)| Some((self.banks.get(name)?, to)));
+        let Some(([a, b], to)) = named else {
+            return Err(no_source("this terminal has no bank for it"));
+        };
+        let (old, new) = if *to == Slot::B { (a, b) } else { (b, a) };
+        let open = |path: &PathBuf| File::open(path).map_err(|e| no_source(&e.to_string()));
+        Ok([open(old)?, open(new)?])
     }
 
     /// Takes an answer that nobody wants any more.
@@ -396,13 +438,24 @@ fn check_name(name: &str) -> Result<(), FeedError> {
     Err(Fault::never(Outcome::Malformed, "an entry has a name that no entry may have").into())
 }
 
-/// The place must be one that this kind of payload can be decoded from.
+fn no_source(why: &str) -> Fault {
+    Fault::payload(Outcome::CorruptPayload, format!("a delta has nothing to start from: {why}"))
+}
+
+/// How often a worker may say that it is alive instead of a chunk.
+fn signs_of_life(encoding: Encoding) -> u32 {
+    match encoding {
+        Encoding::Frames => 1,
+        Encoding::Delta { .. } => DELTA_SIGNS,
+    }
+}
+
+/// The place must be one that a payload can be decoded from.
 fn check_place(payload: &PayloadSpec, at: Cursor) -> Result<(), FeedError> {
     let chunk_size = u64::from(payload.chunk_size);
-    let known = payload.codec == Codec::ZstdFrames;
     let sized = (1..=Image::CHUNK_MAX).contains(&payload.chunk_size);
     let before = at.out <= u64::from(at.chunk).saturating_mul(chunk_size).min(payload.image_size);
-    if known && sized && before && at.input <= payload.size {
+    if sized && before && at.input <= payload.size {
         return Ok(());
     }
     Err(Fault::payload(Outcome::CorruptPayload, "the payload cannot be decoded from there").into())

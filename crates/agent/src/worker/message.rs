@@ -65,6 +65,7 @@ pub(super) struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seek {
     pub(super) entry: String,
+    pub(super) coding: Coding,
     /// Bytes of the entry.
     pub(super) size: u64,
     pub(super) image_size: u64,
@@ -75,6 +76,17 @@ pub(super) struct Seek {
     pub(super) out: u64,
     /// Where decoding starts: bytes of the payload before it.
     pub(super) input: u64,
+}
+
+/// How a payload is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Coding {
+    Frames,
+    /// A delta that may take so many bytes of memory. Two descriptors follow the
+    /// question, both for reading: what it starts from, and where its image goes.
+    Delta {
+        heap: u64,
+    },
 }
 
 /// What the worker answers.
@@ -89,7 +101,10 @@ pub(super) enum Tell {
     /// The next chunk is in the shared memory.
     Chunk {
         len: u32,
-        /// Bytes of the payload up to its end.
+        /// The last point at or before its end from which decoding can start again:
+        /// bytes of the image before it.
+        out: u64,
+        /// Bytes of the payload before that point.
         input: u64,
         /// Payload bytes fetched since the start.
         fetched: u64,
@@ -200,7 +215,8 @@ mod tests {
 
     #[test]
     fn messages_arrive_as_they_were_sent() {
-        let chunk = Tell::Chunk { len: u32::MAX, input: u64::MAX, fetched: u64::MAX };
+        let chunk =
+            Tell::Chunk { len: u32::MAX, out: u64::MAX, input: u64::MAX, fetched: u64::MAX };
         for tell in [Tell::Ready, Tell::Alive, chunk, Tell::End { fetched: 0 }, longest()] {
             let mut wire = Vec::new();
             send(&mut wire, &tell).unwrap();

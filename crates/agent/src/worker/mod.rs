@@ -18,6 +18,7 @@
 //! Any of them can be answered by `Failed`. There is one answer to each question,
 //! in order; `Alive` may come before it, a bounded number of times.
 
+mod decode;
 mod feed;
 mod fetch;
 mod local;
@@ -25,14 +26,16 @@ mod message;
 mod payload;
 mod serve;
 
-pub use feed::{Network, Workers};
+pub use feed::{Banks, Network, Workers};
 
-use crate::platform::confine::Nobody;
+use crate::platform::confine::{Nobody, Rights};
 
 /// The hidden subcommand that makes this program a worker.
 const SUBCOMMAND: &str = "worker";
 /// Who a worker becomes, as `uid:gid`.
 const USER: &str = "--user=";
+/// Bytes of memory that it may take for a delta, besides what it always needs.
+const HEAP: &str = "--heap=";
 
 /// Runs this process as a worker, if its arguments (without the program's name) say
 /// that it is one; `None` if they do not.
@@ -40,12 +43,18 @@ pub fn run_if_asked(mut words: impl Iterator<Item = String>) -> Option<std::io::
     if words.next()? != SUBCOMMAND {
         return None;
     }
-    let nobody = words.next().map(|word| user(&word).ok_or(std::io::ErrorKind::InvalidInput));
-    Some(nobody.transpose().map_err(Into::into).and_then(serve::run))
+    let rights = words
+        .try_fold(Rights::default(), |rights, word| right(rights, &word))
+        .ok_or(std::io::ErrorKind::InvalidInput);
+    Some(rights.map_err(Into::into).and_then(serve::run))
 }
 
-fn user(word: &str) -> Option<Nobody> {
+/// Takes one argument of a worker over.
+fn right(rights: Rights, word: &str) -> Option<Rights> {
+    if let Some(heap) = word.strip_prefix(HEAP) {
+        return Some(Rights { heap: heap.parse().ok()?, ..rights });
+    }
     let (uid, gid) = word.strip_prefix(USER)?.split_once(':')?;
     let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
-    (uid != 0 && gid != 0).then_some(Nobody { uid, gid })
+    (uid != 0 && gid != 0).then_some(Rights { nobody: Some(Nobody { uid, gid }), ..rights })
 }

@@ -1,14 +1,17 @@
 //! The worker's side: gives up its rights, then answers questions until its parent
 //! is gone.
 
+use super::decode::Sources;
 use super::fetch::Fetcher;
 use super::local::LocalPackage;
-use super::message::{ASK_MAX, Ask, Fault, Place, Seek, Setup, Tell, receive, send};
+use super::message::{ASK_MAX, Ask, Coding, Fault, Place, Seek, Setup, Tell, receive, send};
 use super::payload::{Origin, Unpacked, Unpacking};
+use crate::edges::Reset;
 use crate::https::Trust;
 use crate::platform::clock::Stopwatch;
-use crate::platform::confine::{Nobody, confine};
+use crate::platform::confine::{Rights, confine};
 use crate::platform::contain::{Reach, limit_reach};
+use crate::platform::descriptors;
 use crate::platform::shared::Mapping;
 use std::fs::File;
 use std::io::{self, Write};
@@ -35,8 +38,8 @@ struct Worker {
 ///
 /// # Errors
 /// It could not give up its rights, or its parent is gone.
-pub(super) fn run(nobody: Option<Nobody>) -> io::Result<()> {
-    confine(nobody)?;
+pub(super) fn run(rights: Rights) -> io::Result<()> {
+    confine(rights)?;
     let mut parent = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let shared = io::stdout().as_fd().try_clone_to_owned()?;
     let Ask::Setup(setup) = receive(&mut parent, ASK_MAX)? else {
@@ -116,7 +119,11 @@ impl Worker {
         self.payload = None;
         let len = usize::try_from(seek.chunk_size).map_err(io::Error::other)?;
         self.memory = Some(Mapping::of(&self.shared, len)?);
-        match Unpacking::start(&mut self.origin, seek) {
+        let sources = match seek.coding {
+            Coding::Frames => None,
+            Coding::Delta { .. } => Some(Sources::from(descriptors::receive(&self.parent)?)),
+        };
+        match Unpacking::start(&mut self.origin, seek, sources) {
             Ok(payload) => self.payload = Some(payload),
             Err(fault) => return Ok(Err(fault)),
         }
@@ -147,9 +154,9 @@ impl Worker {
 
     fn tell_chunk(&mut self, len: usize) -> io::Result<()> {
         let len = u32::try_from(len).map_err(io::Error::other)?;
-        let input = self.payload.as_ref().map_or(0, Unpacking::position);
-        let fetched = self.fetched();
-        send(&mut self.parent, &Tell::Chunk { len, input, fetched })
+        let reset = self.payload.as_ref().map_or(Reset { out: 0, input: 0 }, Unpacking::reset);
+        let (fetched, Reset { out, input }) = (self.fetched(), reset);
+        send(&mut self.parent, &Tell::Chunk { len, out, input, fetched })
     }
 
     fn fetched(&self) -> u64 {

@@ -3,7 +3,7 @@
 //! The test starts itself again, gives up its rights as a worker does, and then tries
 //! everything that a thief would.
 
-use agent::platform::confine::{self, confine};
+use agent::platform::confine::{self, Rights, confine};
 use agent::platform::contain::{self, Reach, limit_reach};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -56,7 +56,7 @@ fn inside(folder: &Path) {
     let mut ports = ports.split(' ').map(|port| port.parse::<u16>().unwrap());
     let (allowed, other) = (ports.next().unwrap(), ports.next().unwrap());
     let nobody = confine::is_root().then(|| confine::user("nobody").unwrap());
-    confine(nobody).unwrap();
+    confine(Rights { nobody, heap: 0 }).unwrap();
     limit_reach(Reach::Port(allowed)).unwrap();
     let refused = |what: &str, done: bool| assert!(!done, "it can {what}");
     refused("read the key", std::fs::read(folder.join("credential")).is_ok());

@@ -1,10 +1,9 @@
 //! A worker that was taken over: what it says is bounded and believed by nobody.
 
-use agent::edges::{Feed, FeedError, Feeds, PayloadSpec};
+use agent::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec};
 use agent::platform::stop::by_hand;
 use agent::worker::{Network, Workers};
 use engine::Cursor;
-use package::Codec;
 use std::os::unix::fs::PermissionsExt;
 use types::Outcome;
 
@@ -24,10 +23,12 @@ fn ready() -> String {
     tell(&[0])
 }
 
-/// `Chunk` of `len` bytes that ended at byte `input`.
-fn chunk(len: u16, input: u8) -> String {
-    let varint = [(len & 0x7f) as u8 | 0x80, (len >> 7) as u8];
-    tell(&[3, varint[0], varint[1], input, 0])
+/// `Chunk` of `len` bytes; decoding can start again at byte `out` of the image and byte
+/// `input` of the payload.
+fn chunk(len: u16, out: u16, input: u8) -> String {
+    let varint = |n: u16| [(n & 0x7f) as u8 | 0x80, (n >> 7) as u8];
+    let ([len, len_more], [out, out_more]) = (varint(len), varint(out));
+    tell(&[3, len, len_more, out, out_more, input, 0])
 }
 
 fn network() -> Network {
@@ -46,7 +47,8 @@ fn network() -> Network {
 fn spec() -> PayloadSpec {
     PayloadSpec {
         entry: "payload/rootfs.zst".into(),
-        codec: Codec::ZstdFrames,
+        encoding: Encoding::Frames,
+        bank: None,
         size: 100,
         image_size: 2 * u64::from(CHUNK),
         chunk_size: CHUNK,
@@ -114,11 +116,13 @@ fn documents_stay_within_their_limit() {
 #[test]
 fn chunks_have_the_length_and_the_place_that_they_must_have() {
     let says = |answer: String| format!("{0}{0}{answer}", ready());
-    assert_eq!(with(&says(chunk(4096, 50)), first_chunk).unwrap(), 4096);
-    check(&says(chunk(4095, 50)), first_chunk);
-    check(&says(chunk(4097, 50)), first_chunk);
-    check(&says(chunk(4096, 0)), first_chunk);
-    check(&says(chunk(4096, 101)), first_chunk);
+    assert_eq!(with(&says(chunk(4096, 4096, 50)), first_chunk).unwrap(), 4096);
+    check(&says(chunk(4095, 4095, 50)), first_chunk);
+    check(&says(chunk(4097, 4097, 50)), first_chunk);
+    check(&says(chunk(4096, 4095, 50)), first_chunk);
+    check(&says(chunk(4096, 4097, 50)), first_chunk);
+    check(&says(chunk(4096, 4096, 0)), first_chunk);
+    check(&says(chunk(4096, 4096, 101)), first_chunk);
     check(&says(tell(&[4, 0])), first_chunk);
     check(&says(tell(&[1]).repeat(50)), first_chunk);
 }

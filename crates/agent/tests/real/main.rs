@@ -12,6 +12,7 @@ mod boot_tools;
 mod browser;
 mod command_line;
 mod contained;
+mod deltas;
 mod hostile_worker;
 mod media;
 mod native_source;

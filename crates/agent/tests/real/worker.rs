@@ -1,11 +1,10 @@
 //! The real worker process against a server, and packages, that misbehave.
 
 use crate::server::{Act, Server, image};
-use agent::edges::{Feed, FeedError, Feeds, PayloadSpec, Retry};
+use agent::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Retry};
 use agent::platform::stop::{Stop, by_hand};
 use agent::worker::{Network, Workers};
 use engine::Cursor;
-use package::Codec;
 use std::path::Path;
 use types::Outcome;
 
@@ -16,7 +15,7 @@ const IMAGE: usize = 15 * CHUNK + 4321;
 /// The payload's name in the package.
 const ENTRY: &str = "payload/rootfs.zst";
 
-fn network(roots: Vec<Vec<u8>>) -> Network {
+pub(crate) fn network(roots: Vec<Vec<u8>>) -> Network {
     Network {
         roots,
         floor: 0,
@@ -29,7 +28,7 @@ fn network(roots: Vec<Vec<u8>>) -> Network {
     }
 }
 
-fn workers(network: Network, stop: Stop) -> Workers {
+pub(crate) fn workers(network: Network, stop: Stop) -> Workers {
     Workers::new(env!("CARGO_BIN_EXE_refit-agent").into(), nobody(), network, stop)
 }
 
@@ -46,7 +45,8 @@ fn open(network: Network, locator: &str) -> Result<Box<dyn Feed>, FeedError> {
 fn spec(payload: &[u8]) -> PayloadSpec {
     PayloadSpec {
         entry: ENTRY.into(),
-        codec: Codec::ZstdFrames,
+        encoding: Encoding::Frames,
+        bank: None,
         size: payload.len() as u64,
         image_size: IMAGE as u64,
         chunk_size: CHUNK as u32,

@@ -6,7 +6,7 @@ use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::way::{AGAIN, EARLIER, Node, Step, lengths, offer, way};
-use super::{DiffError, Explanation, Progress, Stage};
+use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Symbols};
 use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
 use alloc::vec;
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 /// last symbol and the lists take more than was thought.
 const FULL: usize = SPAN_MAX - (6 << 10);
 
-/// Bytes after which a span ends where no stream is open.
+/// The most bytes after which a span ends where no stream is open.
 const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
 
 /// Bytes of plain new after which a span ends where no stream is open: what a
@@ -49,15 +49,17 @@ pub(crate) fn write(
     header: &PatchHeader,
     pair: Pair<'_>,
     covers: &[Cover],
-    depth: usize,
+    options: &DiffOptions,
     progress: &dyn Progress,
 ) -> Result<(Vec<u8>, Explanation), DiffError> {
     let new = pair.new.bytes.as_slice();
+    let depth = if options.effort == Effort::Fast { 8 } else { 48 };
     let mut writer = Writer {
         pair,
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
+        almost_full: options.span.min(ALMOST_FULL),
         earlier: Earlier::new(new, covers, depth),
         symbols: Symbols::new(),
         coder: Encoder::new(),
@@ -99,6 +101,8 @@ struct Writer<'a> {
     old: &'a [u8],
     new: &'a [u8],
     window: u64,
+    /// Bytes after which a span ends where no stream is open.
+    almost_full: usize,
     earlier: Earlier<'a>,
     symbols: Symbols,
     coder: Encoder,
@@ -122,7 +126,7 @@ impl Writer<'_> {
     /// where old is expected to go on.
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
         let bytes = self.coder.len() + self.ledger.cost(self.at);
-        let almost = bytes >= ALMOST_FULL || self.at - self.base >= PLAIN_MAX;
+        let almost = bytes >= self.almost_full || self.at - self.base >= PLAIN_MAX;
         if bytes >= FULL || almost && self.pair.new.is_outside(self.at) {
             self.end_span()?;
         }

@@ -177,6 +177,56 @@ fn flipping_any_byte_makes_the_package_refused() {
     std::println!("flipped {} bytes with {} masks each", zip.len(), masks.len());
 }
 
+/// A package with one delta of `component`, whatever it holds.
+fn with_delta(component: &str) -> Parts {
+    let delta = package::Delta {
+        component: name(component),
+        source: Digest([9; 32]),
+        entry: package::delta_entry(0),
+        size: 5,
+        heap: 1,
+    };
+    let list = package::Deltas { deltas: vec![delta] };
+    let mut parts = good();
+    parts.rest.insert(0, (package::Deltas::ENTRY.into(), serde_json::to_vec(&list).unwrap()));
+    parts.rest.push((package::delta_entry(0), b"delta".to_vec()));
+    parts
+}
+
+#[test]
+fn deltas_come_unsigned_and_covered() {
+    let mut zip = with_delta("rootfs").zip();
+    assert_eq!(examine(&zip[..], Some(root()), now()).unwrap().package.deltas().deltas.len(), 1);
+    for at in 0..zip.len() {
+        zip[at] ^= 1;
+        assert!(verdict(&zip).is_err(), "byte {at} is not covered");
+        zip[at] ^= 1;
+    }
+    check(
+        &with_delta("modem"),
+        Outcome::Malformed,
+        "`delta/0` is a delta of `modem`, which the release has not",
+    );
+    let mut parts = with_delta("rootfs");
+    parts.rest.pop();
+    check(&parts, Outcome::Malformed, "the package has no entry `delta/0`");
+    let mut parts = with_delta("rootfs");
+    parts.rest.push((package::delta_entry(1), b"more".to_vec()));
+    check(&parts, Outcome::Malformed, "entry `delta/1` is not in the manifest");
+}
+
+#[test]
+fn an_image_comes_out_of_its_package() {
+    let zip = good().zip();
+    let examined = examine(&zip[..], None, now()).unwrap();
+    for component in &examined.manifest.components {
+        let mut image = Vec::new();
+        let mut take = |chunk: &[u8]| image.extend_from_slice(chunk);
+        extract(&zip[..], &examined.package, component, &mut take).unwrap();
+        assert_eq!(Digest::of(&image), component.image.sha256);
+    }
+}
+
 /// The same with the checksums repaired, as one does who means it: what is under
 /// the signature is covered by more than a CRC-32.
 #[test]

@@ -1,12 +1,15 @@
-//! A feed of the new release; its payload's bytes are the image itself.
+//! A feed of the new release. A full payload's bytes are the image itself; a delta is
+//! a real one, decoded by the real decoder with what the banks hold.
 
 use super::server::address_of;
+use crate::medium::Medium;
 use crate::release::Release;
-use crate::world::Shared;
-use agent::edges::{Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
+use crate::world::{Shared, World};
+use agent::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
+use delta::{Applier, Limits, PatchHeader, ReadAt, ReadFault};
 use engine::Cursor;
 use std::rc::Rc;
-use types::Outcome;
+use types::{Outcome, Slot};
 
 /// Opens feeds of the world's release.
 pub struct FakeFeeds(pub Shared);
@@ -18,20 +21,45 @@ impl Feeds for FakeFeeds {
         }
         let release = Rc::clone(&self.0.borrow().release);
         let world = Rc::clone(&self.0);
-        Ok(Box::new(FakeFeed { world, release, entry: String::new(), at: 0, fetched: 0 }))
+        let full = Payload::Full { entry: String::new(), at: 0 };
+        Ok(Box::new(FakeFeed { world, release, payload: full, fetched: 0 }))
     }
 }
 
 struct FakeFeed {
     world: Shared,
     release: Rc<Release>,
-    entry: String,
-    at: usize,
+    payload: Payload,
     fetched: u64,
+}
+
+/// What is decoded, and where.
+enum Payload {
+    /// The image itself, from a byte of it on.
+    Full { entry: String, at: usize },
+    /// A delta.
+    Delta(Box<Decoding>),
+}
+
+struct Decoding {
+    applier: Applier,
+    /// Bytes of the image that it starts from.
+    source: u64,
+    spec: PayloadSpec,
+    /// The next byte of the delta.
+    at: usize,
+    /// Bytes of the image that are decoded.
+    out: u64,
+    /// The chunk that is wanted next.
+    chunk: u32,
 }
 
 fn unreachable(what: &str) -> FeedError {
     FeedError { outcome: Outcome::Unreachable, detail: what.into(), retry: Retry::Later }
+}
+
+fn unsound(what: &str) -> FeedError {
+    FeedError { outcome: Outcome::CorruptPayload, detail: what.into(), retry: Retry::OtherPayload }
 }
 
 impl Feed for FakeFeed {
@@ -44,8 +72,20 @@ impl Feed for FakeFeed {
     }
 
     fn seek(&mut self, payload: &PayloadSpec, at: Cursor) -> Result<(), FeedError> {
-        self.entry.clone_from(&payload.entry);
-        self.at = (at.chunk * payload.chunk_size) as usize;
+        self.world.borrow_mut().by_delta = payload.encoding != Encoding::Frames;
+        self.payload = match payload.encoding {
+            Encoding::Frames => Payload::Full {
+                entry: payload.entry.clone(),
+                at: (at.chunk * payload.chunk_size) as usize,
+            },
+            Encoding::Delta { heap } => {
+                let patch = payload_bytes(&self.release, &payload.entry);
+                let decoding = Decoding::start(patch, payload, at, heap)?;
+                self.fetched += decoding.at as u64;
+                self.world.borrow_mut().served += decoding.at as u64;
+                Payload::Delta(Box::new(decoding))
+            }
+        };
         Ok(())
     }
 
@@ -54,23 +94,111 @@ impl Feed for FakeFeed {
         if world.chance.one_in(256) {
             return Err(unreachable("the connection was lost"));
         }
-        let payload = self.release.payloads.get(&self.entry).map_or(&[][..], Vec::as_slice);
-        let rest = payload.get(self.at..).unwrap_or_default();
-        let len = rest.len().min(into.len());
-        for (to, from) in into.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        self.at += len;
-        self.fetched += len as u64;
-        world.served += len as u64;
+        let (len, read) = match &mut self.payload {
+            Payload::Full { entry, at } => {
+                let rest = payload_bytes(&self.release, entry).get(*at..).unwrap_or_default();
+                let len = rest.len().min(into.len());
+                for (to, from) in into.iter_mut().zip(rest) {
+                    *to = *from;
+                }
+                *at += len;
+                (len, len)
+            }
+            Payload::Delta(decoding) => {
+                let patch = payload_bytes(&self.release, &decoding.spec.entry);
+                let before = decoding.at;
+                let len = decoding.chunk(patch, &world, into)?;
+                (len, decoding.at - before)
+            }
+        };
+        self.fetched += read as u64;
+        world.served += read as u64;
         Ok(len)
     }
 
     fn reset(&self) -> Reset {
-        Reset { out: self.at as u64, input: self.at as u64 }
+        match &self.payload {
+            Payload::Full { at, .. } => Reset { out: *at as u64, input: *at as u64 },
+            Payload::Delta(decoding) => {
+                let delta::Reset { out, input } = decoding.applier.reset();
+                Reset { out, input }
+            }
+        }
     }
 
     fn fetched(&self) -> u64 {
         self.fetched
+    }
+}
+
+fn payload_bytes<'a>(release: &'a Release, entry: &str) -> &'a [u8] {
+    release.payloads.get(entry).map_or(&[][..], Vec::as_slice)
+}
+
+impl Decoding {
+    fn start(patch: &[u8], spec: &PayloadSpec, at: Cursor, heap: u64) -> Result<Self, FeedError> {
+        let header = PatchHeader::read(patch).map_err(|e| unsound(&e.to_string()))?;
+        let (header, len) = header.ok_or_else(|| unsound("it is cut short"))?;
+        let (limits, source) = (Limits { heap }, header.source.size);
+        let reset = delta::Reset { out: at.out, input: at.input.max(len as u64) };
+        let applier = Applier::resume(header, &limits, reset);
+        let applier = applier.map_err(|e| unsound(&e.to_string()))?;
+        let from = usize::try_from(reset.input).unwrap_or(usize::MAX);
+        Ok(Self { applier, source, spec: spec.clone(), at: from, out: reset.out, chunk: at.chunk })
+    }
+
+    /// Decodes the wanted chunk.
+    fn chunk(&mut self, patch: &[u8], world: &World, into: &mut [u8]) -> Result<usize, FeedError> {
+        let wanted = u64::from(self.chunk) * u64::from(self.spec.chunk_size);
+        let wanted = wanted.min(self.spec.image_size);
+        while self.out < wanted {
+            let before = usize::try_from(wanted - self.out).unwrap_or(usize::MAX);
+            let piece = into.get_mut(..before.min(into.len())).unwrap_or_default();
+            self.fill(patch, world, piece)?;
+        }
+        let left = self.spec.image_size.saturating_sub(self.out);
+        let len = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.fill(patch, world, into.get_mut(..len).unwrap_or_default())?;
+        self.chunk += 1;
+        Ok(len)
+    }
+
+    fn fill(&mut self, patch: &[u8], world: &World, into: &mut [u8]) -> Result<(), FeedError> {
+        let Some((_, target)) = &self.spec.bank else { return Err(unsound("it has no bank")) };
+        let bank =
+            |slot: Slot| world.banks.get(&slot).ok_or_else(|| unsound("there is no such bank"));
+        let mut old = Bank { medium: bank(target.other())?, size: self.source };
+        let mut new = Bank { medium: bank(*target)?, size: self.spec.image_size };
+        let mut filled = 0;
+        while filled < into.len() {
+            let rest = patch.get(self.at..).unwrap_or_default();
+            let room = into.get_mut(filled..).unwrap_or_default();
+            let step = self.applier.step(rest, room, &mut old, &mut new);
+            let step = step.map_err(|e| unsound(&e.to_string()))?;
+            if step.consumed == 0 && step.filled == 0 {
+                return Err(unsound("it ends too early"));
+            }
+            self.at += step.consumed;
+            filled += step.filled;
+        }
+        self.out += filled as u64;
+        Ok(())
+    }
+}
+
+/// A bank's first bytes, as they are read by who did not write them.
+struct Bank<'a> {
+    medium: &'a Medium,
+    size: u64,
+}
+
+impl ReadAt for Bank<'_> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
+        let at = usize::try_from(at).map_err(|_| ReadFault)?;
+        self.medium.peek(at, into).ok_or(ReadFault)
     }
 }

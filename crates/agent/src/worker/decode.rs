@@ -1,0 +1,153 @@
+//! The two kinds of payload, decoded.
+
+use super::message::{Fault, Seek};
+use crate::edges::Reset;
+use delta::{Applier, ApplyError, FrameDecoder, Limits, PatchHeader, ReadAt, ReadFault};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use types::Outcome;
+
+/// What a delta is decoded with.
+pub(super) struct Sources {
+    /// What it starts from.
+    old: BankReader,
+    /// Where its image goes, as far as it is there.
+    new: BankReader,
+}
+
+impl From<[File; 2]> for Sources {
+    fn from([old, new]: [File; 2]) -> Self {
+        Self { old: BankReader { file: old, size: 0 }, new: BankReader { file: new, size: 0 } }
+    }
+}
+
+/// The first bytes of a bank.
+struct BankReader {
+    file: File,
+    /// Bytes of the image in it.
+    size: u64,
+}
+
+impl ReadAt for BankReader {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
+        self.file.read_exact_at(into, at).map_err(|_| ReadFault)
+    }
+}
+
+/// A payload's decoder.
+pub(super) enum Decoding {
+    /// Of frames; each is one chunk.
+    Frames(FrameDecoder),
+    /// Of a delta.
+    Delta(Box<DeltaDecoding>),
+}
+
+/// A delta that is being applied.
+pub(super) struct DeltaDecoding {
+    applier: Applier,
+    sources: Sources,
+    /// It can go on without further bytes of the payload.
+    busy: bool,
+}
+
+impl Decoding {
+    /// Of frames of at most so many bytes.
+    pub(super) fn frames(chunk_size: u32) -> Self {
+        Self::Frames(FrameDecoder::new(chunk_size))
+    }
+
+    /// Of the delta that starts with `head`, from the place that `seek` names; and where
+    /// in the payload its next byte is. Nothing while `head` is too short.
+    pub(super) fn delta(
+        head: &[u8],
+        seek: &Seek,
+        heap: u64,
+        sources: &mut Option<Sources>,
+    ) -> Result<Option<(Self, u64)>, Fault> {
+        let Some((header, len)) = PatchHeader::read(head).map_err(|e| unfit(&e))? else {
+            return Ok(None);
+        };
+        if header.target.size != seek.image_size {
+            return Err(Fault::payload(Outcome::CorruptPayload, "the delta makes another image"));
+        }
+        let nothing =
+            || Fault::payload(Outcome::CorruptPayload, "a delta has nothing to start from");
+        let mut sources = sources.take().ok_or_else(nothing)?;
+        sources.old.size = header.source.size;
+        sources.new.size = header.target.size;
+        let (limits, begin) = (Limits { heap }, len as u64);
+        let at = delta::Reset { out: seek.out, input: seek.input };
+        let applier = match at.input {
+            0 => Applier::new(header, &limits),
+            _ => Applier::resume(header, &limits, at),
+        };
+        let applier = applier.map_err(|e| failed(&e))?;
+        let decoding = DeltaDecoding { applier, sources, busy: false };
+        Ok(Some((Self::Delta(Box::new(decoding)), begin.max(at.input))))
+    }
+
+    /// Takes bytes of the payload. `into` is the chunk, of which `filled` bytes are
+    /// there. Returns how many bytes were used, and how many are there now.
+    pub(super) fn step(
+        &mut self,
+        input: &[u8],
+        into: &mut [u8],
+        filled: usize,
+    ) -> Result<(usize, usize), Fault> {
+        match self {
+            Self::Frames(decoder) => {
+                let step = decoder.decode(input, into).map_err(|e| corrupt(&e))?;
+                Ok((step.consumed, if step.done { into.len() } else { filled }))
+            }
+            Self::Delta(decoding) => decoding.step(input, into, filled),
+        }
+    }
+
+    /// Whether it needs bytes of the payload to go on.
+    pub(super) fn is_hungry(&self) -> bool {
+        match self {
+            Self::Frames(_) => true,
+            Self::Delta(decoding) => !decoding.busy,
+        }
+    }
+
+    /// The last point from which decoding can start again; nothing where that is the
+    /// end of the last chunk.
+    pub(super) fn reset(&self) -> Option<Reset> {
+        let Self::Delta(decoding) = self else { return None };
+        let delta::Reset { out, input } = decoding.applier.reset();
+        Some(Reset { out, input })
+    }
+}
+
+impl DeltaDecoding {
+    fn step(
+        &mut self,
+        input: &[u8],
+        into: &mut [u8],
+        filled: usize,
+    ) -> Result<(usize, usize), Fault> {
+        let rest = into.get_mut(filled..).unwrap_or_default();
+        let Sources { old, new } = &mut self.sources;
+        let step = self.applier.step(input, rest, old, new).map_err(|e| failed(&e))?;
+        // Whatever made bytes may have more of them.
+        self.busy = step.filled > 0;
+        Ok((step.consumed, filled + step.filled))
+    }
+}
+
+fn corrupt(error: &delta::DecodeError) -> Fault {
+    Fault::payload(Outcome::CorruptPayload, format!("a frame does not decode: {error}"))
+}
+
+fn unfit(error: &delta::PatchError) -> Fault {
+    Fault::payload(Outcome::CorruptPayload, format!("the delta is not sound: {error}"))
+}
+
+fn failed(error: &ApplyError) -> Fault {
+    Fault::payload(Outcome::CorruptPayload, format!("the delta cannot be applied: {error}"))
+}
