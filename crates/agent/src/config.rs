@@ -188,13 +188,14 @@ impl Default for Network {
 pub struct Install {
     /// Whether every byte is read back from the medium before it is trusted.
     pub read_back: bool,
-    /// KiB of payload after which what was written is made durable and recorded.
+    /// KiB of payload that a cut may cost besides what is under way: so often, what was
+    /// written is made durable and recorded.
     pub checkpoint_kib: u32,
 }
 
 impl Default for Install {
     fn default() -> Self {
-        Self { read_back: true, checkpoint_kib: 256 }
+        Self { read_back: true, checkpoint_kib: 640 }
     }
 }
 

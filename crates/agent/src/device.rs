@@ -101,8 +101,8 @@ pub struct Identity {
 pub struct Options {
     /// Whether the medium is read back before it is trusted.
     pub read_back: ReadBack,
-    /// Payload bytes after which written chunks are made durable and recorded. What
-    /// is fetched again after a cut is at most this and what is under way.
+    /// Payload bytes that a cut may cost besides what is under way: written chunks are
+    /// made durable and recorded before two more of the largest size could exceed it.
     pub checkpoint: u64,
     /// How often the sources are asked.
     pub poll: Seconds,

@@ -32,6 +32,8 @@ struct Pumping {
     /// Payload bytes at the last checkpoint.
     from: u64,
     chunks: u32,
+    /// Payload bytes of the largest chunk since then.
+    largest: u64,
 }
 
 impl Device {
@@ -52,7 +54,7 @@ impl Device {
             Ok(open) => open,
             Err(error) => return self.stopped(Stop::Feed(error), &job, cursor, Spent::default()),
         };
-        let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0 };
+        let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0, largest: 0 };
         let stop = self.pump(task, &mut pumping).err();
         self.checkpoint(task, cursor, pumping, stop)
     }
@@ -94,10 +96,13 @@ impl Device {
         }
     }
 
+    /// Whether a cut during the next chunk could cost more than is allowed: what is not
+    /// durable yet, that chunk, and the one that the feed prepares meanwhile.
     fn checkpoint_due(&self, pumping: &Pumping) -> bool {
         let input = pumping.cursor.input.saturating_sub(pumping.from);
+        let cost = input.saturating_add(pumping.largest.saturating_mul(2));
         let some = pumping.chunks > 0;
-        some && (input >= self.options.checkpoint || pumping.chunks >= CHUNKS_PER_CHECKPOINT)
+        some && (cost > self.options.checkpoint || pumping.chunks >= CHUNKS_PER_CHECKPOINT)
     }
 
     /// Makes the feed's next chunk the one that the cursor names.
@@ -125,7 +130,7 @@ impl Device {
 
     /// Fetch, prove, write: in this order and no other.
     fn write_chunk(&mut self, task: &Task, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
-        let Pumping { open, cursor, chunks, .. } = pumping;
+        let Pumping { open, cursor, chunks, largest, .. } = pumping;
         let got = open.feed.chunk(self.work.buffer.bytes_mut()).map_err(Stop::Feed)?;
         let bytes = self.work.buffer.bytes().get(..got).unwrap_or_default();
         let proven = part.chunks.prove(cursor.chunk, bytes);
@@ -135,6 +140,7 @@ impl Device {
         bank.medium(task.target).write(&proven).map_err(Stop::Flash)?;
         let reset = open.feed.reset();
         cursor.chunk += 1;
+        *largest = (*largest).max(reset.input.saturating_sub(cursor.input));
         (cursor.out, cursor.input) = (reset.out, reset.input);
         open.at = Some(*cursor);
         *chunks += 1;

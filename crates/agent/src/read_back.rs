@@ -1,11 +1,19 @@
 //! `ReadBack`: every byte, from the medium and not from a cache, against the signed
 //! chunk digests.
 
+use crate::aligned::Aligned;
 use crate::device::{Device, DeviceError, ReadBack};
+use crate::edges::Flash;
 use crate::job::{Job, Part};
 use crate::perform::state_of;
 use engine::{Cursor, Event, Task};
-use types::{Effect, Outcome};
+use std::io;
+use std::ops::Range;
+use types::{Effect, Image, Outcome};
+
+/// Bytes that are read at once, in few requests to the medium: no worker needs memory
+/// meanwhile.
+const AT_ONCE: u32 = Image::CHUNK_MAX;
 
 impl Device {
     /// Reads back what was written, and enters it into the inventory when it is sound.
@@ -33,11 +41,17 @@ impl Device {
         let Some(bank) = bank else { return Some(0) };
         let medium = bank.medium(task.target);
         let buffer = &mut self.work.buffer;
-        (0..image.chunk_count()).find(|&chunk| {
-            let (at, len) = image.chunk_span(chunk);
-            buffer.resize(usize::try_from(len).unwrap_or(0));
-            medium.read_back(at, buffer.bytes_mut()).is_err()
-                || part.chunks.prove(chunk, buffer.bytes()).is_err()
+        let count = image.chunk_count();
+        let at_once = (AT_ONCE / image.chunk_size.max(1)).max(1);
+        (0..count).step_by(usize::try_from(at_once).unwrap_or(1)).find_map(|first| {
+            let chunks = first..first.saturating_add(at_once).min(count);
+            match unsound(medium, buffer, part, chunks.clone()) {
+                Ok(found) => found,
+                // Which of them it is that cannot be read.
+                Err(_) => chunks.into_iter().find(|&chunk| {
+                    !matches!(unsound(medium, buffer, part, chunk..chunk + 1), Ok(None))
+                }),
+            }
         })
     }
 
@@ -49,4 +63,22 @@ impl Device {
             }
         })
     }
+}
+
+/// The first of `chunks` that is not what was signed.
+fn unsound(
+    medium: &mut dyn Flash,
+    buffer: &mut Aligned,
+    part: &Part,
+    chunks: Range<u32>,
+) -> io::Result<Option<u32>> {
+    let image = &part.component.image;
+    let (at, _) = image.chunk_span(chunks.start);
+    let (last, len) = image.chunk_span(chunks.end.saturating_sub(1));
+    let len = (last + u64::from(len)).saturating_sub(at);
+    buffer.resize(usize::try_from(len).map_err(io::Error::other)?);
+    medium.read_back(at, buffer.bytes_mut())?;
+    let chunk_size = usize::try_from(image.chunk_size).map_err(io::Error::other)?;
+    let mut all = chunks.zip(buffer.bytes().chunks(chunk_size.max(1)));
+    Ok(all.find(|(index, chunk)| part.chunks.prove(*index, chunk).is_err()).map(|(index, _)| index))
 }

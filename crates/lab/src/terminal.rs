@@ -70,7 +70,7 @@ pub struct Settings {
     pub least_rate_seconds: u32,
     /// Bytes per second that are fetched at most; 0 for as fast as it goes.
     pub bandwidth: u32,
-    /// KiB between two checkpoints.
+    /// KiB of payload that a cut may cost.
     pub checkpoint_kib: u32,
     /// Whether the slot is read back.
     pub read_back: ReadBack,
@@ -93,7 +93,7 @@ impl Default for Settings {
             least_rate: 1024,
             least_rate_seconds: 60,
             bandwidth: 0,
-            checkpoint_kib: 256,
+            checkpoint_kib: 640,
             read_back: ReadBack::Full,
         }
     }

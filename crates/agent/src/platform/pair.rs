@@ -53,7 +53,10 @@ impl Pair {
 
     /// Reads the newest whole record.
     pub(crate) fn load(&self) -> io::Result<Held> {
-        let Some(bytes) = self.bytes()? else { return Ok(Held::Nothing) };
+        let Some(file) = existing(OpenOptions::new().read(true), &self.path)? else {
+            return Ok(Held::Nothing);
+        };
+        let bytes = bytes(&file)?;
         match newest(self.copies(&bytes)) {
             Some((_, copy)) => Ok(Held::Record(copy.record)),
             None if bytes.iter().all(|b| *b == 0) || bytes.iter().all(|b| *b == 0xff) => {
@@ -65,13 +68,16 @@ impl Pair {
 
     /// Writes `record` over the older copy; durable when it returns.
     pub(crate) fn save(&self, record: &[u8]) -> io::Result<()> {
-        let Some(bytes) = self.bytes()? else { return self.create(record) };
+        let mut options = OpenOptions::new();
+        let Some(file) = existing(options.read(true).write(true), &self.path)? else {
+            return self.create(record);
+        };
+        let bytes = bytes(&file)?;
         let (last, generation) = match newest(self.copies(&bytes)) {
             Some((index, copy)) => (index, copy.generation),
             None => (1, 0),
         };
         let copy = self.encode(generation.wrapping_add(1), record)?;
-        let file = OpenOptions::new().write(true).open(&self.path)?;
         file.write_all_at(&copy, if last == 0 { COPY_AT } else { 0 })?;
         file.sync_data()
     }
@@ -80,20 +86,6 @@ impl Pair {
     fn blank(&self) -> io::Result<Held> {
         let kind = std::fs::metadata(&self.path)?.file_type();
         Ok(if kind.is_block_device() { Held::Nothing } else { Held::Damaged })
-    }
-
-    /// Both copies' bytes, short of what is missing at the end; `None` where there
-    /// is no file.
-    fn bytes(&self) -> io::Result<Option<Vec<u8>>> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        let mut bytes = vec![0; 2 * COPY];
-        let len = files::read_up_to(&file, &mut bytes, 0)?;
-        bytes.truncate(len);
-        Ok(Some(bytes))
     }
 
     fn copies(&self, bytes: &[u8]) -> [Option<Copy>; 2] {
@@ -138,6 +130,23 @@ impl Pair {
         let generation = u64::from_le_bytes(*generation.first_chunk()?);
         Some(Copy { generation, record: rest.get(..len)?.to_vec() })
     }
+}
+
+/// The file at `path`, if there is one.
+fn existing(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
+    match options.open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Both copies' bytes, short of what is missing at the end.
+fn bytes(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 2 * COPY];
+    let len = files::read_up_to(file, &mut bytes, 0)?;
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 fn newest(copies: [Option<Copy>; 2]) -> Option<(usize, Copy)> {

@@ -1,7 +1,9 @@
 //! SWUpdate: streams the image into the slot.
 //!
-//! Its downloader does not verify the server's certificate, and it does not make a
-//! slot that is a file durable; what it costs is without both.
+//! Its downloader does not verify the server's certificate; what it costs is without
+//! that. When it closes a slot that is a partition, the kernel writes out what is left
+//! of it, in SWUpdate's time; it does not do so for a file. Its post-update command
+//! therefore makes the slot durable here, as a careful integrator's would.
 
 use super::cost::{Cost, Meter, Places, Watch};
 use super::workshop::{VERSION, Workshop};
@@ -74,6 +76,7 @@ fn command(workshop: &Workshop, url: &str, temporary: &Path) -> Result<Command> 
     let mut command = bound_to_us(Path::new("stdbuf"));
     command.arg("-oL").arg(program.get_program()).args(["-l", "3", "-H", "lab:1.0", "-k"]);
     command.arg(&workshop.signer.certificate).args(["-d", &format!("-u {url}")]);
+    command.args(["-p", &format!("sync --data {}", slot(workshop).display())]);
     command.env("TMPDIR", temporary).current_dir(temporary);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let errors = File::create(workshop.folder.join("swupdate.err"))?;

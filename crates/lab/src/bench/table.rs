@@ -132,6 +132,10 @@ impl Goal {
     fn reached(&self) -> bool {
         self.is <= self.at_most
     }
+
+    fn distance(&self) -> String {
+        format!("{} by {:.2}", self.what, self.is - self.at_most)
+    }
 }
 
 impl fmt::Display for Goal {
@@ -143,7 +147,8 @@ impl fmt::Display for Goal {
 
 fn verdict(goals: &[Goal]) -> String {
     let all: Vec<String> = goals.iter().map(Goal::to_string).collect();
-    let short: Vec<&str> = goals.iter().filter(|goal| !goal.reached()).map(|g| g.what).collect();
+    let short: Vec<String> =
+        goals.iter().filter(|goal| !goal.reached()).map(Goal::distance).collect();
     let end = match short.as_slice() {
         [] => "within goals".to_owned(),
         short => format!("short of: {}", short.join(", ")),
@@ -202,9 +207,9 @@ mod tests {
     #[test]
     fn goals_are_met_by_the_median_of_the_rounds() {
         check(&[(100, 100, 139)], 12, "; within goals");
-        check(&[(100, 101, 139)], 12, "; short of: CPU × SWUpdate's");
+        check(&[(100, 101, 139)], 12, "; short of: CPU × SWUpdate's by 0.01");
         check(&[(100, 900, 100), (100, 90, 100), (200, 110, 100)], 12, "; within goals");
-        check(&[(100, 100, 141)], 13, "; short of: with read-back, RSS MiB");
+        check(&[(100, 100, 141)], 13, "; short of: with read-back by 0.01, RSS MiB by 1.00");
     }
 
     #[test]

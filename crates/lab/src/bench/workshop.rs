@@ -109,8 +109,8 @@ impl Workshop {
         Ok(folder)
     }
 
-    /// Writes zeros all over `slot`: every block of it exists and is in the page
-    /// cache, for whoever writes through that.
+    /// Writes zeros all over `slot`: every block of it exists, and none is in the page
+    /// cache, as in a terminal whose other slot runs.
     pub(super) fn wipe(&self, slot: &Path) -> Result<()> {
         let zeros = vec![0; 1 << 20];
         let mut file = File::options().create(true).truncate(false).write(true).open(slot)?;
@@ -122,7 +122,8 @@ impl Workshop {
         }
         file.sync_all().context("cannot wipe a slot")?;
         rustix::fs::sync();
-        Ok(())
+        let dropped = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        dropped.context("cannot drop a slot from the page cache")
     }
 
     /// Whether `slot` holds the image.
