@@ -15,22 +15,10 @@ echo "guest: watchdog $(cat /sys/class/watchdog/watchdog0/identity)"
 case $mode in
 panic) echo c >/proc/sysrq-trigger ;;
 exit) exit 0 ;;
-hang)
-	# Someone feeds the watchdog, and then nobody does any more.
-	watchdog -F -t 1 -T 4 /dev/watchdog &
-	sleep 2
-	kill -STOP $!
-	echo "guest: hangs"
-	while :; do sleep 60; done
-	;;
 esac
 mount -t vfat -o sync /dev/vda1 /boot
 mount -t ext4 /dev/vda4 /data
 mount -t vfat -o ro /dev/vdb /card
-case $mode in
-unhealthy) rm -f /run/healthy ;;
-*) : >/run/healthy ;;
-esac
 # The server is on the other side of the emulator's network, when there is one.
 if [ -e /sys/class/net/eth0 ]; then
 	ip link set lo up

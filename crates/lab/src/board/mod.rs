@@ -238,8 +238,8 @@ fn config() -> String {
          [components.rootfs]\neffect = \"slot\"\na = \"/dev/vda2\"\nb = \"/dev/vda3\"\n\
          size = {size}\n\
          [installed.rootfs]\nversion = \"{OLD}\"\nslot = \"A\"\nsha256 = \"{}\"\n\
-         [[health.checks]]\ncommand = [\"/bin/test\", \"-e\", \"/run/healthy\"]\n\
-         within_seconds = 2\n",
+         [[health.checks]]\ncommand = [\"/bin/check\"]\n\
+         within_seconds = 5\n[watchdog]\ntimeout_seconds = 15\n",
         disk::STATE_SIZE,
         "0".repeat(64),
     )

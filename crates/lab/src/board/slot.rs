@@ -15,6 +15,11 @@ pub const SLOT_MIB: u64 = 48;
 /// The terminal's first program.
 const INIT: &str = include_str!("init.sh");
 
+/// Its health check. In a release that hangs it stops the agent for good, and with it
+/// whoever feeds the watchdog.
+const CHECK: &str = "#!/bin/sh\n. /release\ncase $mode in\nunhealthy) exit 1 ;;\n\
+                     hang) echo 'guest: hangs'; kill -STOP $PPID; sleep 600 ;;\nesac\n";
+
 /// How a release behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -101,8 +106,11 @@ fn fill(
         fs::create_dir_all(path.parent().unwrap_or(root))?;
         fs::write(path, bytes)?;
     }
-    fs::write(root.join("init"), INIT)?;
-    Ok(fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?)
+    for (name, text) in [("init", INIT), ("bin/check", CHECK)] {
+        fs::write(root.join(name), text)?;
+        fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o755))?;
+    }
+    Ok(())
 }
 
 /// The tree as an initial RAM disk, compressed.
