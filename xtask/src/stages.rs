@@ -89,8 +89,16 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Terminals,
         ..stage("boot", "the agent on a board with U-Boot, in QEMU", 480, boot)
     },
+    Stage {
+        group: Group::Delta,
+        ..stage("delta", "deltas of real images, there and back", 300, delta)
+    },
     stage("demo", "the main job, with four terminals", 300, demo),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
+    Stage {
+        group: Group::Delta,
+        ..long("delta-full", "all pairs and ten thousand damaged patches", 7200, delta_full)
+    },
     long("bench", "install against other updaters", 1800, bench),
 ];
 
@@ -167,6 +175,14 @@ fn cuts(bench: &Bench) -> Result<Count> {
 fn boot(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()))?)
+}
+
+fn delta(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.args(["deltas", "--small"]), Show::Tried)
+}
+
+fn delta_full(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.args(["deltas", "--long"]), Show::Tried)
 }
 
 fn demo(bench: &Bench) -> Result<Count> {

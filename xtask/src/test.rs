@@ -2,7 +2,7 @@
 //! the count of tests.
 
 use crate::count::Count;
-use crate::packages::{self, BUILD, CODECS, IMAGES, LOADERS, STORES};
+use crate::packages::{self, BUILD, CODECS, CORPUS, IMAGES, LOADERS, STORES};
 use crate::programs;
 use crate::run::{busy, now, spent};
 use crate::stages::{Bench, Group, Length, STAGES, Stage};
@@ -37,6 +37,7 @@ pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&STORES)?;
     packages::ensure_installed(&CODECS)?;
     packages::ensure_installed(&LOADERS)?;
+    packages::ensure_installed(&CORPUS)?;
     let logs = programs::directory()?.join("stages");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
     let done: Vec<Done> = stages.into_iter().map(|stage| attempt(root, &logs, stage)).collect();
@@ -162,8 +163,8 @@ mod tests {
     fn stages_are_chosen_by_name_or_length() {
         check(&["cuts", "fmt"], Some(&["cuts", "fmt"]));
         check(&["nonsense"], None);
-        check(&["--long"], Some(&["demo-full", "bench"]));
-        assert_eq!(chosen(&[]).unwrap().len() + 2, STAGES.len());
+        check(&["--long"], Some(&["demo-full", "delta-full", "bench"]));
+        assert_eq!(chosen(&[]).unwrap().len() + 3, STAGES.len());
         assert_eq!(chosen(&["--all".into()]).unwrap().len(), STAGES.len());
     }
 

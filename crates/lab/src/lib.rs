@@ -11,6 +11,7 @@ pub mod chance;
 pub mod clock;
 pub mod corpus;
 pub mod cuts;
+pub mod deltas;
 pub mod demo;
 pub mod entry;
 pub mod image;
