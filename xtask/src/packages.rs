@@ -111,6 +111,13 @@ pub(crate) const CORPUS: [Need; 13] = [
     Need { program: "xz", package: "xz-utils" },
     Need { program: "zstd", package: "zstd" },
 ];
+/// What the bench against other makers of deltas needs besides.
+pub(crate) const DELTA_PEERS: [Need; 4] = [
+    Need { program: "bsdiff", package: "bsdiff" },
+    Need { program: "python3", package: "python3-venv" },
+    Need { program: "time", package: "time" },
+    Need { program: "xdelta3", package: "xdelta3" },
+];
 
 /// Sees to it that every needed program is there: installs what is missing when run
 /// by root on Debian.

@@ -1,6 +1,6 @@
 //! Builds the project's programs and hands over to `lab`, which runs them.
 
-use crate::packages::{self, BUILD, CORPUS, IMAGES, PEERS, STORES};
+use crate::packages::{self, BUILD, CORPUS, DELTA_PEERS, IMAGES, PEERS, STORES};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -37,6 +37,23 @@ pub(crate) fn corpus(root: &Path, arguments: &[String]) -> Result<ExitCode> {
 /// As [`demo`].
 pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&BUILD)?;
+    match arguments.first().map(String::as_str) {
+        Some("delta") => bench_delta(root, arguments),
+        _ => bench_install(root, arguments),
+    }
+}
+
+fn bench_delta(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    packages::ensure_installed(&CORPUS)?;
+    packages::ensure_installed(&DELTA_PEERS)?;
+    println!("building the tool and the bench, optimised");
+    cargo(root, &["build", "--quiet", "--release", "--package", "lab", "--package", "tool"])?;
+    let folders = [CORPUS_FOLDER, [("--scratch", "target/bench-delta")]].concat();
+    let arguments = with_folders(root, arguments, &folders);
+    hand_over(&release_directory()?.join("lab"), "bench", &arguments)
+}
+
+fn bench_install(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&IMAGES)?;
     packages::ensure_installed(&PEERS)?;
     println!("building the agent and the bench, optimised");

@@ -89,11 +89,22 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Terminals,
         ..stage("boot", "the agent on a board with U-Boot, in QEMU", 480, boot)
     },
-    stage("fleet", "a fleet's servers through kills, cuts and full disks", 240, fleet),
+    Stage {
+        group: Group::Fleet,
+        ..stage("fleet", "a fleet's servers through kills, cuts and full disks", 240, fleet)
+    },
+    Stage {
+        group: Group::Delta,
+        ..stage("delta", "deltas of real images, there and back", 300, delta)
+    },
     stage("demo", "the main job, with four terminals", 300, demo),
     long("faults", "the same with ten times as many kills", 1800, faults),
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
+    Stage {
+        group: Group::Delta,
+        ..long("delta-full", "all pairs and ten thousand damaged patches", 7200, delta_full)
+    },
     long("bench", "install against other updaters", 1800, bench),
 ];
 
@@ -183,6 +194,14 @@ fn faults(bench: &Bench) -> Result<Count> {
 fn demo_stores(bench: &Bench) -> Result<Count> {
     let options = ["demo", "--terminals", "4", "--mib", "32", "--store", "postgres"];
     bench.one(bench.program("lab")?.args(options), Show::All)
+}
+
+fn delta(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.args(["deltas", "--small"]), Show::Tried)
+}
+
+fn delta_full(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.args(["deltas", "--long"]), Show::Tried)
 }
 
 fn demo(bench: &Bench) -> Result<Count> {

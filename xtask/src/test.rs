@@ -2,7 +2,7 @@
 //! the count of tests.
 
 use crate::count::Count;
-use crate::packages::{self, BROWSER, BUILD, CODECS, IMAGES, LOADERS, STORES};
+use crate::packages::{self, BROWSER, BUILD, CODECS, CORPUS, IMAGES, LOADERS, STORES};
 use crate::programs;
 use crate::run::{busy, now, spent};
 use crate::stages::{Bench, Group, Length, STAGES, Stage};
@@ -38,6 +38,7 @@ pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&CODECS)?;
     packages::ensure_installed(&LOADERS)?;
     packages::ensure_installed(&BROWSER)?;
+    packages::ensure_installed(&CORPUS)?;
     let logs = programs::directory()?.join("stages");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
     let done: Vec<Done> = stages.into_iter().map(|stage| attempt(root, &logs, stage)).collect();
@@ -163,8 +164,9 @@ mod tests {
     fn stages_are_chosen_by_name_or_length() {
         check(&["cuts", "fmt"], Some(&["cuts", "fmt"]));
         check(&["nonsense"], None);
-        check(&["--long"], Some(&["faults", "demo-stores", "demo-full", "bench"]));
-        assert_eq!(chosen(&[]).unwrap().len() + 4, STAGES.len());
+        let long = ["faults", "demo-stores", "demo-full", "delta-full", "bench"];
+        check(&["--long"], Some(&long));
+        assert_eq!(chosen(&[]).unwrap().len() + long.len(), STAGES.len());
         assert_eq!(chosen(&["--all".into()]).unwrap().len(), STAGES.len());
     }
 

@@ -12,6 +12,7 @@ pub mod chance;
 pub mod clock;
 pub mod corpus;
 pub mod cuts;
+pub mod deltas;
 pub mod demo;
 pub mod entry;
 pub mod faults;

@@ -16,6 +16,7 @@ enum Command {
     Corpus(lab::corpus::Args),
     Board(lab::board::Args),
     Cuts(lab::cuts::Args),
+    Deltas(lab::deltas::Args),
     Demo(lab::demo::Args),
     Faults(lab::faults::Args),
 }
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Corpus(args) => lab::corpus::run(&args),
         Command::Board(args) => lab::board::run(&args),
         Command::Cuts(args) => lab::cuts::run(&args),
+        Command::Deltas(args) => lab::deltas::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
         Command::Faults(args) => lab::faults::run(&args),
     };

@@ -17,9 +17,16 @@ impl Programs {
     /// # Errors
     /// They are not built.
     pub fn find() -> Result<Self> {
+        Self::find_these(&["refit", "refit-agent", "refit-server"])
+    }
+
+    /// Looks for these only.
+    ///
+    /// # Errors
+    /// They are not built.
+    pub fn find_these(all: &[&str]) -> Result<Self> {
         let own = std::env::current_exe().context("cannot find out which program this is")?;
         let places = own.ancestors().skip(1).take(2);
-        let all = ["refit", "refit-agent", "refit-server"];
         let complete = |place: &&Path| all.iter().all(|name| place.join(name).is_file());
         let found = places.into_iter().find(complete);
         let found = found.context("the programs are not built: cargo build --workspace --bins")?;

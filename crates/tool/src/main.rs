@@ -39,6 +39,8 @@ Examples:
   refit pack --config release.toml -o update.zip
   refit sign update.zip --key keys/key-1.json --key keys/key-2.json
   refit verify update.zip --root keys/root.json
+  refit diff old.squashfs new.squashfs -o update.patch
+  refit patch old.squashfs update.patch -o new.squashfs
 
 Exit status: 0 done, 1 failed, 2 wrong command line, 3 the package is refused.";
 

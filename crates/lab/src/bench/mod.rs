@@ -4,6 +4,7 @@
 //! one run, round by round, on one machine.
 
 mod cost;
+mod delta;
 mod installers;
 mod memory;
 mod nginx;
@@ -35,6 +36,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Delta(delta::DeltaArgs),
     Install(InstallArgs),
 }
 
@@ -60,7 +62,13 @@ struct InstallArgs {
 /// # Errors
 /// Something could not be set up, or an installation failed.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let Command::Install(args) = &args.command;
+    match &args.command {
+        Command::Delta(args) => delta::run(args),
+        Command::Install(args) => install(args),
+    }
+}
+
+fn install(args: &InstallArgs) -> Result<ExitCode> {
     ensure!(rustix::process::geteuid().is_root(), "rauc mounts its bundles: run this as root");
     let temporary;
     let folder = match &args.folder {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use types::{Digest, Effect, Hasher, Name, Version};
 
 /// The file; paths in it are relative to its folder.
@@ -76,16 +77,23 @@ fn usual_chunk() -> Bytes {
 impl TryFrom<Number> for Bytes {
     type Error = &'static str;
     fn try_from(number: Number) -> Result<Self, Self::Error> {
-        let text = match number {
-            Number::Plain(bytes) => return Ok(Self(bytes)),
-            Number::Text(text) => text,
-        };
+        match number {
+            Number::Plain(bytes) => Ok(Self(bytes)),
+            Number::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl FromStr for Bytes {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (digits, unit) =
             text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
         let factor = match unit.trim() {
             "" => Some(1),
             "KiB" => Some(1 << 10),
             "MiB" => Some(1 << 20),
+            "GiB" => Some(1 << 30),
             _ => None,
         };
         let count = digits.parse::<u32>().ok();

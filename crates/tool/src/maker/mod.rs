@@ -1,13 +1,16 @@
 //! The maker's half: keys, packages, signatures, and looking at them.
 
+mod appear;
 mod claims;
 mod config;
 mod date;
+mod diff;
 mod encode;
 mod inspect;
 mod keygen;
 mod keys;
 mod pack;
+mod patch;
 mod rewrite;
 mod sign;
 mod verify;
@@ -25,6 +28,8 @@ pub(crate) enum Command {
     Sign(sign::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Diff(diff::Args),
+    Patch(patch::Args),
 }
 
 /// Does what was typed; `now` is the time for expiry.
@@ -35,5 +40,7 @@ pub(crate) fn run(command: Command, now: Timestamp) -> anyhow::Result<ExitCode> 
         Command::Sign(args) => sign::run(&args, now),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args, now),
+        Command::Diff(args) => diff::run(&args),
+        Command::Patch(args) => patch::run(&args),
     }
 }

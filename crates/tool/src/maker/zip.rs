@@ -1,13 +1,15 @@
 //! Packages on disk: read at any place, and written beside before they appear.
 
+pub(crate) use super::appear::folder_of;
+
+use super::appear::appear;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use package::{Source, Writer};
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use tempfile::NamedTempFile;
 
 /// Bytes that are copied at once.
 const PIECE: usize = 256 << 10;
@@ -72,34 +74,22 @@ pub(crate) fn replace(
     output: &Path,
     fill: impl FnOnce(&mut ZipWriter<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let folder = folder_of(output);
-    let cannot = || format!("cannot write {}", output.display());
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".refit-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .with_context(cannot)?;
-    fill_file(&mut temporary, fill).with_context(cannot)?;
-    temporary.persist(output).with_context(cannot)?;
-    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.with_context(cannot)
+    appear(output, |file| fill_file(file, fill))
 }
 
 /// A writer of packages into a file.
 pub(crate) type ZipWriter<'a> = Writer<&'a mut dyn FnMut(&[u8]) -> io::Result<()>>;
 
 fn fill_file(
-    temporary: &mut NamedTempFile,
+    file: &mut File,
     fill: impl FnOnce(&mut ZipWriter<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut out = BufWriter::with_capacity(PIECE, temporary.as_file_mut());
+    let mut out = BufWriter::with_capacity(PIECE, file);
     let mut write = |bytes: &[u8]| out.write_all(bytes);
     let mut writer: ZipWriter<'_> = Writer::new(&mut write);
     fill(&mut writer)?;
     writer.finish()?;
     out.flush()?;
-    drop(out);
-    temporary.as_file().sync_all()?;
     Ok(())
 }
 
@@ -122,12 +112,4 @@ pub(crate) fn copy<S: Source<Error = io::Error>>(
         at += u64::try_from(len)?;
     }
     Ok(())
-}
-
-/// The folder that `file` is in.
-pub(crate) fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }

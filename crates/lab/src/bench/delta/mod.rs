@@ -1,0 +1,77 @@
+//! Deltas beside those of other tools: size, time of the CPU, memory, of making and
+//! of applying, pair by pair, in one run.
+//!
+//! Deliberately absent: figures of other runs. A peer that cannot take part is
+//! named, with the reason.
+
+mod cost;
+mod goals;
+mod peers;
+mod run;
+mod table;
+mod venv;
+
+use crate::corpus::{self, Wanted};
+use crate::process::Programs;
+use anyhow::{Result, ensure};
+use peers::{Peers, TOOLS, Tool};
+use run::{Outcome, Runner};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use venv::Venv;
+
+/// Deltas of the corpus: Refit, bsdiff, xdelta3, zstd, HDiffPatch, detools
+#[derive(Debug, clap::Args)]
+pub(super) struct DeltaArgs {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Only these tools; then no goal is judged that needs the others
+    #[arg(long, value_delimiter = ',')]
+    tools: Vec<Tool>,
+    /// Where patches and the peers that are Python packages are kept
+    #[arg(long, default_value = "target/bench-delta")]
+    scratch: PathBuf,
+}
+
+/// Runs the bench; status 0 when all goals are reached.
+pub(super) fn run(args: &DeltaArgs) -> Result<ExitCode> {
+    let manifest = corpus::build(&args.wanted)?;
+    ensure!(!manifest.pairs.is_empty(), "there is no pair to measure");
+    std::fs::create_dir_all(&args.scratch)?;
+    let scratch = args.scratch.canonicalize()?;
+    let folder = args.wanted.folder.canonicalize()?;
+    let programs = Programs::find_these(&["refit"])?;
+    let venv = Venv::open(&scratch.join("peers"))?;
+    let peers = Peers { programs: &programs, venv: &venv };
+    let start = venv.start(&scratch)?;
+    let runner = Runner { peers, folder: &folder, scratch: &scratch, start };
+    let tools = if args.tools.is_empty() { TOOLS.to_vec() } else { args.tools.clone() };
+    let outcomes: Vec<Outcome> =
+        manifest.pairs.iter().map(|pair| runner.pair(pair, &tools)).collect::<Result<_>>()?;
+    println!("\n{}", table::sizes(&outcomes));
+    println!("{}", table::costs(&outcomes));
+    println!("{}", table::describe(&manifest)?);
+    Ok(conclude(&outcomes))
+}
+
+fn conclude(outcomes: &[Outcome]) -> ExitCode {
+    let goals: Vec<_> = outcomes.iter().flat_map(goals::judge).collect();
+    let missed: Vec<_> = goals.iter().filter(|goal| !goal.reached()).collect();
+    missed.iter().for_each(|goal| println!("missed: {goal}"));
+    let failed: Vec<_> = outcomes.iter().flat_map(Outcome::failures).collect();
+    failed.iter().for_each(|failure| println!("failed: {failure}"));
+    let (reached, all) = (goals.len() - missed.len(), goals.len());
+    let pairs = outcomes.len();
+    print!("bench delta: {pairs} pairs, {reached} of {all} goals reached; ");
+    if failed.is_empty() && missed.is_empty() && all > 0 {
+        println!("within goals");
+        return ExitCode::SUCCESS;
+    }
+    let mut short: Vec<&str> = missed.iter().map(|goal| goal.pair.as_str()).collect();
+    short.dedup();
+    println!(
+        "short of: {}",
+        if short.is_empty() { "a round trip".into() } else { short.join(", ") }
+    );
+    ExitCode::FAILURE
+}

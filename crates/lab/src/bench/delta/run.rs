@@ -1,0 +1,195 @@
+//! One pair through all tools: each makes a patch, applies it, and what comes out is
+//! compared with the new image.
+
+use super::cost::{Cost, Ran, measure};
+use super::peers::{Peers, Tool};
+use crate::clock::now;
+use crate::corpus::{Made, Shape};
+use crate::entry::digest_of;
+use anyhow::{Context, Result};
+use delta::FrameEncoder;
+use serde::Deserialize;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use types::Hasher;
+
+/// Bytes of a chunk, and the level, of a full payload as `refit pack` makes it.
+const CHUNK: u64 = 256 << 10;
+const LEVEL: i32 = 12;
+
+/// What all pairs share.
+pub(super) struct Runner<'a> {
+    pub(super) peers: Peers<'a>,
+    /// The corpus.
+    pub(super) folder: &'a Path,
+    pub(super) scratch: &'a Path,
+    /// What the interpreter costs before any work.
+    pub(super) start: Cost,
+}
+
+/// What one tool did with one pair.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) tool: Tool,
+    pub(super) done: Result<Done, String>,
+}
+
+/// A round trip.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Done {
+    /// Bytes of the patch.
+    pub(super) size: u64,
+    pub(super) diff: Cost,
+    pub(super) patch: Cost,
+    pub(super) said: Said,
+}
+
+/// What `refit diff --json` says.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Said {
+    /// Bytes of heap that applying needs.
+    pub(super) heap: u64,
+}
+
+/// One pair, all tools.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) pair: String,
+    pub(super) shape: Shape,
+    pub(super) old: u64,
+    pub(super) new: u64,
+    /// Bytes of the full payload.
+    pub(super) full: u64,
+    /// Seconds that SHA-256 of both images takes.
+    pub(super) hashing: f64,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Outcome {
+    pub(super) fn of(&self, tool: Tool) -> Option<&Done> {
+        self.rows.iter().find(|row| row.tool == tool)?.done.as_ref().ok()
+    }
+
+    /// The peer with the smallest patch, when all had their turn.
+    pub(super) fn best(&self) -> Option<(Tool, u64)> {
+        let peers = self.rows.iter().filter(|row| row.tool.is_peer());
+        let all = super::TOOLS.iter().filter(|tool| tool.is_peer()).count();
+        let sizes: Vec<_> =
+            peers.map(|row| Some((row.tool, row.done.as_ref().ok()?.size))).collect();
+        if sizes.len() < all {
+            return None;
+        }
+        sizes.into_iter().flatten().min_by_key(|(_, size)| *size)
+    }
+
+    /// Our own that did not come back right.
+    pub(super) fn failures(&self) -> Vec<String> {
+        let ours = self.rows.iter().filter(|row| !row.tool.is_peer());
+        let failed = ours.filter_map(|row| Some((row.tool, row.done.as_ref().err()?)));
+        failed.map(|(tool, why)| format!("{}: {tool}: {why}", self.pair)).collect()
+    }
+}
+
+impl Runner<'_> {
+    pub(super) fn pair(&self, pair: &Made, tools: &[Tool]) -> Result<Outcome> {
+        let (old, new) = (self.image(pair, "old"), self.image(pair, "new"));
+        println!("{}: {} → {} bytes", pair.name, pair.old.size, pair.new.size);
+        let mut rows = Vec::new();
+        for &tool in tools {
+            let done = self.tool(tool, pair, &old, &new);
+            let done = done.with_context(|| format!("cannot measure {tool} on {}", pair.name))?;
+            match &done {
+                Ok(done) => println!("  {tool}: {}", done.line()),
+                Err(why) => println!("  {tool}: {why}"),
+            }
+            rows.push(Row { tool, done });
+        }
+        let full = full_payload(&new)?;
+        let hashing = hashing(&old)? + hashing(&new)?;
+        println!("  full payload: {full} bytes; SHA-256 of both images: {hashing:.2} s");
+        let (pair, shape, old, new) = (pair.name.clone(), pair.shape, pair.old.size, pair.new.size);
+        Ok(Outcome { pair, shape, old, new, full, hashing, rows })
+    }
+
+    fn image(&self, pair: &Made, side: &str) -> std::path::PathBuf {
+        self.folder.join(&pair.name).join(side)
+    }
+
+    /// One round trip; the reason where it is skipped or fails.
+    fn tool(
+        &self,
+        tool: Tool,
+        pair: &Made,
+        old: &Path,
+        new: &Path,
+    ) -> Result<Result<Done, String>> {
+        if let Some(why) = tool.declines(pair.old.size, pair.new.size)? {
+            return Ok(Err(format!("skipped: {why}")));
+        }
+        let (patch, out) = (self.scratch.join("patch"), self.scratch.join("out"));
+        for file in [&patch, &out].into_iter().filter(|file| file.exists()) {
+            fs::remove_file(file)?;
+        }
+        let diff = measure(&self.peers.diff(tool, old, new, &patch)?, self.scratch)?;
+        let (diff, said) = match diff {
+            Ran::Well(cost, said) => (cost, said),
+            Ran::Not(why) => return Ok(Err(format!("diff {why}"))),
+        };
+        let size = fs::metadata(&patch)?.len();
+        let applied = match measure(&self.peers.patch(tool, old, &patch, &out)?, self.scratch)? {
+            Ran::Well(cost, _) => cost,
+            Ran::Not(why) => return Ok(Err(format!("{size} bytes, patch {why}"))),
+        };
+        if digest_of(&mut File::open(&out)?)?.to_string() != pair.new.sha256 {
+            return Ok(Err(format!("{size} bytes, gives another image")));
+        }
+        fs::remove_file(&out)?;
+        let said = if tool.is_peer() { Said::default() } else { serde_json::from_str(&said)? };
+        let (diff, patch) = (self.own_part(tool, diff), self.own_part(tool, applied));
+        Ok(Ok(Done { size, diff, patch, said }))
+    }
+
+    /// Without the start of an interpreter, which is not the tool's.
+    fn own_part(&self, tool: Tool, cost: Cost) -> Cost {
+        let start = if tool.is_python() { self.start } else { Cost::default() };
+        let less = |all: f64, part: f64| (all - part).max(0.0);
+        Cost { cpu: less(cost.cpu, start.cpu), wall: less(cost.wall, start.wall), rss: cost.rss }
+    }
+}
+
+impl Done {
+    fn line(&self) -> String {
+        let Self { size, diff, patch, .. } = self;
+        format!(
+            "{size} bytes; diff {:.2} s CPU, {:.2} s, {:.0} MiB; patch {:.2} s CPU, {:.1} MiB",
+            diff.cpu, diff.wall, diff.rss, patch.cpu, patch.rss
+        )
+    }
+}
+
+/// Bytes of what is sent without a delta.
+fn full_payload(image: &Path) -> Result<u64> {
+    let mut file = File::open(image)?;
+    let mut encoder = FrameEncoder::new(LEVEL).map_err(anyhow::Error::msg)?;
+    let mut total = 0;
+    loop {
+        let mut chunk = Vec::new();
+        file.by_ref().take(CHUNK).read_to_end(&mut chunk)?;
+        if chunk.is_empty() {
+            return Ok(total);
+        }
+        total += encoder.encode(&chunk).map_err(anyhow::Error::msg)?.len() as u64;
+    }
+}
+
+/// Seconds for SHA-256 of a file that is in memory already.
+fn hashing(image: &Path) -> Result<f64> {
+    let bytes = fs::read(image)?;
+    let began = now();
+    let mut hasher = Hasher::default();
+    hasher.update(&bytes);
+    // The digest itself is known; the time is what is wanted.
+    let _ = hasher.finish();
+    Ok((now() - began).as_secs_f64())
+}
