@@ -26,6 +26,6 @@ pub use index::Entry;
 pub use manifest::{
     Class, Codec, Component, ComponentKind, Hook, Link, Manifest, ManifestError, Payload, Phase,
 };
-pub use open::{Package, chunks_entry, payload_entry};
+pub use open::{PROOF, Package, chunks_entry, payload_entry};
 pub use stream::{Event, Stream};
 pub use writer::{Crc32, WriteError, Writer, crc32};

@@ -14,7 +14,7 @@ use types::{Document, Name};
 pub(crate) const TARGETS: &str = "targets.json";
 /// The entry kept free for a transparency log's proof. Readers of format 1 pass
 /// over it: they neither need nor believe it.
-pub(crate) const PROOF: &str = "proof.tlog";
+pub const PROOF: &str = "proof.tlog";
 /// The most bytes of the signatures.
 const TARGETS_LIMIT: u64 = 64 << 10;
 /// The most bytes of a proof.

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// One bar, whose word is the stage.
-struct Bars(ProgressBar);
+pub(crate) struct Bars(pub(crate) ProgressBar);
 
 impl Progress for Bars {
     fn reached(&self, stage: Stage, done: u64, all: u64) {

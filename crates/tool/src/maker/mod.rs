@@ -1,5 +1,6 @@
 //! The maker's half: keys, packages, signatures, and looking at them.
 
+mod add_delta;
 mod appear;
 mod claims;
 mod config;
@@ -30,6 +31,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Diff(diff::Args),
     Patch(patch::Args),
+    AddDelta(add_delta::Args),
 }
 
 /// Does what was typed; `now` is the time for expiry.
@@ -42,5 +44,6 @@ pub(crate) fn run(command: Command, now: Timestamp) -> anyhow::Result<ExitCode> 
         Command::Verify(args) => verify::run(&args, now),
         Command::Diff(args) => diff::run(&args),
         Command::Patch(args) => patch::run(&args),
+        Command::AddDelta(args) => add_delta::run(&args, now),
     }
 }
