@@ -50,6 +50,14 @@ impl Releases {
         let maker = Maker::new(programs, &folder.join("keys"))?;
         let images = Images::new(folder, args)?;
         let factory = images.make(1, FACTORY)?;
+        let adds = |package: &Path, older: &Path, from: &str| -> Result<()> {
+            show.check()?;
+            let before = fs::metadata(package)?.len();
+            maker.add_delta(package, older)?;
+            let more = fs::metadata(package)?.len() - before;
+            show.say(&format!("and a delta from {from} of {} KiB, which needs no key", more >> 10));
+            Ok(())
+        };
         let pack = |number: u64, version: &'static str, image: &Path| -> Result<Prepared> {
             show.check()?;
             let package = folder.join(format!("{version}.zip"));
@@ -63,13 +71,16 @@ impl Releases {
             ));
             Ok(Prepared { version, package, image: digest })
         };
+        let first = pack(1, FACTORY, &factory)?;
         let image = images.make(2, GOOD)?;
         let good = pack(2, GOOD, &image)?;
+        adds(&good.package, &first.package, FACTORY)?;
         let broken = folder.join("broken.img");
         image::make_unbootable(&images.make(3, BAD)?, &broken)?;
         let bad = pack(3, BAD, &broken)?;
         let image = images.make(4, STORMY)?;
         let stormy = pack(4, STORMY, &image)?;
+        adds(&stormy.package, &good.package, GOOD)?;
         Ok(Self { root: maker.root(), factory, slot_size: images.size, good, bad, stormy })
     }
 }
