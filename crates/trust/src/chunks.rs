@@ -114,3 +114,39 @@ impl<'a> Proven<'a> {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use types::Digest;
+
+    /// A chunk of zeros is proven without being hashed, and only where zeros were signed.
+    #[test]
+    fn chunks_of_zeros_are_proven_like_any_other() {
+        let len = Image::CHUNK_MIN as usize;
+        let image = |bytes: &[u8]| {
+            let list: Vec<u8> = bytes.chunks(len).flat_map(|c| Digest::of(c).0).collect();
+            let image = Image {
+                size: bytes.len() as u64,
+                sha256: Digest::of(bytes),
+                chunk_size: Image::CHUNK_MIN,
+                chunks: Digest::of(&list),
+            };
+            ChunkList::check(&image, list).unwrap()
+        };
+        let mut bytes = vec![0; 3 * len + 10];
+        bytes[len] = 1;
+        let list = image(&bytes);
+        for (index, chunk) in (0..).zip(bytes.chunks(len)) {
+            assert_eq!(list.prove(index, chunk).unwrap().bytes(), chunk);
+        }
+        assert!(list.prove(1, &bytes[..len]).is_err());
+        for at in [0, 63, 64, len - 1] {
+            let mut chunk = vec![0; len];
+            chunk[at] = 1;
+            assert!(list.prove(2, &chunk).is_err(), "{at}");
+        }
+        assert!(list.prove(3, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]).is_err());
+    }
+}
