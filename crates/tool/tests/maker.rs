@@ -135,6 +135,33 @@ fn two_of_three_keys_sign_a_package() {
 }
 
 #[test]
+fn a_package_gets_deltas_and_stays_signed() {
+    let desk = Desk::signed();
+    fs::rename(desk.path("update.zip"), desk.path("old.zip")).unwrap();
+    let mut image: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
+    fs::write(desk.path("images/rootfs.img"), &image).unwrap();
+    let pack = ["pack", "--level", "3", "-k", "keys/key-1.json", "-k", "keys/key-3.json"];
+    desk.fine(&pack);
+    fs::rename(desk.path("update.zip"), desk.path("older.zip")).unwrap();
+    image.splice(1000..1000, *b"something new");
+    fs::write(desk.path("images/rootfs.img"), &image).unwrap();
+    desk.fine(&pack);
+    let said = desk.fine(&["add-delta", "update.zip", "--from", "older.zip", "--from", "old.zip"]);
+    assert!(said.starts_with("rootfs from 2.4.1: "), "{said}");
+    assert!(desk.fine(&["verify", "update.zip", "--root", "keys/root.json"]).contains("is good"));
+    let shown: Value =
+        serde_json::from_str(&desk.fine(&["inspect", "update.zip", "--json"])).unwrap();
+    let old: Value = serde_json::from_str(&desk.fine(&["inspect", "older.zip", "--json"])).unwrap();
+    let delta = &shown["deltas"][0];
+    assert_eq!(delta["source"], old["manifest"]["components"][0]["image"]["sha256"]);
+    assert!(delta["size"].as_u64().unwrap() < 2000, "{delta}");
+    // Again: what is there is kept, and nothing is there twice.
+    let before = fs::read(desk.path("update.zip")).unwrap();
+    desk.fine(&["add-delta", "update.zip", "--from", "older.zip"]);
+    assert!(fs::read(desk.path("update.zip")).unwrap() == before);
+}
+
+#[test]
 fn another_makers_keys_are_refused() {
     let desk = Desk::signed();
     desk.fine(&["keygen", "others"]);

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, ProgressBar};
-use package::{Class, Component, Manifest, Package};
+use package::{Class, Component, Delta, Manifest, Package};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,6 +55,7 @@ fn as_json(package: &Package, manifest: &Manifest) -> Value {
         "manifest": manifest,
         "signed_by": targets.map(signers),
         "expires": targets.and_then(expires),
+        "deltas": package.deltas().deltas,
         "entries": entries,
     })
 }
@@ -94,7 +95,14 @@ fn facts(package: &Package, manifest: &Manifest) -> Vec<(&'static str, String)> 
     }
     facts.extend(manifest.hooks.iter().map(|hook| ("hook", hook.command.join(" "))));
     facts.extend(signatures(package));
+    facts.extend(package.deltas().deltas.iter().map(|delta| ("delta", described(delta))));
     facts
+}
+
+fn described(delta: &Delta) -> String {
+    let Delta { component, source, size, heap, .. } = delta;
+    let (size, heap) = (HumanBytes(*size), HumanBytes(*heap));
+    format!("{component} from image {source}: {size}, in {heap} of memory")
 }
 
 fn signatures(package: &Package) -> Vec<(&'static str, String)> {
