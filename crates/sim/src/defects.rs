@@ -125,8 +125,8 @@ const DEFECTS: &[Defect] = &[
     defect(
         "a full image is fetched over a line that costs",
         "agent/src/policy.rs",
-        "None | Some(Codec::ZstdFrames | Codec::Unknown) => Payload::Full,",
-        "None | Some(Codec::ZstdFrames | Codec::Unknown) => Payload::Delta,",
+        "None | Some(Encoding::Frames) => Payload::Full,",
+        "None | Some(Encoding::Frames) => Payload::Delta,",
     ),
     defect(
         "a live component is not switched",

@@ -54,7 +54,10 @@ pub(super) fn install(config: &Config, file: &Path, form: Form) -> anyhow::Resul
     let path = absolute(file)?;
     Locator::new(&path).context("cannot use this path")?;
     let order = LocalOrder { attempt: attempt(config, &path), path };
-    switch::agree(config, order.attempt)?;
+    if let Err(error) = switch::agree(config, order.attempt) {
+        // The order stands; it only waits like one that did not come by hand.
+        eprintln!("refit-agent: {error:#}: that you agree is not noted");
+    }
     match run::lock(config)? {
         None => by_agent(config, &order, form),
         Some(_lock) => right_here(config, &order, form),

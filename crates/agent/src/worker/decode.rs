@@ -28,6 +28,40 @@ struct BankReader {
     size: u64,
 }
 
+/// The finished part of the new image: what is in its bank, and the chunk in work.
+struct Finished<'a> {
+    bank: &'a mut BankReader,
+    /// Where the chunk in work starts.
+    at: u64,
+    /// What is there of it.
+    chunk: &'a [u8],
+}
+
+impl ReadAt for Finished<'_> {
+    fn size(&self) -> u64 {
+        self.bank.size
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
+        let before = usize::try_from(self.at.saturating_sub(at)).unwrap_or(usize::MAX);
+        let (in_bank, in_chunk) = into.split_at_mut(before.min(into.len()));
+        if !in_bank.is_empty() {
+            self.bank.read_at(at, in_bank)?;
+        }
+        if in_chunk.is_empty() {
+            return Ok(());
+        }
+        let from = usize::try_from(at.saturating_sub(self.at)).map_err(|_| ReadFault)?;
+        let chunk = self.chunk.get(from..).unwrap_or_default();
+        // Readers ask for whole pages; what is not made yet is nothing to them.
+        let there = chunk.len().min(in_chunk.len());
+        let (made, rest) = in_chunk.split_at_mut(there);
+        made.copy_from_slice(chunk.get(..there).ok_or(ReadFault)?);
+        rest.fill(0);
+        Ok(())
+    }
+}
+
 impl ReadAt for BankReader {
     fn size(&self) -> u64 {
         self.size
@@ -90,11 +124,13 @@ impl Decoding {
         Ok(Some((Self::Delta(Box::new(decoding)), begin.max(at.input))))
     }
 
-    /// Takes bytes of the payload. `into` is the chunk, of which `filled` bytes are
-    /// there. Returns how many bytes were used, and how many are there now.
+    /// Takes bytes of the payload. `into` is the chunk, which starts `at` bytes behind the
+    /// image's start and of which `filled` bytes are there. Returns how many bytes were
+    /// used, and how many are there now.
     pub(super) fn step(
         &mut self,
         input: &[u8],
+        at: u64,
         into: &mut [u8],
         filled: usize,
     ) -> Result<(usize, usize), Fault> {
@@ -103,7 +139,7 @@ impl Decoding {
                 let step = decoder.decode(input, into).map_err(|e| corrupt(&e))?;
                 Ok((step.consumed, if step.done { into.len() } else { filled }))
             }
-            Self::Delta(decoding) => decoding.step(input, into, filled),
+            Self::Delta(decoding) => decoding.step(input, at, into, filled),
         }
     }
 
@@ -128,12 +164,14 @@ impl DeltaDecoding {
     fn step(
         &mut self,
         input: &[u8],
+        at: u64,
         into: &mut [u8],
         filled: usize,
     ) -> Result<(usize, usize), Fault> {
-        let rest = into.get_mut(filled..).unwrap_or_default();
+        let (chunk, rest) = into.split_at_mut(filled.min(into.len()));
         let Sources { old, new } = &mut self.sources;
-        let step = self.applier.step(input, rest, old, new).map_err(|e| failed(&e))?;
+        let mut new = Finished { bank: new, at, chunk };
+        let step = self.applier.step(input, rest, old, &mut new).map_err(|e| failed(&e))?;
         // Whatever made bytes may have more of them.
         self.busy = step.filled > 0;
         Ok((step.consumed, filled + step.filled))

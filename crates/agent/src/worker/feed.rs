@@ -182,6 +182,17 @@ struct Progress {
     reset: Reset,
     /// How often the worker may still say that it is alive, instead of a chunk.
     patience: u32,
+    /// Who is to go on.
+    turn: Turn,
+}
+
+/// Who is to go on with a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The worker was asked for the next chunk, or has no more.
+    Workers,
+    /// It is asked when the caller wants the next chunk: it has written the last one then.
+    Ours,
 }
 
 /// One worker and what it delivers.
@@ -244,15 +255,17 @@ impl Feed for WorkerFeed {
         self.ready(at.input)?;
         let reset = Reset { out: at.out, input: at.input };
         let patience = at.chunk.saturating_add(signs_of_life(payload.encoding));
-        self.payload = Some(Progress { spec: payload.clone(), chunk: at.chunk, reset, patience });
-        self.ask(&Ask::Next)?;
-        self.owed = true;
-        Ok(())
+        let (spec, turn) = (payload.clone(), Turn::Workers);
+        self.payload = Some(Progress { spec, chunk: at.chunk, reset, patience, turn });
+        self.next()
     }
 
     fn chunk(&mut self, into: &mut [u8]) -> Result<usize, FeedError> {
         let Some(progress) = &self.payload else { return Err(nonsense()) };
         let want = progress.length();
+        if progress.turn == Turn::Ours {
+            self.next()?;
+        }
         if !self.owed {
             // The last question was answered by a failure, or by the end.
             return if want == 0 { Ok(0) } else { Err(nonsense()) };
@@ -321,9 +334,24 @@ impl WorkerFeed {
         let len = usize::try_from(len).map_err(|_| nonsense())?;
         let into = into.get_mut(..len).ok_or_else(nonsense)?;
         self.shared.copy(into).map_err(|e| broken(&e))?;
+        match self.payload.as_mut() {
+            // The worker reads back what the caller is about to write.
+            Some(progress) if progress.spec.encoding != Encoding::Frames => {
+                progress.turn = Turn::Ours;
+            }
+            _ => self.next()?,
+        }
+        Ok(len)
+    }
+
+    /// Asks for the next chunk.
+    fn next(&mut self) -> Result<(), FeedError> {
         self.ask(&Ask::Next)?;
         self.owed = true;
-        Ok(len)
+        if let Some(progress) = &mut self.payload {
+            progress.turn = Turn::Workers;
+        }
+        Ok(())
     }
 
     /// The answer to `Next`.

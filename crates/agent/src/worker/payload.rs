@@ -182,8 +182,11 @@ impl Unpacking {
         let to = (self.out - self.out % chunk_size + chunk_size).min(self.seek.image_size);
         let len = usize::try_from(to - self.out).unwrap_or(0);
         let into = memory.get_mut(..len).ok_or_else(too_large)?;
-        if !self.decode(origin, into)? {
-            return Ok(Unpacked::Before);
+        while !self.decode(origin, into)? {
+            // A frame takes as long as the network does; encoding again takes longer.
+            if self.seek.coding != Coding::Frames {
+                return Ok(Unpacked::Before);
+            }
         }
         let wanted = u64::from(self.seek.chunk) * chunk_size;
         let before = self.out < wanted;
@@ -197,7 +200,7 @@ impl Unpacking {
             return Err(truncated());
         }
         let rest = self.held.get(self.rest.clone()).unwrap_or_default();
-        let (consumed, filled) = self.decoding.step(rest, into, self.filled)?;
+        let (consumed, filled) = self.decoding.step(rest, self.out, into, self.filled)?;
         if consumed == 0 && filled == self.filled && !rest.is_empty() {
             return Err(Fault::payload(Outcome::CorruptPayload, "the decoder stands still"));
         }

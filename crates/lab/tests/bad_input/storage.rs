@@ -149,11 +149,16 @@ fn the_state_directory_of_an_agent_that_runs_is_full() {
     // Not by asking: where no agent runs yet, the question takes its lock.
     until(SOON, "the agent", || Ok((said_last(&terminal)["phase"] == "idle").then_some(())))
         .unwrap();
-    // Room for the order (one page) and for nothing else.
+    // Room for the owner's word and the order (a page each) and for nothing else.
     fill(&folder.join("rest"));
     let rest = fs::metadata(folder.join("rest")).unwrap().len();
-    File::options().write(true).open(folder.join("rest")).unwrap().set_len(rest - 4096).unwrap();
-    check("one page is free", &terminal, &world.package("2.0.0", 2), Outcome::StorageFull);
+    File::options()
+        .write(true)
+        .open(folder.join("rest"))
+        .unwrap()
+        .set_len(rest - 2 * 4096)
+        .unwrap();
+    check("two pages are free", &terminal, &world.package("2.0.0", 2), Outcome::StorageFull);
     fs::remove_file(folder.join("rest")).unwrap();
     terminal.agent(&["check"]).unwrap();
     wait_for_status(&terminal, "the report", |status| status["phase"] == "idle");

@@ -168,11 +168,12 @@ impl Decoding {
         let bank =
             |slot: Slot| world.banks.get(&slot).ok_or_else(|| unsound("there is no such bank"));
         let mut old = Bank { medium: bank(target.other())?, size: self.source };
-        let mut new = Bank { medium: bank(*target)?, size: self.spec.image_size };
+        let mut bank = Bank { medium: bank(*target)?, size: self.spec.image_size };
         let mut filled = 0;
         while filled < into.len() {
             let rest = patch.get(self.at..).unwrap_or_default();
-            let room = into.get_mut(filled..).unwrap_or_default();
+            let (chunk, room) = into.split_at_mut(filled);
+            let mut new = Finished { bank: &mut bank, at: self.out, chunk };
             let step = self.applier.step(rest, room, &mut old, &mut new);
             let step = step.map_err(|e| unsound(&e.to_string()))?;
             if step.consumed == 0 && step.filled == 0 {
@@ -200,5 +201,29 @@ impl ReadAt for Bank<'_> {
     fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
         let at = usize::try_from(at).map_err(|_| ReadFault)?;
         self.medium.peek(at, into).ok_or(ReadFault)
+    }
+}
+
+/// What is in a bank, and the bytes behind it that are not written yet.
+struct Finished<'a, 'b> {
+    bank: &'a mut Bank<'b>,
+    at: u64,
+    chunk: &'a [u8],
+}
+
+impl ReadAt for Finished<'_, '_> {
+    fn size(&self) -> u64 {
+        self.bank.size
+    }
+
+    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
+        self.bank.read_at(at, into)?;
+        for (place, byte) in (at..).zip(into) {
+            let behind = place.checked_sub(self.at).and_then(|n| usize::try_from(n).ok());
+            if let Some(made) = behind.and_then(|n| self.chunk.get(n)) {
+                *byte = *made;
+            }
+        }
+        Ok(())
     }
 }
