@@ -113,20 +113,20 @@ const DEFECTS: &[Defect] = &[
     defect(
         "the terminal restarts during a call",
         "engine/src/policy/rules.rs",
-        "Step::Restart => body(rules, now).or_else(|| people(rules, now, haste)),",
-        "Step::Restart => { let _ = people(rules, now, haste); body(rules, now) }",
+        "body(rules, now).or_else(|| people(rules, now, haste))",
+        "body(rules, now)",
     ),
     defect(
         "a rule is not asked right before the bootloader is told",
         "engine/src/policy.rs",
         "State::Activating { failed_boots: 0, boot, .. } if *boot == facts.boot => {",
-        "State::Activating { failed_boots: 9, boot, .. } if *boot == facts.boot => {",
+        "State::Activating { failed_boots: 0, boot, .. } if !DEFECT && *boot == facts.boot => {",
     ),
     defect(
         "a full image is fetched over a line that costs",
         "agent/src/policy.rs",
         "None | Some(Encoding::Frames) => Payload::Full,",
-        "None | Some(Encoding::Frames) => Payload::Delta,",
+        "None | Some(Encoding::Frames) if DEFECT => Payload::Delta,\n            None | Some(Encoding::Frames) => Payload::Full,",
     ),
     defect(
         "a live component is not switched",

@@ -1,8 +1,7 @@
 //! The parent's side: starts a worker, asks it, and believes nothing.
 
-use super::message::{
-    Ask, Coding, Fault, Limits, Place, Seek, Setup, TELL_MAX, Tell, receive, send,
-};
+use super::message::{Ask, Coding, Fault, Place, Seek, Setup, TELL_MAX, Tell, receive, send};
+use super::network::{Network, OWN_WORK};
 use crate::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset};
 use crate::platform::clock::Stopwatch;
 use crate::platform::confine::Nobody;
@@ -24,58 +23,9 @@ use std::rc::Rc;
 use std::time::Duration;
 use types::{Image, Name, Outcome, Slot};
 
-/// Milliseconds that a worker has for its own work, on top of the network's limits.
-const OWN_WORK: u64 = 60_000;
-
 /// Signs of life, a second apart, that a worker may give before one chunk of a delta:
 /// a slow processor that encodes much again has four minutes.
 const DELTA_SIGNS: u32 = 240;
-
-/// How packages are fetched.
-#[derive(Debug, Clone)]
-pub struct Network {
-    /// The operator's certificates, DER.
-    pub roots: Vec<Vec<u8>>,
-    /// Milliseconds since 1970 that have passed for certain.
-    pub floor: i64,
-    /// Milliseconds to be connected.
-    pub connect_ms: u64,
-    /// Milliseconds between two pieces that arrive.
-    pub read_ms: u64,
-    /// Bytes that may be under way without having been taken.
-    pub window: u32,
-    /// Bytes per second that a server must keep, on the average of `least_over_ms`.
-    pub least_rate: u32,
-    /// Milliseconds of waiting over which the least rate is measured.
-    pub least_over_ms: u64,
-    /// Bytes per second that are fetched at most; 0 for as fast as it goes.
-    pub bandwidth: u32,
-}
-
-impl Network {
-    fn limits(&self) -> Limits {
-        Limits {
-            connect: self.connect_ms,
-            read: self.read_ms,
-            window: self.window,
-            least_rate: self.least_rate,
-            least_over: self.least_over_ms,
-            bandwidth: self.bandwidth,
-        }
-    }
-
-    /// Milliseconds after which a worker that owes `bytes` is given up: it must have
-    /// given up itself before, if it does what it should.
-    fn patience(&self, bytes: u64) -> u64 {
-        let least = u64::from(self.least_rate.max(1));
-        let rate = match u64::from(self.bandwidth / 2) {
-            0 => least,
-            allowed => least.min(allowed),
-        };
-        let network = self.connect_ms + self.read_ms + self.least_over_ms;
-        OWN_WORK + 2 * network + bytes.saturating_mul(1000) / rate
-    }
-}
 
 /// Partitions or files of the banks A and B, by component.
 pub type Banks = BTreeMap<Name, [PathBuf; 2]>;

@@ -23,10 +23,12 @@ mod feed;
 mod fetch;
 mod local;
 mod message;
+mod network;
 mod payload;
 mod serve;
 
-pub use feed::{Banks, Network, Workers};
+pub use feed::{Banks, Workers};
+pub use network::Network;
 
 use crate::platform::confine::{Nobody, Rights};
 
