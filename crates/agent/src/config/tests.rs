@@ -32,6 +32,12 @@ fn with(from: &str, to: &str) -> Result<Config, ConfigError> {
     read(&LEAST.replacen(from, to, 1))
 }
 
+/// `name = value`, and no sentence.
+fn is_key(line: &str) -> bool {
+    let name = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    line.split_once(" = ").is_some_and(|(key, _)| name(key))
+}
+
 #[test]
 fn the_example_is_valid_and_shows_the_defaults() {
     let example = read(EXAMPLE).unwrap();
@@ -39,7 +45,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
         .lines()
         .map(|line| match line.strip_prefix("# ") {
             Some(table) if table.starts_with('[') => format!("{table}\n"),
-            Some(key) if key.contains(" = ") && !key.contains(':') => format!("{key}\n"),
+            Some(key) if is_key(key) => format!("{key}\n"),
             _ => format!("{line}\n"),
         })
         .collect();
