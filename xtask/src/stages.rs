@@ -41,7 +41,9 @@ pub(crate) enum Length {
 /// A part of the work. Its usual stages share a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// One release from the maker to a terminal and back, and what all parts share.
+    /// What all parts share: judging the sources, and building everything.
+    Shared,
+    /// One release from the maker to a terminal and back.
     Spine,
     /// Deltas.
     Delta,
@@ -53,7 +55,8 @@ pub(crate) enum Group {
 
 impl Group {
     /// All parts.
-    pub(crate) const ALL: [(Self, &str, u64); 4] = [
+    pub(crate) const ALL: [(Self, &str, u64); 5] = [
+        (Self::Shared, "shared", 480),
         (Self::Spine, "spine", 600),
         (Self::Delta, "delta", 300),
         (Self::Fleet, "fleet", 240),
@@ -75,10 +78,10 @@ pub(crate) struct Bench {
 
 /// All stages, in the order in which they run.
 pub(crate) const STAGES: &[Stage] = &[
-    stage("fmt", "the sources are formatted", 60, fmt),
-    stage("house", "floors, bans, licences, shape", 120, house),
-    stage("clippy", "no warning anywhere", 600, clippy),
-    stage("build", "everything builds", 900, build),
+    shared("fmt", "the sources are formatted", 60, fmt),
+    shared("house", "floors, bans, licences, shape", 120, house),
+    shared("clippy", "no warning anywhere", 600, clippy),
+    shared("build", "everything builds", 900, build),
     stage("unit", "unit and integration tests", 400, unit),
     stage("doc", "examples in the documentation", 240, doc),
     stage("sim", "every power cut in the fake world", 420, sim),
@@ -115,6 +118,15 @@ const fn stage(
     run: fn(&Bench) -> Result<Count>,
 ) -> Stage {
     Stage { name, what, budget, length: Length::Usual, group: Group::Spine, run }
+}
+
+const fn shared(
+    name: &'static str,
+    what: &'static str,
+    budget: u64,
+    run: fn(&Bench) -> Result<Count>,
+) -> Stage {
+    Stage { group: Group::Shared, ..stage(name, what, budget, run) }
 }
 
 const fn long(
