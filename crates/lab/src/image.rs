@@ -130,10 +130,12 @@ pub fn make_unbootable(from: &Path, path: &Path) -> Result<()> {
     use std::os::unix::fs::FileExt;
     fs::copy(from, path)?;
     let file = File::options().read(true).write(true).open(path)?;
+    // Near the start: a user's image may be much smaller than its slot.
+    let at = (file.metadata()?.len() / 8).min(1 << 20);
     let mut bytes = vec![0; 64 << 10];
-    file.read_exact_at(&mut bytes, 1 << 20)?;
+    file.read_exact_at(&mut bytes, at)?;
     bytes.iter_mut().for_each(|byte| *byte = !*byte);
-    Ok(file.write_all_at(&bytes, 1 << 20)?)
+    Ok(file.write_all_at(&bytes, at)?)
 }
 
 /// Copies `files` below `tree`, with a note of the release.
