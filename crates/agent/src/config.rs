@@ -195,7 +195,7 @@ pub struct Install {
 
 impl Default for Install {
     fn default() -> Self {
-        Self { read_back: true, checkpoint_kib: 640 }
+        Self { read_back: true, checkpoint_kib: 832 }
     }
 }
 

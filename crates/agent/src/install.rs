@@ -32,8 +32,6 @@ struct Pumping {
     /// Payload bytes at the last checkpoint.
     from: u64,
     chunks: u32,
-    /// Payload bytes of the largest chunk since then.
-    largest: u64,
 }
 
 impl Device {
@@ -54,7 +52,7 @@ impl Device {
             Ok(open) => open,
             Err(error) => return self.stopped(Stop::Feed(error), &job, cursor, Spent::default()),
         };
-        let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0, largest: 0 };
+        let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0 };
         let stop = self.pump(task, &mut pumping).err();
         self.checkpoint(task, cursor, pumping, stop)
     }
@@ -84,7 +82,7 @@ impl Device {
         };
         self.position(task, part, pumping)?;
         while pumping.cursor.chunk < part.component.image.chunk_count() {
-            if self.checkpoint_due(pumping) {
+            if self.checkpoint_due(part, pumping) {
                 return Ok(());
             }
             self.write_chunk(task, part, pumping)?;
@@ -97,10 +95,11 @@ impl Device {
     }
 
     /// Whether a cut during the next chunk could cost more than is allowed: what is not
-    /// durable yet, that chunk, and the one that the feed prepares meanwhile.
-    fn checkpoint_due(&self, pumping: &Pumping) -> bool {
+    /// durable yet, that chunk, and the one that the feed prepares meanwhile; either may
+    /// be one that does not compress, whatever came before it.
+    fn checkpoint_due(&self, part: &Part, pumping: &Pumping) -> bool {
         let input = pumping.cursor.input.saturating_sub(pumping.from);
-        let cost = input.saturating_add(pumping.largest.saturating_mul(2));
+        let cost = input.saturating_add(2 * u64::from(part.component.image.chunk_size));
         let some = pumping.chunks > 0;
         some && (cost > self.options.checkpoint || pumping.chunks >= CHUNKS_PER_CHECKPOINT)
     }
@@ -130,7 +129,7 @@ impl Device {
 
     /// Fetch, prove, write: in this order and no other.
     fn write_chunk(&mut self, task: &Task, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
-        let Pumping { open, cursor, chunks, largest, .. } = pumping;
+        let Pumping { open, cursor, chunks, .. } = pumping;
         let got = open.feed.chunk(self.work.buffer.bytes_mut()).map_err(Stop::Feed)?;
         let bytes = self.work.buffer.bytes().get(..got).unwrap_or_default();
         let proven = part.chunks.prove(cursor.chunk, bytes);
@@ -140,7 +139,6 @@ impl Device {
         bank.medium(task.target).write(&proven).map_err(Stop::Flash)?;
         let reset = open.feed.reset();
         cursor.chunk += 1;
-        *largest = (*largest).max(reset.input.saturating_sub(cursor.input));
         (cursor.out, cursor.input) = (reset.out, reset.input);
         open.at = Some(*cursor);
         *chunks += 1;

@@ -93,7 +93,7 @@ impl Default for Settings {
             least_rate: 1024,
             least_rate_seconds: 60,
             bandwidth: 0,
-            checkpoint_kib: 640,
+            checkpoint_kib: 832,
             read_back: ReadBack::Full,
         }
     }

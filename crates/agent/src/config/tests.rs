@@ -62,7 +62,7 @@ fn the_example_is_valid_and_shows_the_defaults() {
 fn the_least_configuration_is_enough() {
     let config = read(LEAST).unwrap();
     assert_eq!(config.identity().hardware, ["h".parse().unwrap()]);
-    assert_eq!(config.options().checkpoint, 640 << 10);
+    assert_eq!(config.options().checkpoint, 832 << 10);
     assert_eq!(config.runtime_dir(), Path::new("/s"));
     let Boot::File { tries, running_file, .. } = config.boot else { panic!("no boot file") };
     assert_eq!(Tries::from(tries), Tries::Counted(3));
