@@ -9,7 +9,7 @@ mod old;
 mod pages;
 
 use crate::coder::Decoder;
-use crate::patch::{FRAME, Lists, Method, PatchError, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
 use emit::Emitter;
 #[cfg(any(test, feature = "diff"))]
@@ -186,7 +186,7 @@ impl Applier {
         }
         let old = PlainOld::new(header.recipes.clone(), header.cache, decoder);
         let machine = Machine::new(header.window_log, old);
-        let emitter = Emitter::new(header.recipes.clone(), header.encoders);
+        let emitter = Emitter::new(header.recipes.clone(), header.encoders, header.target.size);
         let state = State::Span(Vec::with_capacity(SPAN_MAX));
         let (out, input) = (at.out, at.input);
         Ok(Self { header, machine, emitter, state, out, input, finished: out, reset: at })
@@ -273,12 +273,13 @@ impl Applier {
         let lists = bytes.get(lists_at..symbols_at).ok_or(short)?;
         let mut decoder = Decoder::new(lists.to_vec());
         let mut lists = Lists::default().code(&mut decoder, Decoder::is_beyond)?;
-        if lists.plain == 0 || decoder.is_beyond() {
+        let hashes = lists.parts.iter().any(|part| matches!(part, Part::Verity(_)));
+        if (lists.plain == 0 && !hashes) || decoder.is_beyond() {
             return Err(short);
         }
         bytes.drain(..symbols_at);
         self.machine.start(&mut lists, self.finished);
-        self.emitter.list(lists.parts);
+        self.emitter.list(lists.parts, self.finished);
         Ok(State::Coded(Decoder::new(bytes)))
     }
 
@@ -343,6 +344,7 @@ impl Applier {
                 return Ok(filled);
             }
             if wanted == 0 {
+                self.emitter.hash(new)?;
                 continue;
             }
             if self.machine.is_done() {

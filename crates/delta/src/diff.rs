@@ -15,6 +15,7 @@ mod way;
 
 use crate::open::{Census, OpenOptions, Opened, Purpose, open};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
+use crate::verity;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest as _, Sha256};
@@ -144,11 +145,14 @@ pub fn diff(
         count => count,
     };
     let opened = Both::open(old, new, options, threads, progress);
-    let budget = plain::Budget::new(options, &opened.old, &opened.new)?;
+    let mut trees = verity::find::trees(new);
+    // One that stays is copied.
+    trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
+    let budget = plain::Budget::new(options, &opened.old, &opened.new, &mut trees)?;
     let census = opened.new.census.clone();
     let mut recipes = plain::Recipes::default();
     let plain_old = plain::PlainOld::new(old, opened.old, &budget, &mut recipes);
-    let plain_new = plain::PlainNew::new(new, opened.new, &budget, &mut recipes);
+    let plain_new = plain::PlainNew::new(new, opened.new, trees, &budget, &mut recipes);
     let sort = options.effort == Effort::Best
         && index::sorted_memory(plain_old.bytes.len()) <= options.memory;
     let index = index::Index::new(&plain_old.bytes, sort, progress)?;

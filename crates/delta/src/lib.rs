@@ -23,6 +23,7 @@ mod patch;
 mod recipe;
 mod sequences;
 mod tokens;
+mod verity;
 
 pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]

@@ -1,9 +1,10 @@
 //! Plain new becomes the image: streams are encoded again.
 
-use super::ApplyError;
+use super::{ApplyError, ReadAt};
 use crate::correction::Correction;
 use crate::patch::{DEPTH_MAX, NewStream, Part};
 use crate::recipe::{Encoder, Recipe};
+use crate::verity::Tree;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -32,11 +33,21 @@ pub(crate) struct Emitter {
     made: Vec<u8>,
     /// Bytes of heap that streams may take.
     heap: u64,
+    /// The tree of hashes that is being made.
+    tree: Option<Tree>,
+    /// Bytes of the image that are finished.
+    finished: u64,
+    /// Bytes of content that trees may still have: a patch must not hash the same
+    /// bytes without end.
+    hashes: u64,
 }
 
+/// Trees of an image have so many times its bytes of content at most.
+const HASHED_MAX: u64 = 4;
+
 impl Emitter {
-    /// Streams may take `heap` bytes together.
-    pub(crate) fn new(recipes: Vec<Recipe>, heap: u64) -> Self {
+    /// For an image of `size` bytes; streams may take `heap` bytes together.
+    pub(crate) fn new(recipes: Vec<Recipe>, heap: u64, size: u64) -> Self {
         Self {
             recipes,
             open: Vec::new(),
@@ -45,12 +56,16 @@ impl Emitter {
             given: 0,
             made: Vec::new(),
             heap,
+            tree: None,
+            finished: 0,
+            hashes: size.saturating_mul(HASHED_MAX),
         }
     }
 
-    /// A span makes these parts.
-    pub(crate) fn list(&mut self, parts: Vec<Part>) {
+    /// A span makes these parts; `finished` bytes of the image are there.
+    pub(crate) fn list(&mut self, parts: Vec<Part>, finished: u64) {
         self.parts = parts.into();
+        self.finished = finished;
     }
 
     /// No stream is open.
@@ -84,7 +99,7 @@ impl Emitter {
                 return Ok((0, false));
             }
             match self.parts.front_mut() {
-                None => return Ok((0, false)),
+                None | Some(Part::Verity(_)) => return Ok((0, false)),
                 Some(Part::Raw(0)) => {
                     self.parts.pop_front();
                 }
@@ -107,6 +122,26 @@ impl Emitter {
                 }
             }
         }
+    }
+
+    /// Makes the next block of a tree of hashes, if it is a tree's turn.
+    pub(crate) fn hash(&mut self, new: &mut dyn ReadAt) -> Result<(), ApplyError> {
+        let Some(Part::Verity(verity)) = self.parts.front() else { return Ok(()) };
+        if self.tree.is_none() {
+            let there = verity.data_at.saturating_add(verity.data_len()) <= self.finished;
+            if !there || !self.open.is_empty() || verity.heap() > self.heap {
+                return Err(ApplyError::Damaged("a tree of hashes cannot be made here"));
+            }
+            let left = self.hashes.checked_sub(verity.data_len());
+            self.hashes = left.ok_or(ApplyError::Damaged("too much is hashed"))?;
+            self.tree = Some(Tree::new(verity.clone(), new).map_err(ApplyError::New)?);
+        }
+        let Some(tree) = &mut self.tree else { return Ok(()) };
+        if !tree.next(new, &mut self.ready).map_err(ApplyError::New)? {
+            self.tree = None;
+            self.parts.pop_front();
+        }
+        Ok(())
     }
 
     /// `count` bytes went past it into the image.

@@ -99,7 +99,7 @@ impl<'a> Ledger<'a> {
         from: u64,
     ) -> Result<SpanLists, DiffError> {
         let (outside, start) = (self.depth == 0, self.image);
-        let parts = self.parts(at);
+        let parts = self.parts(base, at);
         let raw = outside && parts.iter().all(|part| matches!(part, Part::Raw(_)));
         let corrections = parts.iter().map(|part| match part {
             Part::Open(stream) | Part::Whole(stream) => stream.correction.len(),
@@ -127,8 +127,8 @@ impl<'a> Ledger<'a> {
             .collect()
     }
 
-    /// The turns up to `at`; streams that end there are closed.
-    fn parts(&mut self, at: usize) -> Vec<Part> {
+    /// The turns from `base` up to `at`; streams that end there are closed.
+    fn parts(&mut self, base: usize, at: usize) -> Vec<Part> {
         let mut parts: Vec<Part> = Vec::new();
         while let Some((start, turn)) = self.pair.new.turns.get(self.turn) {
             match turn {
@@ -148,6 +148,8 @@ impl<'a> Ledger<'a> {
                     self.done = 0;
                 }
                 Turn::Open { .. } if *start >= at => break,
+                Turn::Verity { .. } if *start > base => break,
+                Turn::Verity { verity, .. } => parts.push(Part::Verity(verity.clone())),
                 Turn::Open { recipe, plain, correction, .. } => {
                     let (recipe, plain) = (*recipe, *plain);
                     let correction = correction.clone();
@@ -173,7 +175,7 @@ impl<'a> Ledger<'a> {
         match next {
             Some((_, Turn::Raw { image: Some(image), .. })) => image + self.done,
             None => self.pair.image.len(),
-            Some((_, Turn::Open { at, .. })) => *at,
+            Some((_, Turn::Open { at, .. } | Turn::Verity { at, .. })) => *at,
             Some(_) => self.image,
         }
     }

@@ -5,6 +5,8 @@ use crate::apply::{least_heap, stream_heap};
 use crate::open::{Opened, Stream};
 use crate::patch::{OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
+use crate::verity::Verity;
+use crate::verity::find::Found;
 use alloc::vec::Vec;
 use std::collections::{HashMap, HashSet};
 
@@ -37,6 +39,8 @@ pub(crate) enum Turn {
     Open { at: usize, recipe: usize, plain: u64, correction: Vec<u8> },
     /// The last stream ends.
     Close,
+    /// A tree of hashes stands here in the image; the terminal makes it.
+    Verity { at: usize, verity: Verity },
 }
 
 /// Plain new.
@@ -48,6 +52,9 @@ pub(crate) struct PlainNew {
     pub(crate) turns: Vec<(usize, Turn)>,
     /// Where the outermost streams stand in `bytes`: start and end.
     pub(crate) streams: Vec<(usize, usize)>,
+    /// The places in `bytes` where trees of hashes stand: a span begins at each, because
+    /// what is hashed has to be finished.
+    trees: Vec<usize>,
 }
 
 /// How the heap is divided.
@@ -90,6 +97,7 @@ impl Budget {
         options: &DiffOptions,
         old: &Opened,
         new: &Opened,
+        trees: &mut Vec<Found>,
     ) -> Result<Self, DiffError> {
         let window_log = (options.max_heap / 8).max(1).ilog2().clamp(16, 22) as u8;
         let least = least_heap(window_log);
@@ -101,6 +109,10 @@ impl Budget {
                 encoders = encoders.max(heap);
             }
         }
+        // Trees are made where no stream is open: in the same memory.
+        trees.retain(|tree| tree.verity.heap() <= room / 2);
+        let tree = trees.iter().map(|tree| tree.verity.heap()).max().unwrap_or(0);
+        encoders = encoders.max(tree);
         let all = Self::each(&old.streams);
         let decoders =
             all.iter().map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64));
@@ -197,24 +209,50 @@ impl PlainNew {
     pub(crate) fn new(
         image: &[u8],
         opened: Opened,
+        trees: Vec<Found>,
         budget: &Budget,
         recipes: &mut Recipes,
     ) -> Self {
         let mut plain = Self::default();
-        plain.lay(image, opened.streams, 0, budget.encoders, recipes);
+        let mut streams = opened.streams.into_iter().peekable();
+        let mut done = 0;
+        for Found { range, verity } in trees {
+            let before = core::iter::from_fn(|| {
+                streams.next_if(|stream| stream.at + stream.len <= range.start as u64)
+            });
+            let part = image.get(..range.start).unwrap_or_default();
+            plain.lay(part, done, before.collect(), 0, budget.encoders, recipes);
+            plain.trees.push(plain.bytes.len());
+            plain.turns.push((plain.bytes.len(), Turn::Verity { at: range.start, verity }));
+            done = range.end;
+            // What looks like a stream in hashes is none.
+            while streams.next_if(|stream| stream.at < done as u64).is_some() {}
+        }
+        plain.lay(image, done, streams.collect(), 0, budget.encoders, recipes);
         plain
     }
 
-    /// Lays out bytes with the streams in them.
+    /// The first place behind `at` where a span has to begin.
+    pub(crate) fn next_tree(&self, at: usize) -> usize {
+        let number = self.trees.partition_point(|tree| *tree <= at);
+        self.trees.get(number).copied().unwrap_or(usize::MAX)
+    }
+
+    /// A span has to begin here.
+    pub(crate) fn is_tree(&self, at: usize) -> bool {
+        self.trees.binary_search(&at).is_ok()
+    }
+
+    /// Lays out bytes from `done` on with the streams in them.
     fn lay(
         &mut self,
         bytes: &[u8],
+        mut done: usize,
         streams: Vec<Stream>,
         depth: usize,
         room: u64,
         recipes: &mut Recipes,
     ) {
-        let mut done = 0;
         for stream in streams {
             let correction = match stream.correction.is_empty() {
                 true => Vec::new(),
@@ -230,7 +268,7 @@ impl PlainNew {
             let start = self.bytes.len();
             let plain = stream.plain.len() as u64;
             self.turns.push((start, Turn::Open { at, recipe, plain, correction }));
-            self.lay(&stream.plain, stream.inner, depth + 1, room - heap, recipes);
+            self.lay(&stream.plain, 0, stream.inner, depth + 1, room - heap, recipes);
             self.turns.push((self.bytes.len(), Turn::Close));
             if depth == 0 {
                 self.streams.push((start, self.bytes.len()));

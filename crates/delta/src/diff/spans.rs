@@ -80,6 +80,8 @@ pub(crate) fn write(
     }
     writer.gap(new.len(), 0)?;
     writer.end_span()?;
+    // A tree of hashes at the end of the image is a span of its own.
+    writer.end_span()?;
     Ok((writer.bytes, writer.explanation.in_bytes()))
 }
 
@@ -127,7 +129,8 @@ impl Writer<'_> {
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
         let bytes = self.coder.len() + self.ledger.cost(self.at);
         let almost = bytes >= self.almost_full || self.at - self.base >= PLAIN_MAX;
-        if bytes >= FULL || almost && self.pair.new.is_outside(self.at) {
+        let due = self.at != self.base && self.pair.new.is_tree(self.at);
+        if bytes >= FULL || almost && self.pair.new.is_outside(self.at) || due {
             self.end_span()?;
         }
         if self.at == self.base {
@@ -173,6 +176,7 @@ impl Writer<'_> {
         while self.at < end {
             self.make_room(next)?;
             let base = self.base;
+            let end = end.min(self.pair.new.next_tree(self.at));
             for step in self.plan(end) {
                 self.make_room(next)?;
                 if self.base != base {
@@ -303,6 +307,7 @@ impl Writer<'_> {
         while self.at < end {
             let from = cover.from + (self.at - cover.to);
             self.make_room(from)?;
+            let end = end.min(self.pair.new.next_tree(self.at));
             if self.at >= grid_end {
                 grid_end = (self.at + GRID_BLOCK).min(end);
                 self.choose_grid(from, grid_end);

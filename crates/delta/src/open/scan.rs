@@ -39,6 +39,7 @@ pub(super) fn scan(bytes: &[u8], most: usize) -> Scan {
         found: Vec::new(),
         places: Vec::new(),
         regions: Vec::new(),
+        blocks: Vec::new(),
     };
     let mut starts = [false; 256];
     regions::starts(&mut starts);
@@ -52,7 +53,11 @@ pub(super) fn scan(bytes: &[u8], most: usize) -> Scan {
         let hit =
             rest.iter().position(|byte| starts.get(usize::from(*byte)).copied().unwrap_or(false));
         let Some(hit) = hit else { break };
-        at = sweep.look(at + hit).max(at + hit + 1);
+        at += hit;
+        at = match sweep.behind_block(at) {
+            Some(end) => end,
+            None => sweep.look(at).max(at + 1),
+        };
     }
     sweep.conclude()
 }
@@ -64,14 +69,22 @@ struct Sweep<'a> {
     found: Vec<Found>,
     places: Vec<Place>,
     regions: Vec<Region>,
+    /// Compressed blocks of file systems that are not passed yet, the next one last.
+    blocks: Vec<Range<usize>>,
 }
 
 impl Sweep<'_> {
+    /// Where the compressed block ends that holds a place: nothing else is in it.
+    fn behind_block(&mut self, at: usize) -> Option<usize> {
+        while self.blocks.pop_if(|block| block.end <= at).is_some() {}
+        self.blocks.last().filter(|block| block.start <= at).map(|block| block.end)
+    }
+
     /// Deals with what starts at `at`; says where to go on.
     fn look(&mut self, at: usize) -> usize {
         let rest = self.bytes.get(at..).unwrap_or_default();
-        if let Some(end) = self.squashfs(rest, at) {
-            return end;
+        if let Some(behind) = self.squashfs(rest, at) {
+            return behind;
         }
         let covered = |region: &Region| region.range.contains(&at);
         if let Some(region) = regions::region(self.bytes, at)
@@ -87,7 +100,8 @@ impl Sweep<'_> {
 
     /// Tries to decode a stream; says where it ends.
     fn stream(&mut self, form: Form, start: usize) -> Option<usize> {
-        let rest = self.bytes.get(start..)?;
+        let end = self.blocks.last().map_or(self.bytes.len(), |block| block.start);
+        let rest = self.bytes.get(start..end)?;
         if self.in_vain == 0 {
             return None;
         }
@@ -107,7 +121,13 @@ impl Sweep<'_> {
         Some(end)
     }
 
+    /// Takes note of the blocks of a squashfs; says where its superblock ends. What it
+    /// stores as it is, files that are compressed already, is looked through as well.
     fn squashfs(&mut self, rest: &[u8], at: usize) -> Option<usize> {
+        if !self.blocks.is_empty() {
+            // One in another that is not compressed; its blocks are none of the other's.
+            return None;
+        }
         let image = squashfs::read(rest)?;
         let (data, metadata) = (self.places.len(), self.places.len() + 1);
         self.places.push(Place::of(image.hints()));
@@ -120,9 +140,13 @@ impl Sweep<'_> {
             };
             let range = shift(&block.range, at);
             let kind = ContainerKind::Squashfs;
+            self.blocks.push(range.clone());
             self.found.push(Found { range, form, kind, place, most, plain: None });
         }
-        Some(shift(&image.range, at).end)
+        self.blocks.reverse();
+        let range = shift(&image.range, at);
+        self.regions.push(Region { range, kind: ContainerKind::Squashfs });
+        Some(at + squashfs::SUPERBLOCK)
     }
 
     /// Gives every stream its container, and its place by that.

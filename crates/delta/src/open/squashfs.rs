@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 /// Bytes of the superblock.
-const SUPERBLOCK: usize = 96;
+pub(super) const SUPERBLOCK: usize = 96;
 /// The most bytes that a metadata block holds.
 pub(super) const METADATA: usize = 8192;
 /// The bit of a metadata block's length that says: not compressed.

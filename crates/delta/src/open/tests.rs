@@ -115,6 +115,23 @@ fn squashfs_of_gzip() {
     squashfs(&["-comp", "gzip", "-noI", "-no-fragments", "-b", "1M"]);
 }
 
+/// Files that are compressed already are stored in blocks as they are.
+#[test]
+fn squashfs_with_stored_blocks() {
+    let folder = tree();
+    let tree = folder.path().join("tree");
+    fs::write(tree.join("long"), content(900_000, 8)).unwrap();
+    run(&tree, "xz", &["-9", "long"]);
+    for compressor in ["xz", "gzip", "zstd"] {
+        let options = ["tree", "image", "-noappend", "-quiet", "-comp", compressor];
+        run(folder.path(), "mksquashfs", &options);
+        let image = fs::read(folder.path().join("image")).unwrap();
+        let opened = check(&image, ContainerKind::Squashfs, 99.9);
+        let held = |plain: &[u8]| opened.streams.iter().any(|stream| stream.plain == plain);
+        assert!(held(&content(900_000, 8)), "{compressor}");
+    }
+}
+
 /// Debian's mksquashfs has another release of libzstd than we have.
 #[test]
 fn squashfs_of_zstd() {

@@ -3,6 +3,7 @@
 
 use crate::coder::{Coder, Number, Tree};
 use crate::patch::PatchError;
+use crate::verity::{SALT_MAX, Verity};
 use alloc::vec::Vec;
 
 /// The most old streams and the most parts of a span.
@@ -42,6 +43,8 @@ pub(crate) enum Part {
     Whole(NewStream),
     /// The last stream ends.
     Close,
+    /// A tree of hashes of what is finished, outside of streams; no bytes of plain new.
+    Verity(Verity),
 }
 
 /// A stream of the new image.
@@ -90,6 +93,7 @@ enum Field {
     Raw,
     NewPlain,
     Correction,
+    Verity,
 }
 
 impl Models {
@@ -108,8 +112,8 @@ impl Lists {
         ended: impl Fn(&C) -> bool,
     ) -> Result<Self, PatchError> {
         let mut models = Models {
-            numbers: Number::new(11),
-            kinds: Tree::new(2, 5),
+            numbers: Number::new(12),
+            kinds: Tree::new(3, 6),
             bytes: Tree::new(8, 1),
             recipes: Tree::new(6, 2),
         };
@@ -173,6 +177,7 @@ const RAW: u32 = 0;
 const WHOLE: u32 = 1;
 const OPEN: u32 = 2;
 const CLOSE: u32 = 3;
+const VERITY: u32 = 4;
 
 fn code_parts<C: Coder>(
     models: &mut Models,
@@ -182,7 +187,7 @@ fn code_parts<C: Coder>(
 ) -> Result<Vec<Part>, PatchError> {
     let count = count(models, coder, wanted.len())?;
     let mut parts = Vec::new();
-    let (mut before, mut plain, mut corrections) = (4, 0, 0);
+    let (mut before, mut plain, mut corrections) = (5, 0, 0);
     for number in 0..count {
         let part = wanted.get(number);
         let kind = match part {
@@ -190,8 +195,9 @@ fn code_parts<C: Coder>(
             Some(Part::Whole(_)) => WHOLE,
             Some(Part::Open(_)) => OPEN,
             Some(Part::Close) => CLOSE,
+            Some(Part::Verity(_)) => VERITY,
         };
-        let kind = models.kinds.code(coder, 2, before, kind);
+        let kind = models.kinds.code(coder, 3, before, kind).min(VERITY);
         before = kind as usize;
         parts.push(match kind {
             RAW => {
@@ -199,6 +205,11 @@ fn code_parts<C: Coder>(
                 Part::Raw(models.number(coder, Field::Raw, bytes))
             }
             CLOSE => Part::Close,
+            VERITY => {
+                let verity =
+                    if let Some(Part::Verity(verity)) = part { Some(verity) } else { None };
+                Part::Verity(code_verity(models, coder, verity)?)
+            }
             kind => {
                 let stream = match part {
                     Some(Part::Whole(stream) | Part::Open(stream)) => stream,
@@ -214,6 +225,27 @@ fn code_parts<C: Coder>(
         }
     }
     Ok(parts)
+}
+
+fn code_verity<C: Coder>(
+    models: &mut Models,
+    coder: &mut C,
+    wanted: Option<&Verity>,
+) -> Result<Verity, PatchError> {
+    let none = Verity::default();
+    let wanted = wanted.unwrap_or(&none);
+    let data_at = models.number(coder, Field::Verity, wanted.data_at);
+    let blocks = models.number(coder, Field::Verity, wanted.blocks);
+    let mut byte = |value: u8| models.bytes.code(coder, 8, 0, value.into()) as u8;
+    let (data_log, hash_log) = (byte(wanted.data_log), byte(wanted.hash_log));
+    let salt_last = byte(wanted.salt_last.into()) == 1;
+    let len = models.number(coder, Field::Verity, wanted.salt.len() as u64);
+    let len = usize::try_from(len).ok().filter(|len| *len <= SALT_MAX);
+    let len = len.ok_or(PatchError::Impossible("salt"))?;
+    let byte = |at: usize| wanted.salt.get(at).copied().unwrap_or(0);
+    let salt = (0..len).map(|at| models.bytes.code(coder, 8, 0, byte(at).into()) as u8).collect();
+    let verity = Verity { data_at, blocks, data_log, hash_log, salt_last, salt };
+    if verity.is_sound() { Ok(verity) } else { Err(PatchError::Impossible("tree of hashes")) }
 }
 
 fn code_new<C: Coder>(
