@@ -3,12 +3,17 @@
 //! A server keeps [`Rollout`]s and [`Tally`]s, asks these functions what follows,
 //! and compiles the result into a [`Plan`](crate::Plan).
 
+mod deltas;
 mod dry_run;
 mod outlook;
 mod path;
 mod rollout;
 mod tend;
 
+pub use deltas::{
+    CLASSES, Census, DeltaPlan, Kept, LeftOut, Limits, PAYS_PERCENT, Part, Tried, Wanted, class,
+    evict, plan_deltas, unprofitable,
+};
 pub use dry_run::{Crowd, DryRun, EXAMPLES_LIMIT, Forecast, WaveForecast};
 pub use outlook::outlook;
 pub use path::{STEPS_LIMIT, Step, Stranded, path};

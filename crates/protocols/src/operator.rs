@@ -6,11 +6,13 @@
 
 mod fleet;
 pub mod forecast;
+mod jobs;
 mod order;
 
 pub use fleet::{
     GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder, Single,
 };
+pub use jobs::{DeltaList, DeltaView, JobKind, JobList, JobState, JobView};
 pub use order::{
     AbroadRule, AudienceRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule, RolloutOrder,
     ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,

@@ -1,4 +1,4 @@
-//! Published packages: in a folder, or in a bucket of an S3-compatible store.
+//! Published packages, and apart from them deltas: in a folder, or in a bucket of an S3-compatible store.
 //!
 //! A package arrives as a file in the folder under another name and is examined there.
 //! In the folder it is kept by a new name; into a bucket it is copied. Its name is its
@@ -14,9 +14,9 @@ pub(crate) use address::{Access, Place};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use types::{Digest, Name};
 
@@ -29,6 +29,8 @@ const PIECE: u64 = 256 << 10;
 pub(crate) struct Blobs {
     /// Where uploads arrive, and packages stay that are in no bucket.
     folder: PathBuf,
+    /// What the names of files end in.
+    extension: &'static str,
     open: Mutex<HashMap<Digest, Arc<File>>>,
     #[cfg(feature = "s3")]
     bucket: Option<bucket::Bucket>,
@@ -44,12 +46,40 @@ pub(crate) enum Blob {
     Object(bucket::Object),
 }
 
+/// A part of a package in a file that others can read.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: PathBuf,
+    at: u64,
+    /// A copy that goes with this.
+    _copy: Option<Upload>,
+}
+
+impl Staged {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the part starts there.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+}
+
 /// A file that is removed unless it is kept.
 #[derive(Debug)]
 pub(crate) struct Upload {
     path: PathBuf,
     /// The file, open for writing and reading.
     pub(crate) file: File,
+}
+
+impl Upload {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Drop for Upload {
@@ -63,6 +93,15 @@ impl Blobs {
     /// The packages at `place`, with uploads in `folder`; removes what uploads left
     /// there that never ended.
     pub(crate) fn open(folder: PathBuf, place: &Place) -> io::Result<Self> {
+        Self::open_as("zip", folder, place)
+    }
+
+    /// The deltas beside the packages at `place`.
+    pub(crate) fn open_deltas(folder: PathBuf, place: &Place) -> io::Result<Self> {
+        Self::open_as("delta", folder, &place.below("deltas"))
+    }
+
+    fn open_as(extension: &'static str, folder: PathBuf, place: &Place) -> io::Result<Self> {
         #[cfg(not(feature = "s3"))]
         if matches!(place, Place::Bucket(_)) {
             return Err(io::Error::other("this server was built without its feature s3"));
@@ -82,9 +121,10 @@ impl Blobs {
         }
         Ok(Self {
             folder,
+            extension,
             open: Mutex::default(),
             #[cfg(feature = "s3")]
-            bucket: place.bucket().map(bucket::Bucket::open).transpose()?,
+            bucket: place.bucket().map(|at| bucket::Bucket::open(at, extension)).transpose()?,
         })
     }
 
@@ -114,7 +154,33 @@ impl Blobs {
             bucket.remove(package).await;
             return;
         }
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&package);
         let _gone_already = fs::remove_file(self.path(package));
+    }
+
+    /// Has the `size` bytes of a package from `at` on in a file: the package's own, or
+    /// a copy under `name`.
+    pub(crate) async fn stage(
+        &self,
+        package: Digest,
+        at: u64,
+        size: u64,
+        name: &Name,
+    ) -> io::Result<Staged> {
+        let blob = self.get(package)?;
+        if matches!(blob, Blob::File(_)) {
+            let path = std::path::absolute(self.path(package))?;
+            return Ok(Staged { path, at, _copy: None });
+        }
+        let mut copy = self.upload(name)?;
+        let mut done = 0;
+        while done < size {
+            let len = (size - done).min(blob.piece());
+            let piece = blob.clone().read(at + done, len).await?;
+            copy.file.write_all(&piece)?;
+            done += len;
+        }
+        Ok(Staged { path: std::path::absolute(&copy.path)?, at: 0, _copy: Some(copy) })
     }
 
     /// A package, to read from. A file is opened once and shared.
@@ -133,7 +199,7 @@ impl Blobs {
     }
 
     fn path(&self, package: Digest) -> PathBuf {
-        self.folder.join(format!("{package}.zip"))
+        self.folder.join(format!("{package}.{}", self.extension))
     }
 }
 
@@ -169,7 +235,6 @@ fn read(file: &File, at: u64, len: u64) -> io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
 
     fn names(blobs: &Blobs) -> Vec<String> {
         let entries = fs::read_dir(&blobs.folder).unwrap();

@@ -2,6 +2,7 @@
 
 use fleet::Fit;
 use fleet::operator::Step;
+use package::payload_entry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -49,6 +50,12 @@ pub(crate) struct Span {
 }
 
 impl Published {
+    /// Bytes of the full payload of `component`, where it has the name that payloads
+    /// have; 0 otherwise.
+    pub(crate) fn full_size(&self, component: &Name) -> u64 {
+        self.span(&payload_entry(component)).map_or(0, |span| span.size)
+    }
+
     /// Where `entry` lies.
     pub(crate) fn span(&self, entry: &str) -> Option<&Span> {
         self.entries.iter().find(|span| span.name == entry)

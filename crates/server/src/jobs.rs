@@ -1,18 +1,22 @@
 //! What the server does without being asked.
 //!
 //! Jobs stand in the store, so that a server that dies leaves them to the next one.
-//! There is one per rollout, named after it, due when the next thing is expected.
+//! There is one per rollout, named after it, due when the next thing is expected; one
+//! per release, which plans its deltas; and one per delta, which `deltas::work` does.
 
 use crate::clock;
+use crate::deltas;
 use crate::listen::Tls;
 use crate::pki::{Authority, PkiError, RENEW_AFTER};
+use crate::secret;
 use crate::server::Server;
-use crate::store::Stored;
+use crate::store::{Claim, Kind, StoreError, Stored};
 use protocols::json::sentence;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use types::{Name, Seconds, Timestamp};
+use tokio::task::JoinHandle;
+use types::{Seconds, Timestamp};
 
 /// How often the plan is checked against the store; well within its lease.
 const TICK: Duration = Duration::from_secs(1);
@@ -23,8 +27,29 @@ const FORGOTTEN: u32 = 1000;
 /// The most jobs between two ticks.
 const AT_ONCE: usize = 100;
 
+/// How long people can see what became of a job.
+const SHOWN: Seconds = Seconds(7 * 24 * 3600);
+
+/// Takes over what the last start of a server with a database of its own left.
+pub(crate) async fn inherit(app: &Server) -> Stored<()> {
+    if app.store.is_shared() {
+        return Ok(());
+    }
+    let mut tx = app.store.begin().await?;
+    tx.void_leases().await?;
+    tx.commit().await
+}
+
+/// Starts everything that nobody asks for, until `stop` changes.
+pub(crate) fn start(app: &Arc<Server>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    let deltas = (0..app.settings.deltas.delta_jobs)
+        .map(|_| tokio::spawn(deltas::work::run(Arc::clone(app), stop.clone())));
+    let ticks = tokio::spawn(run(Arc::clone(app), stop.clone()));
+    std::iter::once(ticks).chain(deltas).collect()
+}
+
 /// Ticks until `stop` changes.
-pub(crate) async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
+async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
     loop {
         if let Err(error) = tick(&app, clock::now()).await {
             eprintln!("refit-server: {}", sentence(&error));
@@ -41,28 +66,37 @@ pub(crate) async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
 pub(crate) async fn tick(app: &Server, now: Timestamp) -> Stored<()> {
     app.refresh(now).await?;
     for _ in 0..AT_ONCE {
-        let Some(rollout) = claim(app, now).await? else { break };
-        app.tend(&rollout, now).await?;
+        let Some(claim) = claim(app, Kind::Tend, now).await? else { break };
+        app.tend(&claim.job, now).await?;
+    }
+    for _ in 0..AT_ONCE {
+        let Some(claim) = claim(app, Kind::Plan, now).await? else { break };
+        app.plan_deltas(&claim, now).await?;
     }
     forget(app, now).await
 }
 
 /// Removes some of what is kept no longer; the rest at the next ticks.
 async fn forget(app: &Server, now: Timestamp) -> Stored<()> {
-    let days = i64::from(app.settings.keep_days);
     // Every server does so once a minute: what others removed is not there any more.
-    if days == 0 || now.0.div_euclid(1000) % 60 != 0 {
+    if now.0.div_euclid(1000) % 60 != 0 {
         return Ok(());
     }
-    let before = Timestamp(now.0.saturating_sub(days * 24 * 3_600_000));
+    app.tidy_deltas(now).await?;
     let mut tx = app.store.begin().await?;
-    tx.forget(before, FORGOTTEN).await?;
+    tx.forget_jobs(Timestamp(now.0.saturating_sub(i64::from(SHOWN.0) * 1000))).await?;
+    let days = i64::from(app.settings.keep_days);
+    if days > 0 {
+        let before = Timestamp(now.0.saturating_sub(days * 24 * 3_600_000));
+        tx.forget(before, FORGOTTEN).await?;
+    }
     tx.commit().await
 }
 
-async fn claim(app: &Server, now: Timestamp) -> Stored<Option<Name>> {
+async fn claim(app: &Server, kind: Kind, now: Timestamp) -> Stored<Option<Claim>> {
+    let owner = secret::id("s").map_err(|_| StoreError::Random)?;
     let mut tx = app.store.begin().await?;
-    let job = tx.claim_job(now, LEASE).await?;
+    let job = tx.claim_job(kind, &owner, now, LEASE).await?;
     tx.commit().await?;
     Ok(job)
 }

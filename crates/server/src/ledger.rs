@@ -7,6 +7,7 @@
 mod admit;
 mod enrol;
 mod hear;
+mod jobs;
 mod labels;
 mod load;
 mod publish;

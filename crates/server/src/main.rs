@@ -11,6 +11,7 @@ mod catalogue;
 mod clock;
 mod common;
 mod config;
+mod deltas;
 mod folder;
 mod gather;
 mod jobs;
@@ -50,16 +51,16 @@ enum Command {
     Backup(backup::Backup),
     /// Make a fleet of such a copy, on the same database engine or the other one
     Restore(backup::Restore),
+    /// Make one delta; the server starts this itself
+    #[command(hide = true)]
+    MakeDelta(deltas::child::MakeDelta),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    // Whatever of this program speaks TLS does so with this.
-    let _first_of_all = rustls::crypto::ring::default_provider().install_default();
+fn main() -> ExitCode {
     let done = match Cli::parse_from(config::expanded(std::env::args_os().collect())).command {
-        Command::Serve(args) => run::serve(*args).await,
-        Command::Backup(args) => backup::backup(&args).await,
-        Command::Restore(args) => backup::restore(&args).await,
+        // Without the runtime and its threads.
+        Command::MakeDelta(args) => deltas::child::make(&args),
+        other => run(other),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -67,5 +68,17 @@ async fn main() -> ExitCode {
             eprintln!("refit-server: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[tokio::main]
+async fn run(command: Command) -> anyhow::Result<()> {
+    // Whatever of this program speaks TLS does so with this.
+    let _first_of_all = rustls::crypto::ring::default_provider().install_default();
+    match command {
+        Command::Serve(args) => run::serve(*args).await,
+        Command::Backup(args) => backup::backup(&args).await,
+        Command::Restore(args) => backup::restore(&args).await,
+        Command::MakeDelta(args) => deltas::child::make(&args),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod devices;
 pub(crate) mod export;
 mod forecast;
 pub(crate) mod health;
+pub(crate) mod jobs;
 mod order;
 pub(crate) mod releases;
 pub(crate) mod rollouts;

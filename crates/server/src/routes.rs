@@ -1,6 +1,6 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
-use crate::northbound::{devices, export, health, releases, rollouts, tokens};
+use crate::northbound::{devices, export, health, jobs, releases, rollouts, tokens};
 use crate::problem::Refusal;
 use crate::southbound::{artifact, native};
 use crate::wire::App;
@@ -29,6 +29,10 @@ fn table() -> Vec<Route> {
         ("/api/v1/rollouts", &["get", "post"], get(rollouts::list).post(rollouts::make)),
         ("/api/v1/releases/{manifest}/needs", &["post"], post(releases::needs)),
         ("/api/v1/releases/{manifest}/withdraw", &["post"], post(releases::withdraw)),
+        ("/api/v1/releases/{manifest}/deltas", &["get"], get(jobs::deltas)),
+        ("/api/v1/jobs", &["get"], get(jobs::list)),
+        ("/api/v1/jobs/{id}/cancel", &["post"], post(jobs::cancel)),
+        ("/api/v1/jobs/{id}/retry", &["post"], post(jobs::retry)),
         ("/api/v1/stop", &["post"], post(rollouts::stop)),
         ("/api/v1/labels", &["post"], post(devices::relabel)),
         ("/api/v1/groups", &["get", "post"], get(devices::groups).post(devices::put_group)),

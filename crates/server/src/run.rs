@@ -3,6 +3,7 @@
 use crate::blobs::{Access, Blobs, Place};
 use crate::clock;
 use crate::common;
+use crate::deltas::DeltaOptions;
 use crate::folder::{Folder, Made};
 use crate::listen::{self, Tls};
 use crate::pki::{self, Authority};
@@ -70,6 +71,8 @@ pub(crate) struct Serve {
     /// The most bytes of a package
     #[arg(long, default_value_t = 16 << 30)]
     package_limit: u64,
+    #[command(flatten)]
+    deltas: DeltaOptions,
     /// Days that reports and events of terminals are kept; 0 keeps them for ever
     #[arg(long, default_value_t = 0)]
     keep_days: u32,
@@ -94,6 +97,8 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     let place = args.artifacts.clone().unwrap_or_default().with(&args.access);
     let blobs = Blobs::open(folder.path("blobs"), &place);
     let blobs = blobs.with_context(|| format!("cannot keep packages in {place:?}"))?;
+    let delta_blobs = Blobs::open_deltas(folder.path("deltas"), &place);
+    let delta_blobs = delta_blobs.with_context(|| format!("cannot keep deltas in {place:?}"))?;
     let listener = listen::bind(args.listen).context("cannot listen")?;
     let address = listener.local_addr().context("cannot listen")?;
     let url = public_url(args.public_url.as_deref(), address)?;
@@ -105,10 +110,12 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
             poll_seconds: args.poll_seconds,
             package_limit: args.package_limit,
             keep_days: args.keep_days,
+            deltas: args.deltas.clone(),
             started: clock::now(),
         },
         store,
         blobs,
+        delta_blobs,
         tickets: Tickets::new(&folder.payload_secret()?, Seconds(args.address_seconds)),
         quota: Quota::new(args.stranger_quota),
         operator: common.operator,
@@ -117,14 +124,17 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     };
     let app = Arc::new(Server::new(parts));
     app.load(clock::now()).await?;
-    let jobs = tokio::spawn(jobs::run(Arc::clone(&app), stopped.clone()));
+    jobs::inherit(&app).await?;
+    let jobs = jobs::start(&app, &stopped);
     announce(&app, &args, &format!("https://{address}"), [authority, common.token])?;
     let router = routes::router(Arc::clone(&app));
     let served = tokio::spawn(serve_all(listener, tls, router, stopped));
     wait_for_signal().await?;
     stop.send(true).context("cannot stop")?;
     served.await.context("the listener failed")?;
-    jobs.await.context("the jobs failed")?;
+    for job in jobs {
+        job.await.context("the jobs failed")?;
+    }
     finish(app).await
 }
 

@@ -2,6 +2,7 @@
 
 use crate::blobs::Blobs;
 use crate::catalogue::Catalogue;
+use crate::deltas::{DeltaOptions, Shelf};
 use crate::folder::Folder;
 use crate::quota::Quota;
 use crate::roster::{Roster, Shared, Tried, lock};
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) package_limit: u64,
     /// Days that reports and events of terminals are kept; for ever, where 0.
     pub(crate) keep_days: u32,
+    /// How much may be spent on deltas.
+    pub(crate) deltas: DeltaOptions,
     /// When the server started.
     pub(crate) started: Timestamp,
 }
@@ -36,6 +39,10 @@ pub(crate) struct Server {
     pub(crate) folder: Folder,
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
+    /// The deltas that servers made.
+    pub(crate) delta_blobs: Blobs,
+    /// What came of making deltas.
+    pub(crate) shelf: Shelf,
     pub(crate) catalogue: Catalogue,
     pub(crate) roster: Roster,
     pub(crate) tickets: Tickets,
@@ -47,6 +54,8 @@ pub(crate) struct Server {
     pub(crate) root: RwLock<Option<Arc<Root>>>,
     /// Rings when a job may be due earlier than its loop believes.
     pub(crate) wake: Notify,
+    /// Rings when there are deltas to make.
+    pub(crate) delta_wake: Notify,
     snapshot: RwLock<Arc<Snapshot>>,
     /// Since when the store was reached without a gap.
     knows_since: AtomicI64,
@@ -58,6 +67,7 @@ pub(crate) struct Parts {
     pub(crate) folder: Folder,
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
+    pub(crate) delta_blobs: Blobs,
     pub(crate) tickets: Tickets,
     pub(crate) quota: Quota,
     pub(crate) operator: Digest,
@@ -73,6 +83,8 @@ impl Server {
             folder: parts.folder,
             store: parts.store,
             blobs: parts.blobs,
+            delta_blobs: parts.delta_blobs,
+            shelf: Shelf::default(),
             catalogue: Catalogue::default(),
             roster: Roster::default(),
             tickets: parts.tickets,
@@ -80,6 +92,7 @@ impl Server {
             operator: parts.operator,
             root: RwLock::new(parts.root.map(Arc::new)),
             wake: Notify::new(),
+            delta_wake: Notify::new(),
             snapshot: RwLock::new(Arc::new(Snapshot::new(Vec::new(), 0))),
         }
     }

@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod artifact;
 mod body;
+mod deltas;
 pub(crate) mod native;
 mod range;
 

@@ -88,6 +88,19 @@ impl Place {
         }
     }
 
+    /// A part of the place, for other things than packages.
+    pub(super) fn below(&self, name: &str) -> Self {
+        match self {
+            Self::Own => Self::Own,
+            Self::Folder(folder) => Self::Folder(folder.join(name)),
+            Self::Bucket(bucket) => {
+                let prefix = format!("{}/{name}", bucket.prefix);
+                let prefix = prefix.trim_start_matches('/').to_owned();
+                Self::Bucket(Bucket { prefix, ..bucket.clone() })
+            }
+        }
+    }
+
     /// The bucket, if it is one.
     #[cfg(feature = "s3")]
     pub(super) fn bucket(&self) -> Option<&Bucket> {
@@ -119,6 +132,15 @@ mod tests {
         for bad in ["", "s3://", "s3:///prefix", "gs://bucket", "https://bucket"] {
             check(bad, None);
         }
+    }
+
+    #[test]
+    fn there_is_room_beside_the_packages() {
+        let below = |text: &str| text.parse::<Place>().unwrap().below("deltas");
+        assert_eq!(below("/srv/packages"), Place::Folder("/srv/packages/deltas".into()));
+        assert_eq!(below("s3://updates"), bucket("updates", "deltas"));
+        assert_eq!(below("s3://updates/router"), bucket("updates", "router/deltas"));
+        assert_eq!(Place::Own.below("deltas"), Place::Own);
     }
 
     #[test]

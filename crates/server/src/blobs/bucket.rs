@@ -30,6 +30,7 @@ const PERSISTENCE: Duration = Duration::from_secs(60);
 pub(super) struct Bucket {
     store: Arc<AmazonS3>,
     prefix: Path,
+    extension: &'static str,
 }
 
 /// A package in a bucket.
@@ -41,14 +42,14 @@ pub(crate) struct Object {
 
 impl Bucket {
     /// The bucket at `address`. Nothing is asked of it yet.
-    pub(super) fn open(address: &Address) -> io::Result<Self> {
+    pub(super) fn open(address: &Address, extension: &'static str) -> io::Result<Self> {
         let store = client(address).build().map_err(io::Error::other)?;
         let prefix = Path::parse(&address.prefix).map_err(io::Error::other)?;
-        Ok(Self { store: Arc::new(store), prefix })
+        Ok(Self { store: Arc::new(store), prefix, extension })
     }
 
     fn path(&self, package: Digest) -> Path {
-        self.prefix.clone().join(format!("{package}.zip"))
+        self.prefix.clone().join(format!("{package}.{}", self.extension))
     }
 
     /// The object of a package.

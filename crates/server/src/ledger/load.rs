@@ -50,6 +50,7 @@ impl Server {
         if self.catalogue.replace(tx.releases().await?) {
             self.recognise();
         }
+        self.shelf.replace(tx.deltas().await?);
         self.read_root(tx).await?;
         let (stored, sites) = (tx.rollouts().await?, tx.sites().await?);
         let courses = stored.into_iter().filter_map(|rollout| Course::of(rollout, &self.catalogue));

@@ -2,6 +2,7 @@
 
 use crate::blobs::Upload;
 use crate::catalogue::{Published, Rules, Span};
+use crate::deltas::plan_job;
 use crate::server::Server;
 use crate::store::StoreError;
 use engine::examine::{ExamineError, Examined, examine};
@@ -86,6 +87,7 @@ impl Server {
         store(&mut entry.tx, &published).await?;
         self.catalogue.add(published);
         self.recognise();
+        self.wake.notify_one();
         self.catalogue.find(release.manifest).ok_or(PublishError::NoRoot)
     }
 
@@ -110,6 +112,7 @@ impl Server {
 
 async fn store(tx: &mut crate::store::Tx, published: &Published) -> Result<(), StoreError> {
     tx.put_release(published).await?;
+    tx.put_job(&plan_job(published.release.manifest, published.at), published.at).await?;
     tx.raise_generation().await?;
     tx.commit().await
 }

@@ -3,6 +3,7 @@
 use super::Move;
 use super::admit::{last_attempt, new_attempt};
 use crate::catalogue::Published;
+use crate::deltas::plan_job;
 use crate::server::Server;
 use crate::snapshot::{Course, audience};
 use crate::store::{Conflict, Happened, StoreError, Stored, StoredRollout, settle};
@@ -162,6 +163,9 @@ impl Server {
         course.rollout.why = why.clone();
         let (what, started) = (act.done(course.rollout.wave), course.rollout.clone());
         entry.move_course(course, who, what).await?;
+        if matches!(act, Act::Start | Act::Resume) {
+            entry.tx.put_job(&plan_job(started.release.manifest, now), now).await?;
+        }
         if act == Act::Start {
             // So that the first wave is bounded by the true number from its first second.
             let count = audience(&started, &self.roster.all());

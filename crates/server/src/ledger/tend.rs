@@ -5,7 +5,7 @@ use super::Entry;
 use crate::roster::{Shared, Terminal, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::{Stored, StoredAttempt, settle};
+use crate::store::{Kind, NewJob, Stored, StoredAttempt, settle};
 use fleet::operator::{Opens, State, overdue};
 use fleet::{Event, Shows, Standing};
 use protocols::native::Phase;
@@ -121,10 +121,16 @@ impl Entry<'_> {
         let courses: Vec<Course> = self.courses.values().cloned().collect();
         for course in courses {
             match self.server.due(&course, self.now) {
-                Some(due) => self.tx.put_job(&course.rollout.id, due).await?,
+                Some(due) => self.tx.put_job(&tending(&course.rollout.id, due), self.now).await?,
                 None => self.tx.drop_job(&course.rollout.id).await?,
             }
         }
         Ok(())
     }
+}
+
+/// The job that looks after a rollout; due when something is expected of it.
+fn tending(rollout: &Name, due: Timestamp) -> NewJob {
+    let (about, payload) = (rollout.to_string(), String::new());
+    NewJob { job: rollout.clone(), kind: Kind::Tend, about, payload, priority: 0, due }
 }

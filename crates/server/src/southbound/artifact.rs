@@ -1,8 +1,10 @@
 //! Payload addresses: entries of packages, straight from the file, by range.
 
 use super::body::{BlobBody, Reader};
+use super::deltas::{Wish, deltas, named};
 use super::range::{Part, part};
-use crate::catalogue::Span;
+use crate::blobs::Blob;
+use crate::catalogue::Published;
 use crate::clock;
 use crate::listen::Peer;
 use crate::problem::{Refusal, Reply};
@@ -15,15 +17,33 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use package::Deltas;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use types::{AttemptId, Digest, Timestamp};
 
 /// What a payload address leads to.
 struct Found {
-    package: Digest,
-    span: Span,
+    source: Source,
+    size: u64,
+    /// The etag: the digest of what the bytes are taken from.
+    of: Digest,
+    granted: Granted,
+}
+
+/// Where the bytes come from.
+enum Source {
+    /// From a place in a package, or from the start of a delta.
+    Blob(Blob, u64),
+    /// They were just made.
+    Bytes(Bytes),
+}
+
+/// An attempt whose address is good.
+struct Granted {
+    published: Arc<Published>,
     served: Arc<AtomicU64>,
     terminal: Shared,
 }
@@ -37,17 +57,22 @@ pub(crate) async fn artifact(
 ) -> Reply<Response> {
     let now = clock::now();
     learn(&app, &ticket, address, now).await?;
-    let found = find(&app, &ticket, &entry, now)?;
-    lock(&found.terminal).seen = Some(now);
-    let tag = format!("\"{}\"", found.package);
+    let granted = grant(&app, &ticket, now)?;
+    lock(&granted.terminal).seen = Some(now);
+    let found = find(&app, granted, &entry, now).await?;
+    let tag = format!("\"{}\"", found.of);
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_MATCH).is_some_and(|wanted| wanted != "*" && wanted != tag) {
         let advice = "ask without If-Match and start this entry anew";
         return Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "the package changed", advice));
     }
+    if text(header::IF_NONE_MATCH).is_some_and(|known| known == "*" || known == tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
     let fresh = text(header::IF_RANGE).is_none_or(|wanted| wanted == tag);
     let range = text(header::RANGE).filter(|_| fresh);
-    Ok(respond(&app, &found, part(range, found.span.size), &tag)?)
+    let part = part(range, found.size);
+    Ok(respond(found, part, &tag)?)
 }
 
 /// Looks for an attempt that another server may have offered. Whoever makes up
@@ -63,8 +88,8 @@ async fn learn(app: &Server, ticket: &str, from: IpAddr, now: Timestamp) -> Repl
     Ok(app.learn_attempt(claim.attempt).await?)
 }
 
-fn respond(app: &Server, found: &Found, part: Part, tag: &str) -> std::io::Result<Response> {
-    let size = found.span.size;
+fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
+    let Found { source, size, granted, .. } = found;
     let (status, first, len, range) = match part {
         Part::Whole => (StatusCode::OK, 0, size, None),
         Part::Some { first, last } => {
@@ -76,9 +101,17 @@ fn respond(app: &Server, found: &Found, part: Part, tag: &str) -> std::io::Resul
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
         }
     };
-    let blob = app.blobs.get(found.package)?;
-    let reader = Reader { terminal: found.terminal.clone(), served: Arc::clone(&found.served) };
-    let body = BlobBody::new(blob, found.span.at + first, len, reader);
+    let body = match source {
+        Source::Blob(blob, at) => {
+            let reader = Reader { terminal: granted.terminal, served: granted.served };
+            Body::new(BlobBody::new(blob, at + first, len, reader))
+        }
+        Source::Bytes(bytes) => {
+            granted.served.fetch_add(len, Ordering::Relaxed);
+            let bound = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
+            Body::from(bytes.slice(bound(first)..bound(first + len)))
+        }
+    };
     let mut response = Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "application/octet-stream")
@@ -89,17 +122,45 @@ fn respond(app: &Server, found: &Found, part: Part, tag: &str) -> std::io::Resul
     if let Some(range) = range {
         response = response.header(header::CONTENT_RANGE, range);
     }
-    response.body(Body::new(body)).map_err(std::io::Error::other)
+    response.body(body).map_err(std::io::Error::other)
 }
 
-/// What `ticket` and `entry` lead to, if the attempt still stands.
-fn find(app: &Server, ticket: &str, entry: &str, now: Timestamp) -> Reply<Found> {
+/// What `entry` is under a good address.
+async fn find(app: &Server, granted: Granted, entry: &str, now: Timestamp) -> Reply<Found> {
+    let published = &granted.published;
+    if entry == Deltas::ENTRY {
+        let wish = Wish::of(&lock(&granted.terminal));
+        let deltas = deltas(app, published, &wish).await?;
+        // A terminal takes none for an empty list, and older ones expect that.
+        if deltas.deltas.is_empty() {
+            return Err(Refusal::absent("delta that this terminal could use"));
+        }
+        let bytes = serde_json::to_vec(&deltas).map_err(|error| Refusal::broken(&error))?;
+        let (of, size) = (Digest::of(&bytes), u64::try_from(bytes.len()).unwrap_or(0));
+        return Ok(Found { source: Source::Bytes(bytes.into()), size, of, granted });
+    }
+    if let Some(span) = published.span(entry) {
+        let (size, of) = (span.size, published.package);
+        let source = Source::Blob(app.blobs.get(of)?, span.at);
+        return Ok(Found { source, size, of, granted });
+    }
+    let leads = |target| published.images.values().any(|image| *image == target);
+    let absent = || Refusal::absent("such entry in the package");
+    let kept = named(entry).and_then(|blob| app.shelf.kept(blob, leads));
+    let (item, made) = kept.ok_or_else(absent)?;
+    item.touch(now);
+    // Another server may have let it go: the terminal takes the full payload.
+    let blob = app.delta_blobs.get(made.blob).map_err(|_| absent())?;
+    Ok(Found { source: Source::Blob(blob, 0), size: made.size, of: made.blob, granted })
+}
+
+/// The attempt that `ticket` is for, if it still stands.
+fn grant(app: &Server, ticket: &str, now: Timestamp) -> Reply<Granted> {
     let attempt = claim(ticket).map(|claim| claim.attempt).ok_or_else(forged)?;
     let terminal = app.roster.of_attempt(attempt).ok_or_else(forged)?;
     let (manifest, served) = granted(app, &terminal, ticket, attempt, now)?;
     let published = app.catalogue.find(manifest).ok_or_else(withdrawn)?;
-    let span = published.span(entry).ok_or_else(|| Refusal::absent("such entry in the package"))?;
-    Ok(Found { package: published.package, span: span.clone(), served, terminal: terminal.clone() })
+    Ok(Granted { published, served, terminal })
 }
 
 /// Checks the ticket. Returns the manifest it grants, and where to count.

@@ -59,10 +59,13 @@ impl Bench {
                 poll_seconds: 60,
                 package_limit: 0,
                 keep_days: 30,
+                deltas: crate::deltas::DeltaOptions::default(),
                 started: NOW,
             },
             store: place.open().await,
             blobs: Blobs::open(folder.path("blobs"), &crate::blobs::Place::Own).unwrap(),
+            delta_blobs: Blobs::open_deltas(folder.path("deltas"), &crate::blobs::Place::Own)
+                .unwrap(),
             tickets: Tickets::new(&[1; 32], Seconds(7200)),
             quota: Quota::new(1),
             operator: Digest::default(),

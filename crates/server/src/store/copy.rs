@@ -15,8 +15,9 @@ use std::io::{BufRead, Write};
 
 /// Rows that are read, or written, at once.
 const PAGE: i64 = 5000;
-/// Tables of this start or server only, not of the fleet.
-const NOT_COPIED: [&str; 3] = ["schema_version", "replicas", "changes"];
+/// Tables of this start or server only, not of the fleet; and deltas, which can be made
+/// again and are in no copy.
+const NOT_COPIED: [&str; 4] = ["schema_version", "replicas", "changes", "deltas"];
 /// What this server calls such a copy.
 const KIND: &str = "refit-store";
 

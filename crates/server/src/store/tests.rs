@@ -1,12 +1,14 @@
 //! What holds on either engine.
 
+mod jobs;
+
 use super::bench::{Place, on_both};
 use super::copy::CopyError;
 use super::*;
 use crate::catalogue::{Published, Rules};
 use fleet::{Fit, Standing};
 use protocols::native::Facts;
-use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Seconds, Slot, Spent, Timestamp};
+use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Slot, Spent, Timestamp};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -245,29 +247,6 @@ async fn a_token_is_known_until_it_expires() {
         assert_eq!(tx.token(one, Timestamp(10)).await.unwrap(), None);
         let unused = TokenUse { device: Some(name("d1")), used_by: None };
         assert_eq!(tx.token(other, Timestamp(10)).await.unwrap(), Some(unused));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_job_is_claimed_once_and_comes_back_when_its_worker_dies() {
-    on_both(async |place| {
-        let store = place.open().await;
-        let mut tx = store.begin().await.unwrap();
-        let (first, second) = (name("a"), name("b"));
-        tx.put_job(&second, Timestamp(20)).await.unwrap();
-        tx.put_job(&first, Timestamp(10)).await.unwrap();
-        let lease = Seconds(5);
-        let mut claim = async |at| tx.claim_job(Timestamp(at), lease).await.unwrap();
-        assert_eq!(claim(5).await, None);
-        assert_eq!(claim(30).await, Some(first.clone()));
-        assert_eq!(claim(30).await, Some(second.clone()));
-        assert_eq!(claim(30).await, None, "both are claimed");
-        assert_eq!(claim(5_030).await, Some(first.clone()), "its worker died");
-        tx.put_job(&first, Timestamp(9_000)).await.unwrap();
-        tx.drop_job(&second).await.unwrap();
-        assert_eq!(tx.claim_job(Timestamp(8_000), lease).await.unwrap(), None);
-        assert_eq!(tx.claim_job(Timestamp(9_000), lease).await.unwrap(), Some(first));
     })
     .await;
 }

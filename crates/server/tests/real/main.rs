@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod artifact;
 #[cfg(test)]
+mod deltas;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod fleet;

@@ -38,6 +38,16 @@ pub(crate) fn image(version: &str) -> Vec<u8> {
     out
 }
 
+/// `image` after a small change: a few bytes here and there are others, and some more.
+pub(crate) fn edited(image: &[u8]) -> Vec<u8> {
+    let mut out = image.to_vec();
+    for at in (0..out.len()).step_by(CHUNK) {
+        out[at..at + 16].fill(0x5a);
+    }
+    out.extend([7; CHUNK]);
+    out
+}
+
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
@@ -55,6 +65,11 @@ impl Maker {
     /// A good package of `version` with the image of another one.
     pub(crate) fn package_with(&self, version: &str, content: &str) -> Vec<u8> {
         self.make(version, &image(content), &self.keys)
+    }
+
+    /// A good package of `version` with this image.
+    pub(crate) fn package_of(&self, version: &str, image: &[u8]) -> Vec<u8> {
+        self.make(version, image, &self.keys)
     }
 
     /// `root.json`: both keys must sign.

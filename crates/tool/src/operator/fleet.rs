@@ -8,7 +8,7 @@ use protocols::operator::{
     FailureList, FailureView, GroupList, GroupRule, LabelOrder, Labelled, LabelsView, Moment,
     NeedsOrder, Reason, ReleaseList, ReleaseView, Single, Stopped, Timeline,
 };
-use types::{DeviceId, Digest, Name, Text, Version};
+use types::{DeviceId, Name, Text, Version};
 
 /// Says something of terminals: tags, groups, attributes, channel, time zone, pin
 #[derive(Debug, clap::Args)]
@@ -148,10 +148,24 @@ pub(super) fn group(args: &GroupArgs) -> anyhow::Result<()> {
 /// What is said of releases
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ReleaseCommand {
+    /// Shows a release and the deltas that servers made to it
+    Show(ReleaseArgs),
     /// Says what a terminal must run so that the release works there
     Needs(NeedsArgs),
     /// Takes the release back everywhere: its rollouts halt, and none starts again
     Withdraw(WithdrawArgs),
+}
+
+/// Which release
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReleaseArgs {
+    /// The release: its version, or the digest of its manifest
+    release: String,
+    /// Print the server's answers
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// A release and what it needs
@@ -179,9 +193,14 @@ pub(crate) struct WithdrawArgs {
 
 pub(super) fn release(command: &ReleaseCommand) -> anyhow::Result<()> {
     match command {
+        ReleaseCommand::Show(args) => {
+            let client = Client::new(args.access.account()?)?;
+            let view = find(&client, &args.release)?;
+            super::jobs::release(&client, &view, args.json)?;
+        }
         ReleaseCommand::Needs(args) => {
             let client = Client::new(args.access.account()?)?;
-            let manifest = find(&client, &args.release)?;
+            let manifest = find(&client, &args.release)?.release.manifest;
             let needs = Some(args.filter.clone()).filter(|filter| !filter.is_empty());
             let order = NeedsOrder { needs, why: Text::default() };
             let path = format!("/api/v1/releases/{manifest}/needs");
@@ -190,7 +209,7 @@ pub(super) fn release(command: &ReleaseCommand) -> anyhow::Result<()> {
         }
         ReleaseCommand::Withdraw(args) => {
             let client = Client::new(args.access.account()?)?;
-            let manifest = find(&client, &args.release)?;
+            let manifest = find(&client, &args.release)?.release.manifest;
             let reason = Reason { why: args.why.as_str().into() };
             let path = format!("/api/v1/releases/{manifest}/withdraw");
             let Stopped { rollouts } = client.post(&path, &reason)?;
@@ -200,8 +219,8 @@ pub(super) fn release(command: &ReleaseCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The digest of the manifest that `word` names.
-fn find(client: &Client, word: &str) -> anyhow::Result<Digest> {
+/// The release that `word` names.
+fn find(client: &Client, word: &str) -> anyhow::Result<ReleaseView> {
     let list: ReleaseList = client.get("/api/v1/releases")?;
     let names = |view: &&ReleaseView| {
         let version: &Version = &view.release.version;
@@ -209,7 +228,7 @@ fn find(client: &Client, word: &str) -> anyhow::Result<Digest> {
     };
     let found: Vec<_> = list.releases.iter().filter(names).collect();
     match &found[..] {
-        [one] => Ok(one.release.manifest),
+        [one] => Ok(ReleaseView::clone(one)),
         [] => bail!("there is no release {word}; list them: refit releases"),
         _ => bail!("{word} is a version of several products; name the manifest's digest"),
     }

@@ -5,6 +5,7 @@ mod client;
 mod devices;
 mod export;
 mod fleet;
+mod jobs;
 mod login;
 mod publish;
 mod rollout;
@@ -29,10 +30,11 @@ pub(crate) enum Command {
     Timeline(fleet::TimelineArgs),
     Label(fleet::LabelArgs),
     Group(fleet::GroupArgs),
-    /// What is said of releases
+    /// What is said of releases, and their deltas
     #[command(subcommand)]
     Release(fleet::ReleaseCommand),
     Stop(fleet::StopArgs),
+    Jobs(jobs::Args),
     Export(export::Args),
 }
 
@@ -52,6 +54,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Group(args) => fleet::group(&args),
         Command::Release(command) => fleet::release(&command),
         Command::Stop(args) => fleet::stop(&args),
+        Command::Jobs(args) => jobs::run(&args),
         Command::Export(args) => export::run(&args),
     }?;
     Ok(ExitCode::SUCCESS)

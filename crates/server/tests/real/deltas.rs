@@ -1,0 +1,165 @@
+//! Deltas that the server makes by itself, and what becomes of those it cannot.
+
+use crate::maker::{edited, image};
+use crate::support::{Rig, Terminal, until};
+use delta::PatchHeader;
+use package::{Deltas, Manifest};
+use serde_json::{Value, json};
+use types::{Digest, Document as _};
+
+const OPTIONS: [&str; 4] = ["--root", "root.json", "--poll-seconds", "1"];
+
+/// A server that knows 1.0, and a terminal that runs it and has memory for deltas.
+fn rig(options: &[&str], old: &str) -> (Rig, Terminal) {
+    let rig = Rig::with(&[&OPTIONS, options].concat());
+    rig.publish(old);
+    let mut terminal = rig.terminals(1).remove(0);
+    terminal.version = old.into();
+    assert_eq!(beat(&terminal, 8).0, 200);
+    (rig, terminal)
+}
+
+/// A heartbeat of a terminal with so many MiB for deltas.
+fn beat(terminal: &Terminal, mib: u32) -> (u16, Value) {
+    terminal.beat_with(&json!({"memory_class_mib": mib}))
+}
+
+/// Publishes a release with this image. Returns the digest of its manifest.
+fn publish(rig: &Rig, version: &str, image: &[u8]) -> String {
+    let (status, answer) = rig.upload(&rig.maker.package_of(version, image));
+    assert_eq!(status, 200, "{answer}");
+    answer["manifest"].as_str().unwrap().to_owned()
+}
+
+/// The one delta to a release that was made, or was not, once nothing more is to come.
+fn came(rig: &Rig, manifest: &str) -> Value {
+    let path = format!("/api/v1/releases/{manifest}/deltas");
+    until(&json!([0, 1]), || {
+        let list = rig.get(&path).1;
+        json!([list["pending"], list["deltas"].as_array().unwrap().len()])
+    });
+    rig.get(&path).1["deltas"][0].clone()
+}
+
+/// The job that makes the delta to a release.
+fn job(rig: &Rig, manifest: &str) -> Value {
+    rig.get(&format!("/api/v1/jobs?kind=delta&about={manifest}")).1["jobs"][0].clone()
+}
+
+/// The address under which a terminal is offered a release.
+fn base(terminal: &Terminal, mib: u32) -> String {
+    let (_, answer) = beat(terminal, mib);
+    answer["offer"]["base"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+#[test]
+fn after_publishing_a_delta_is_made_from_what_the_fleet_runs_and_offered() {
+    let (rig, terminal) = rig(&[], "1.0");
+    let (old, new) = (image("1.0"), edited(&image("1.0")));
+    let manifest = publish(&rig, "2.0", &new);
+    let made = came(&rig, &manifest);
+    assert_eq!(
+        (&made["kept"], &made["from"], &made["class_mib"]),
+        (&json!(true), &json!("1.0"), &json!(8))
+    );
+    assert!(made["size"].as_u64().unwrap() * 10 < made["full"].as_u64().unwrap(), "{made}");
+    assert_eq!(job(&rig, &manifest)["state"], "done");
+    rig.rollout(&json!({"name": "spring", "release": "2.0"}));
+    let base = base(&terminal, 8);
+    let get = |entry: &str, headers: &[(&str, &str)]| {
+        terminal.client.fetch(&format!("{base}{entry}"), headers)
+    };
+    let list = get(Deltas::ENTRY, &[]);
+    let deltas = Deltas::decode(&list.body).unwrap().deltas;
+    assert_eq!(deltas.len(), 1, "{deltas:?}");
+    assert_eq!(
+        (deltas[0].source, deltas[0].size),
+        (Digest::of(&old), made["size"].as_u64().unwrap())
+    );
+    // Conditions and ranges hold for the list and for the delta.
+    for (entry, whole) in [(Deltas::ENTRY, &list), (&*deltas[0].entry, &get(&deltas[0].entry, &[]))]
+    {
+        assert_eq!(whole.status, 200, "{entry}");
+        assert_eq!(get(entry, &[("if-none-match", &whole.tag)]).status, 304, "{entry}");
+        let part = get(entry, &[("range", "bytes=3-9"), ("if-match", &whole.tag)]);
+        assert_eq!((part.status, &part.body[..]), (206, &whole.body[3..10]), "{entry}");
+        assert_eq!(get(entry, &[("if-match", "\"other\"")]).status, 412, "{entry}");
+    }
+    let delta = get(&deltas[0].entry, &[]).body;
+    let header = PatchHeader::read(&delta).unwrap().unwrap().0;
+    assert_eq!(
+        (header.source.digest, header.target.digest),
+        (Digest::of(&old).0, Digest::of(&new).0)
+    );
+    assert!(deltas[0].heap <= 8 << 20 && header.heap == deltas[0].heap);
+    // The manifest is the maker's still.
+    assert!(Manifest::decode(&get(Manifest::ENTRY, &[]).body).is_ok());
+    assert_eq!(get(&format!("delta/{}", Digest::of(b"other")), &[]).status, 404);
+    // Without the memory, or with another image, there is none for it.
+    beat(&terminal, 0);
+    assert_eq!(get(Deltas::ENTRY, &[]).status, 404);
+    let other = Terminal { version: "1.1".into(), ..terminal.clone() };
+    beat(&other, 8);
+    assert_eq!(get(Deltas::ENTRY, &[]).status, 404);
+    // A release that is withdrawn takes its deltas with it, sooner or later.
+    let path = format!("/api/v1/releases/{manifest}/withdraw");
+    assert_eq!(rig.post(&path, &json!({"why": "a mistake"})).0, 200);
+}
+
+#[test]
+fn what_does_not_pay_is_dropped_with_its_reason() {
+    let (rig, _terminal) = rig(&[], "1.0");
+    let manifest = publish(&rig, "2.0", &image("2.0"));
+    let dropped = came(&rig, &manifest);
+    assert_eq!(dropped["kept"], false);
+    assert!(dropped["why"].as_str().unwrap().starts_with("it does not pay: 1"), "{dropped}");
+    let job = job(&rig, &manifest);
+    assert_eq!((&job["state"], &job["error"]), (&json!("dropped"), &dropped["why"]));
+    // Asked for again, it is tried again.
+    let id = job["id"].as_str().unwrap();
+    assert_eq!(rig.post(&format!("/api/v1/jobs/{id}/retry"), &json!({})).0, 200);
+    assert_eq!(came(&rig, &manifest)["why"], dropped["why"]);
+    assert_eq!(rig.post(&format!("/api/v1/jobs/{id}/cancel"), &json!({})).0, 409);
+}
+
+#[test]
+fn one_that_needs_too_much_memory_is_dropped_and_the_rollout_goes_on() {
+    let (rig, mut terminal) = rig(&["--delta-memory-mib", "16"], "1.0");
+    let manifest = publish(&rig, "2.0", &edited(&image("1.0")));
+    let dropped = came(&rig, &manifest);
+    let why = dropped["why"].as_str().unwrap();
+    assert!(dropped["kept"] == false && why.contains("16 MiB"), "{why}");
+    let id = rig.rollout(&json!({"name": "spring", "release": "2.0"}));
+    let base = base(&terminal, 8);
+    let status = |entry: &str| terminal.client.fetch(&format!("{base}{entry}"), &[]).status;
+    assert_eq!([status(Deltas::ENTRY), status("payload/rootfs.zst")], [404, 200]);
+    let attempt = terminal.offered().unwrap();
+    assert_eq!(terminal.report(&attempt, 0).0, 200);
+    terminal.version = "2.0".into();
+    assert_eq!(rig.status(&id)["tally"]["failed"], 0);
+}
+
+#[test]
+fn a_delta_job_outlives_the_server_that_was_at_it() {
+    let (mut rig, _terminal) = rig(&[], "1.0-big");
+    let manifest = publish(&rig, "2.0", &edited(&image("1.0-big")));
+    until(&json!("running"), || job(&rig, &manifest)["state"].clone());
+    rig.kill_and_restart();
+    let made = came(&rig, &manifest);
+    assert_eq!(made["kept"], true, "{made}");
+    let job = job(&rig, &manifest);
+    assert_eq!((&job["state"], &job["tries"]), (&json!("done"), &json!(2)), "{job}");
+}
+
+#[test]
+fn a_server_may_leave_deltas_to_others_and_an_operator_may_do_without() {
+    let (rig, _terminal) = rig(&["--delta-jobs", "0"], "1.0");
+    let manifest = publish(&rig, "2.0", &edited(&image("1.0")));
+    until(&json!("waiting"), || job(&rig, &manifest)["state"].clone());
+    let id = job(&rig, &manifest)["id"].as_str().unwrap().to_owned();
+    let (status, answer) = rig.post(&format!("/api/v1/jobs/{id}/cancel"), &json!({"why": "no"}));
+    assert_eq!((status, &answer["state"]), (200, &json!("cancelled")));
+    let dropped = came(&rig, &manifest);
+    assert_eq!(dropped["why"], "operator cancelled it: no");
+    assert_eq!(job(&rig, &manifest)["state"], "cancelled", "it is not planned for again");
+}
