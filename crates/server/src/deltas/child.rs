@@ -19,7 +19,7 @@ use types::{Hasher, Image};
 /// The command that the server calls itself by.
 pub(crate) const COMMAND: &str = "make-delta";
 /// How far down the priority goes: the processors are for those who ask.
-const NICE: i32 = 15;
+const NICE: i32 = 10;
 /// Bytes of a payload that are read at once.
 const PIECE: usize = 1 << 20;
 /// How often it is said how far a stage is: so many times from its start to its end.
@@ -95,7 +95,7 @@ pub(crate) fn make(args: &MakeDelta) -> Result<()> {
     stdin().lock().read_line(&mut line).context("cannot read what is to be made")?;
     let request: Request = serde_json::from_str(&line).context("cannot read what is to be made")?;
     let watch = std::thread::Builder::new().stack_size(64 << 10);
-    watch.spawn(end_with_the_server).context("cannot watch the server")?;
+    watch.spawn(end_with_the_server).context("there is no memory for a thread")?;
     let said = made(&request, memory)?;
     say(&said)
 }

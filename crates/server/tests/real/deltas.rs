@@ -1,13 +1,17 @@
 //! Deltas that the server makes by itself, and what becomes of those it cannot.
 
 use crate::maker::{edited, image};
-use crate::support::{Rig, Terminal, until};
+use crate::support::{Rig, Terminal, until, until_within};
 use delta::PatchHeader;
 use package::{Deltas, Manifest};
 use serde_json::{Value, json};
+use std::time::Duration;
 use types::{Digest, Document as _};
 
 const OPTIONS: [&str; 4] = ["--root", "root.json", "--poll-seconds", "1"];
+
+/// How long a delta may take on a busy machine: it is made with a low priority.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A server that knows 1.0, and a terminal that runs it and has memory for deltas.
 fn rig(options: &[&str], old: &str) -> (Rig, Terminal) {
@@ -34,7 +38,7 @@ fn publish(rig: &Rig, version: &str, image: &[u8]) -> String {
 /// The one delta to a release that was made, or was not, once nothing more is to come.
 fn came(rig: &Rig, manifest: &str) -> Value {
     let path = format!("/api/v1/releases/{manifest}/deltas");
-    until(&json!([0, 1]), || {
+    until_within(PATIENCE, &json!([0, 1]), || {
         let list = rig.get(&path).1;
         json!([list["pending"], list["deltas"].as_array().unwrap().len()])
     });
