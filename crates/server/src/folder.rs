@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `server.db` | everything that is known of the fleet | 0600 |
 //! | `blobs/` | published packages, by digest | 0700 |
+//! | `deltas/` | deltas that servers made, by digest; they can be made again | 0700 |
 //! | `ca.pem`, `ca.key` | the server's own authority | 0644, 0600 |
 //! | `operator.token` | the operator's token | 0600 |
 //! | `payload.secret` | what payload addresses are signed with | 0600 |
@@ -51,7 +52,9 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
         let failed = |cause| FolderError::File { path: path.into(), cause };
         let make = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        make(&path.join("blobs")).map_err(failed)?;
+        for below in ["blobs", "deltas"] {
+            make(&path.join(below)).map_err(failed)?;
+        }
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(failed)?;
