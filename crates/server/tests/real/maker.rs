@@ -44,7 +44,7 @@ pub(crate) fn edited(image: &[u8]) -> Vec<u8> {
     for at in (0..out.len()).step_by(CHUNK) {
         out[at..at + 16].fill(0x5a);
     }
-    out.extend([7; CHUNK]);
+    out.extend(vec![7; CHUNK]);
     out
 }
 
