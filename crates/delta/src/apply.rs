@@ -8,7 +8,7 @@ mod machine;
 mod old;
 mod pages;
 
-use crate::coder::Decoder;
+use crate::coder::{Decoder, Moves};
 use crate::patch::{FRAME, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
 use emit::Emitter;
@@ -121,10 +121,10 @@ pub enum ApplyError {
     New(#[source] ReadFault),
 }
 
-/// Bytes of heap that the simplest patch with this window takes.
-#[cfg(any(test, feature = "diff"))]
-pub(crate) fn least_heap(window_log: u8) -> u64 {
-    Machine::heap(window_log)
+/// Bytes of heap that a patch takes with this window, these models and moves, when
+/// no stream is opened.
+pub(crate) fn least_heap(window_log: u8, models: u8, moves: &[u8]) -> u64 {
+    Machine::heap(window_log, models) + Moves::heap(moves)
 }
 
 /// Applies a patch, step by step.
@@ -173,7 +173,8 @@ impl Applier {
         if header.heap > limits.heap {
             return Err(ApplyError::Heap { needs: header.heap, limit: limits.heap });
         }
-        let fixed = Machine::heap(header.window_log).checked_add(header.cache);
+        let least = least_heap(header.window_log, header.models, &header.moves);
+        let fixed = least.checked_add(header.cache);
         let fixed = fixed.and_then(|fixed| fixed.checked_add(header.encoders));
         let decoder = fixed.and_then(|fixed| header.heap.checked_sub(fixed));
         let decoder = decoder.ok_or(PatchError::Impossible("heap"))?;
@@ -185,7 +186,9 @@ impl Applier {
             }
         }
         let old = PlainOld::new(header.recipes.clone(), header.cache, decoder);
-        let machine = Machine::new(header.window_log, old);
+        let moves = Moves::from_bytes(&header.moves);
+        let moves = moves.ok_or(PatchError::Impossible("list of moves"))?;
+        let machine = Machine::new(header.window_log, header.models, moves, old);
         let emitter = Emitter::new(header.recipes.clone(), header.encoders, header.target.size);
         let state = State::Span(Vec::with_capacity(SPAN_MAX));
         let (out, input) = (at.out, at.input);

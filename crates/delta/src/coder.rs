@@ -5,16 +5,24 @@
 //! encoder reads what it writes, the decoder ignores what it is given. So the
 //! two ends cannot drift apart. Integers only: the same on every processor.
 
+mod arm64;
 mod byte;
 mod logistic;
+mod moves;
 mod number;
 mod range;
 mod symbols;
 mod word;
 
+pub(crate) use moves::{MOVES_BYTES_MAX, Moves};
 pub(crate) use number::{Number, Tree};
 pub(crate) use range::{Coder, Decoder};
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use range::{Encoder, Meter};
 pub(crate) use symbols::{EARLIER_MIN, Guess, Kind, Symbols};
 pub(crate) use word::Grid;
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use {
+    arm64::{Pages, Place},
+    moves::MOVES_MAX,
+};

@@ -9,16 +9,21 @@ mod cover;
 mod earlier;
 mod index;
 mod lists;
+mod moves;
 mod plain;
+mod price;
 mod spans;
 mod way;
 
-use crate::open::{Census, OpenOptions, Opened, Purpose, open};
+use crate::coder::Moves;
+use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
+use index::Find;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 
 /// How hard to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,9 +44,9 @@ pub struct DiffOptions {
     pub effort: Effort,
     /// Threads that work; 0: one per core.
     pub threads: usize,
-    /// Bytes of memory that making it may take beside the two images and what
-    /// their streams hold. Below about five times plain old, old is not sorted
-    /// but sampled, as with [`Effort::Fast`].
+    /// Bytes of memory that comparing and writing may take, with both images and
+    /// what their streams hold. When old does not fit sorted, it is sampled, as
+    /// with [`Effort::Fast`].
     pub memory: u64,
     /// Bytes of a span, about, where no stream is open: what is fetched again after a
     /// cut. Shorter spans make a longer patch; none is longer than [`SPAN_MAX`].
@@ -122,6 +127,14 @@ pub enum DiffError {
         /// What the options allow.
         limit: u64,
     },
+    /// More memory is needed than there may be.
+    #[error("comparing takes {least} bytes of memory; there may be {limit}")]
+    Memory {
+        /// What the simplest way takes.
+        least: u64,
+        /// What the options allow.
+        limit: u64,
+    },
     /// Sorting failed.
     #[error("the old image cannot be sorted: {0}")]
     Sort(&'static str),
@@ -144,36 +157,117 @@ pub fn diff(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
     };
-    let opened = Both::open(old, new, options, threads, progress);
+    let Both { old: opened_old, new: opened_new } =
+        Both::open(old, new, options, threads, progress);
     let mut trees = verity::find::trees(new);
     // One that stays is copied.
     trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
-    let budget = plain::Budget::new(options, &opened.old, &opened.new, &mut trees)?;
-    let census = opened.new.census.clone();
+    let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees)?;
+    let way = way_to_find(options, [old, new], [&opened_old.streams, &opened_new.streams])?;
     let mut recipes = plain::Recipes::default();
-    let plain_old = plain::PlainOld::new(old, opened.old, &budget, &mut recipes);
-    let plain_new = plain::PlainNew::new(new, opened.new, trees, &budget, &mut recipes);
-    let sort = options.effort == Effort::Best
-        && index::sorted_memory(plain_old.bytes.len()) <= options.memory;
-    let index = index::Index::new(&plain_old.bytes, sort, progress)?;
-    let covers = cover::covers(&index, &plain_old.bytes, &plain_new.bytes, threads, progress);
-    drop(index);
-    let mut header = PatchHeader {
+    let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
+    let header = PatchHeader {
         source: image(old),
         target: image(new),
         heap: 0,
         window_log: 0,
+        models: 0,
         cache: 0,
         encoders: 0,
         work: [0; 3],
         libraries: [0; 3],
         recipes: Vec::new(),
+        moves: Vec::new(),
     };
-    budget.declare(&mut header);
-    plain::declare(&mut header, recipes, &plain_new);
-    let pair = spans::Pair { old: &plain_old, new: &plain_new, image: new };
-    let (bytes, explanation) = spans::write(&header, pair, &covers, options, progress)?;
-    Ok(Delta { bytes, census, explanation })
+    let maker =
+        Maker { new, trees, plain_old: &plain_old, way, header, budget, recipes, options, threads };
+    let mut shut = HashSet::new();
+    let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
+    if !shut.is_empty() {
+        let other = maker.make(&opened_new.streams, &mut shut, progress)?;
+        if other.bytes.len() < best.bytes.len() {
+            best = other;
+        }
+    }
+    let spans::Written { bytes, explanation, .. } = best;
+    Ok(Delta { bytes, census: opened_new.census, explanation })
+}
+
+/// The best way to look for old pieces that fits the memory.
+fn way_to_find(
+    options: &DiffOptions,
+    [old, new]: [&[u8]; 2],
+    [old_streams, new_streams]: [&[Stream]; 2],
+) -> Result<Find, DiffError> {
+    let plain_old = old.len() + plain::content(old_streams);
+    let content = plain::content(new_streams);
+    let images = (old.len() + plain_old + 2 * (new.len() + content)) as u64;
+    let writing = spans::memory(new.len() + content);
+    let takes = |way: Find| images + writing + way.memory(plain_old);
+    let limit = options.memory;
+    let ways = [Find::Sorted, Find::Sampled];
+    let fits = |way: &Find| takes(*way) <= limit;
+    let way = ways.into_iter().skip(usize::from(options.effort == Effort::Fast)).find(fits);
+    way.ok_or(DiffError::Memory { least: takes(Find::Sampled), limit })
+}
+
+/// What every way to write the patch starts from.
+struct Maker<'a> {
+    new: &'a [u8],
+    trees: Vec<verity::find::Found>,
+    plain_old: &'a plain::PlainOld,
+    way: Find,
+    header: PatchHeader,
+    budget: plain::Budget,
+    recipes: plain::Recipes,
+    options: &'a DiffOptions,
+    threads: usize,
+}
+
+impl Maker<'_> {
+    /// Writes the patch that opens all `streams` but those that are `shut`; then
+    /// those are shut that cost more than they have compressed bytes.
+    fn make(
+        &self,
+        streams: &[Stream],
+        shut: &mut HashSet<u64>,
+        progress: &dyn Progress,
+    ) -> Result<spans::Written, DiffError> {
+        let (mut header, mut recipes) = (self.header.clone(), self.recipes.clone());
+        let new =
+            plain::PlainNew::new(self.new, streams, shut, &self.trees, &self.budget, &mut recipes);
+        let covers;
+        (covers, header.moves) = self.compare(&new.bytes, progress)?;
+        self.budget.declare(&mut header);
+        plain::declare(&mut header, recipes, &new);
+        let pair = spans::Pair { old: self.plain_old, new: &new, image: self.new };
+        let written = spans::write(&header, pair, &covers, self.options, progress)?;
+        *shut = written.prices.dear(&new);
+        Ok(written)
+    }
+
+    /// What of plain new comes from where, and the moves that addresses follow. Tables
+    /// of addresses are only found once it is known what their addresses became.
+    fn compare(
+        &self,
+        new: &[u8],
+        progress: &dyn Progress,
+    ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
+        let old = self.plain_old.bytes.as_slice();
+        let compare = |old: &[u8]| {
+            let index = index::Index::new(old, self.way, progress)?;
+            Ok(cover::covers(&index, old, new, self.threads, progress))
+        };
+        let covers = compare(old)?;
+        let moves = moves::find(&covers, old, new);
+        let known = Moves::from_bytes(&moves).unwrap_or_default();
+        let Some(translated) = known.translate(old).filter(|_| self.way == Find::Sorted) else {
+            return Ok((covers, moves));
+        };
+        let covers = compare(&translated)?;
+        let moves = moves::find(&covers, old, new);
+        Ok((covers, moves))
+    }
 }
 
 /// Both images, opened.

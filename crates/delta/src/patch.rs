@@ -3,6 +3,8 @@
 mod header;
 mod lists;
 
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use header::MODELS;
 pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
 pub(crate) use lists::{DEPTH_MAX, Lists, NewStream, OldStream, Part};
 

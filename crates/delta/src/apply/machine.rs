@@ -3,16 +3,13 @@
 use super::old::PlainOld;
 use super::pages::{PAGE, PAGES, Pages};
 use super::{ApplyError, ReadAt};
-use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Symbols};
+use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Moves, Symbols};
 use crate::patch::{Lists, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// The most bytes that are made before they are given out.
 const BATCH: u64 = 32 << 10;
-
-/// Bytes of all models, rounded up.
-const MODELS: u64 = 5 << 19;
 
 /// What the machine is in the middle of.
 #[derive(Clone, Copy)]
@@ -21,6 +18,7 @@ enum Doing {
     Copy { left: u64 },
     Change { grid: Grid, left: u64 },
     Earlier { distance: u64, left: u64 },
+    Noise { left: u64 },
 }
 
 /// The state of a span.
@@ -41,14 +39,14 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Bytes of heap that a machine takes with everything around it.
-    pub(crate) fn heap(window_log: u8) -> u64 {
-        MODELS + (1 << window_log) + 2 * PAGE * PAGES + 2 * SPAN_MAX as u64
+    pub(crate) fn heap(window_log: u8, models: u8) -> u64 {
+        Symbols::heap(models) + (1 << window_log) + 2 * PAGE * PAGES + 2 * SPAN_MAX as u64
     }
 
     /// Takes its memory.
-    pub(crate) fn new(window_log: u8, old: PlainOld) -> Self {
+    pub(crate) fn new(window_log: u8, models: u8, moves: Moves, old: PlainOld) -> Self {
         Self {
-            symbols: Symbols::new(),
+            symbols: Symbols::new(models, moves),
             window: vec![0; 1 << window_log],
             doing: Doing::Nothing,
             plain: 0,
@@ -61,7 +59,7 @@ impl Machine {
 
     /// Starts a span; `base` bytes of the image are finished.
     pub(crate) fn start(&mut self, lists: &mut Lists, base: u64) {
-        self.symbols.reset(lists.from);
+        self.symbols.reset(lists.to, lists.from);
         self.doing = Doing::Nothing;
         (self.plain, self.given, self.base) = (lists.plain, 0, base);
         self.new_pages.forget();
@@ -122,6 +120,16 @@ impl Machine {
                 self.doing = left_over(left, count, |left| Doing::Earlier { distance, left });
                 Ok(())
             }
+            Doing::Noise { left } => {
+                let count = left.min(room);
+                for _ in 0..count {
+                    let at = self.symbols.to;
+                    let byte = self.symbols.noise(coder, 0);
+                    self.put(at, byte);
+                }
+                self.doing = left_over(left, count, |left| Doing::Noise { left });
+                if coder.is_beyond() { Err(TOO_EARLY) } else { Ok(()) }
+            }
         }
     }
 
@@ -165,17 +173,20 @@ impl Machine {
                 let left = self.symbols.length(coder, kind, 1, 0);
                 Doing::Earlier { distance: self.symbols.again(coder, 0), left }
             }
+            Kind::Noise => Doing::Noise { left: self.symbols.length(coder, kind, 1, 0) },
             Kind::New | Kind::Jump => return Err(ApplyError::Damaged("a jump leads nowhere")),
         };
-        let (Doing::Copy { left } | Doing::Change { left, .. } | Doing::Earlier { left, .. }) =
-            self.doing
-        else {
-            return Ok(());
-        };
-        if left > self.plain - self.symbols.to {
-            return Err(ApplyError::Damaged("a copy goes on behind its span"));
+        match self.doing {
+            Doing::Copy { left }
+            | Doing::Change { left, .. }
+            | Doing::Earlier { left, .. }
+            | Doing::Noise { left }
+                if left > self.plain - self.symbols.to =>
+            {
+                Err(ApplyError::Damaged("a copy goes on behind its span"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Copies up to `count` bytes of old.

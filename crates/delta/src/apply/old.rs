@@ -61,26 +61,27 @@ impl PlainOld {
         self.content_at(old, at)
     }
 
-    /// The four bytes before a place and, above them, the four from there. Zeros
+    /// The four bytes before a place and, above them, the eight from there. Zeros
     /// where the image, or the stream that holds the place, has none.
     #[inline]
-    pub(crate) fn around(&mut self, old: &mut dyn ReadAt, at: u64) -> Result<u64, ApplyError> {
+    pub(crate) fn around(&mut self, old: &mut dyn ReadAt, at: u64) -> Result<u128, ApplyError> {
         let (start, end) = self.bounds(old.size(), at);
+        let mut bytes = [0; 16];
         if let Some(before) = at.checked_sub(4)
             && before >= start
             && at < end
-            && let Some(eight) = self.get(old, before)?.first_chunk()
+            && let Some(twelve) = self.get(old, before)?.first_chunk::<12>()
         {
-            return Ok(u64::from_le_bytes(*eight));
+            bytes.iter_mut().zip(twelve).for_each(|(to, from)| *to = *from);
+            return Ok(u128::from_le_bytes(bytes));
         }
-        let mut bytes = [0; 8];
-        for (place, byte) in (0u64..).zip(&mut bytes) {
+        for (place, byte) in (0u64..12).zip(&mut bytes) {
             let Some(at) = at.saturating_add(place).checked_sub(4) else { continue };
             if (start..end).contains(&at) {
                 *byte = self.get(old, at)?.first().copied().unwrap_or(0);
             }
         }
-        Ok(u64::from_le_bytes(bytes))
+        Ok(u128::from_le_bytes(bytes))
     }
 
     /// The byte at a place behind one that was copied; 0 when a stream begins there.

@@ -1,16 +1,38 @@
 //! Bytes, bit by bit, with mixed opinions.
 
 use super::Coder;
-use super::logistic::{Mixer, Tables};
+use super::logistic::{FRESH, Tables, Weights};
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// What is known about half a byte in one context: a tag that tells the context
+/// from others, then a slot for each way that the bits may go.
+type Row = [u16; 16];
+
+/// A row that nothing is known in.
+const EMPTY: Row = [FRESH; 16];
 
 /// A model of bytes with `N` contexts.
-pub(crate) struct ByteModel<const N: usize>(Mixer<N>);
+pub(crate) struct ByteModel<const N: usize> {
+    /// The rows of each context, one table after the other.
+    rows: Box<[Row]>,
+    /// Rows of one context, a power of two.
+    size: usize,
+    weights: Weights<N>,
+}
 
 impl<const N: usize> ByteModel<N> {
-    /// Tables of `2^bits` slots; `sets` kinds of situation in which the opinions
+    /// Tables of `2^bits` rows; `sets` kinds of situation in which the opinions
     /// are weighted apart.
     pub(crate) fn new(bits: u32, sets: usize, limit: u16, rate: i32) -> Self {
-        Self(Mixer::new(bits, sets * 8, limit, rate))
+        let size = 1usize << bits;
+        let weights = Weights::new(sets * 8, limit, rate);
+        Self { rows: vec![EMPTY; size * N].into(), size, weights }
+    }
+
+    /// Bytes of heap that it takes.
+    pub(crate) const fn heap(bits: u32) -> u64 {
+        (N * size_of::<Row>()) as u64 * (1 << bits)
     }
 
     /// Codes a byte in its contexts, which are any numbers.
@@ -23,36 +45,69 @@ impl<const N: usize> ByteModel<N> {
         set: usize,
         byte: u8,
     ) -> u8 {
-        let mut read = 1u32;
-        let mut at = [0usize; N];
-        for half in 0..2u32 {
-            let bases = contexts.map(|context| base(context, if half == 0 { 0 } else { read }));
-            let mut node = 1usize;
-            for bit in 0..4u32 {
-                at.iter_mut().zip(&bases).for_each(|(at, base)| *at = base + node);
-                let place = half * 4 + bit;
-                let wanted = byte >> (7 - place) & 1 == 1;
-                let set = set * 8 + place as usize;
-                let bit = self.0.code(tables, coder, &at, set, wanted);
-                node = node << 1 | usize::from(bit);
-                read = read << 1 | u32::from(bit);
+        let high = self.half(tables, coder, &contexts.map(|key| mix(key, 0)), set * 8, byte >> 4);
+        let above = u32::from(high) + 16;
+        let keys = contexts.map(|key| mix(key, above));
+        high << 4 | self.half(tables, coder, &keys, set * 8 + 4, byte & 15)
+    }
+
+    /// Codes half a byte.
+    #[inline]
+    fn half<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        keys: &[u32; N],
+        set: usize,
+        half: u8,
+    ) -> u8 {
+        let mut places = *keys;
+        for (n, place) in places.iter_mut().enumerate() {
+            *place = ((*place as usize & (self.size - 1)) + n * self.size) as u32;
+        }
+        let mut rows = [EMPTY; N];
+        for ((row, place), key) in rows.iter_mut().zip(places).zip(keys) {
+            let tag = (key >> 16) as u16;
+            match self.rows.get(place as usize) {
+                Some(known) if known.first() == Some(&tag) => *row = *known,
+                _ => row.iter_mut().take(1).for_each(|first| *first = tag),
             }
         }
-        read as u8
+        let mut node = 1usize;
+        for place in 0..4 {
+            let at = node & 15;
+            let mut slots = rows.map(|row| row.get(at).copied().unwrap_or(FRESH));
+            let wanted = half >> (3 - place) & 1 == 1;
+            let bit = self.weights.code(tables, coder, &mut slots, set + place, wanted);
+            for (row, slot) in rows.iter_mut().zip(slots) {
+                if let Some(kept) = row.get_mut(at) {
+                    *kept = slot;
+                }
+            }
+            node = node << 1 | usize::from(bit);
+        }
+        for (row, place) in rows.into_iter().zip(places) {
+            if let Some(kept) = self.rows.get_mut(place as usize) {
+                *kept = row;
+            }
+        }
+        node as u8 & 15
     }
 
     /// Forgets what it learned.
     pub(crate) fn reset(&mut self) {
-        self.0.reset();
+        self.rows.fill(EMPTY);
+        self.weights.reset();
     }
 }
 
-/// Where the 16 slots of half a byte begin.
+/// The key of half a byte behind what is `above` it: the lower half is its
+/// place, the upper half its tag.
 #[inline]
-fn base(context: u32, above: u32) -> usize {
+fn mix(context: u32, above: u32) -> u32 {
     let mixed = context.wrapping_add(above.wrapping_mul(0x9e37_79b1)).wrapping_mul(0x85eb_ca6b);
     let mixed = (mixed ^ mixed >> 15).wrapping_mul(0xc2b2_ae35);
-    (mixed >> 8) as usize & !15
+    mixed ^ mixed >> 16
 }
 
 /// What is known before a new byte.
@@ -75,9 +130,14 @@ const NEW: usize = 6;
 pub(crate) struct NewBytes(ByteModel<NEW>);
 
 impl NewBytes {
-    /// A fresh model.
-    pub(crate) fn new() -> Self {
-        Self(ByteModel::new(17, 3, 14, 6))
+    /// A fresh model with tables of `2^bits` rows.
+    pub(crate) fn new(bits: u32) -> Self {
+        Self(ByteModel::new(bits, 3, 14, 6))
+    }
+
+    /// Bytes of heap that it takes.
+    pub(crate) const fn heap(bits: u32) -> u64 {
+        ByteModel::<NEW>::heap(bits)
     }
 
     /// Codes the byte at a place.

@@ -70,7 +70,7 @@ fn curve(x: i32) -> u16 {
 }
 
 /// What a slot starts with: one half, seen nothing.
-pub(crate) const FRESH: u16 = 1 << 15;
+pub(super) const FRESH: u16 = 1 << 15;
 
 /// A slot moves by 1/(n + 1.5) of its error when it has seen n bits.
 const RATES: [u32; 16] = [
@@ -89,7 +89,7 @@ fn adapt(slot: u16, bit: bool, limit: u16) -> u16 {
     (moved.clamp(0, 4095) as u16) << 4 | if seen < limit { seen + 1 } else { seen }
 }
 
-/// Weights depend on how often two of the contexts were seen before.
+/// Weights depend on how often the third and the fourth opinion were asked.
 const TRUSTS: usize = 9;
 
 fn trust(seen: Option<&u16>) -> usize {
@@ -100,29 +100,18 @@ fn trust(seen: Option<&u16>) -> usize {
     }
 }
 
-/// A set of opinions about one kind of decision.
-pub(crate) struct Mixer<const N: usize> {
-    /// Slots of each opinion, one table after the other.
-    slots: Box<[u16]>,
-    /// Slots of one opinion, a power of two.
-    size: usize,
-    weights: Box<[[i32; N]]>,
+/// How much each of `N` opinions is worth, in each kind of situation.
+pub(super) struct Weights<const N: usize> {
+    sets: Box<[[i32; N]]>,
     limit: u16,
     rate: i32,
 }
 
-impl<const N: usize> Mixer<N> {
-    /// `sets` sets of weights over tables of `2^bits` slots.
-    pub(crate) fn new(bits: u32, sets: usize, limit: u16, rate: i32) -> Self {
-        let size = 1usize << bits;
-        let start = Self::start();
-        Self {
-            slots: vec![FRESH; size * N].into(),
-            size,
-            weights: vec![[start; N]; sets * TRUSTS].into(),
-            limit,
-            rate,
-        }
+impl<const N: usize> Weights<N> {
+    /// `sets` kinds of situation; slots learn at 1/(`limit` + 1.5) in the end,
+    /// weights at `rate`.
+    pub(super) fn new(sets: usize, limit: u16, rate: i32) -> Self {
+        Self { sets: vec![[Self::start(); N]; sets * TRUSTS].into(), limit, rate }
     }
 
     /// Together the opinions start a little bolder than their mean.
@@ -132,14 +121,63 @@ impl<const N: usize> Mixer<N> {
     }
 
     /// Forgets what it learned.
-    pub(crate) fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
+        self.sets.fill([Self::start(); N]);
+    }
+
+    /// One decision about which `slots` have opinions; they learn from it.
+    #[inline]
+    pub(super) fn code<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        slots: &mut [u16; N],
+        set: usize,
+        bit: bool,
+    ) -> bool {
+        let set = set * TRUSTS + trust(slots.get(2)) * 3 + trust(slots.get(3));
+        let Some(weights) = self.sets.get_mut(set) else { return bit };
+        let opinions = slots.map(|slot| tables.stretch(slot));
+        let sum: i64 =
+            opinions.iter().zip(weights.iter()).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
+        let x = ((sum >> 16) as i32).clamp(1 - SPAN, SPAN - 1);
+        let one = tables.squash(x);
+        let bit = coder.bit(one, bit);
+        let error = ((i32::from(bit) << 16) - i32::from(one)) * self.rate;
+        for ((opinion, slot), weight) in opinions.iter().zip(slots).zip(weights) {
+            *weight += ((i64::from(*opinion) * i64::from(error) + (1 << 17)) >> 18) as i32;
+            *slot = adapt(*slot, bit, self.limit);
+        }
+        bit
+    }
+}
+
+/// Single decisions with `N` opinions, each in a table of its own.
+pub(super) struct Mixer<const N: usize> {
+    /// Slots of each opinion, one table after the other.
+    slots: Box<[u16]>,
+    /// Slots of one opinion, a power of two.
+    size: usize,
+    weights: Weights<N>,
+}
+
+impl<const N: usize> Mixer<N> {
+    /// `sets` kinds of situation over tables of `2^bits` slots.
+    pub(super) fn new(bits: u32, sets: usize, limit: u16, rate: i32) -> Self {
+        let size = 1usize << bits;
+        let slots = vec![FRESH; size * N].into();
+        Self { slots, size, weights: Weights::new(sets, limit, rate) }
+    }
+
+    /// Forgets what it learned.
+    pub(super) fn reset(&mut self) {
         self.slots.fill(FRESH);
-        self.weights.fill([Self::start(); N]);
+        self.weights.reset();
     }
 
     /// One decision: `at` are the slots of the opinions, `set` the weights.
     #[inline]
-    pub(crate) fn code<C: Coder>(
+    pub(super) fn code<C: Coder>(
         &mut self,
         tables: &Tables,
         coder: &mut C,
@@ -147,30 +185,15 @@ impl<const N: usize> Mixer<N> {
         set: usize,
         bit: bool,
     ) -> bool {
-        let mut opinions = [0i32; N];
-        let mut seen = [0u16; N];
-        for (n, at) in at.iter().enumerate() {
-            let slot = self.slots.get(n * self.size + (at & (self.size - 1)));
-            let slot = slot.copied().unwrap_or(FRESH);
-            if let (Some(opinion), Some(seen)) = (opinions.get_mut(n), seen.get_mut(n)) {
-                *opinion = tables.stretch(slot);
-                *seen = slot & 15;
-            }
+        let mut places = *at;
+        for (n, place) in places.iter_mut().enumerate() {
+            *place = n * self.size + (*place & (self.size - 1));
         }
-        let set = set * TRUSTS + trust(seen.get(2)) * 3 + trust(seen.get(3));
-        let Some(weights) = self.weights.get_mut(set) else { return bit };
-        let sum: i64 =
-            opinions.iter().zip(weights.iter()).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
-        let x = ((sum >> 16) as i32).clamp(1 - SPAN, SPAN - 1);
-        let one = tables.squash(x);
-        let bit = coder.bit(one, bit);
-        let error = ((i32::from(bit) << 16) - i32::from(one)) * self.rate;
-        for (n, ((opinion, at), weight)) in
-            opinions.iter().zip(at).zip(weights.iter_mut()).enumerate()
-        {
-            *weight += ((i64::from(*opinion) * i64::from(error) + (1 << 17)) >> 18) as i32;
-            if let Some(slot) = self.slots.get_mut(n * self.size + (at & (self.size - 1))) {
-                *slot = adapt(*slot, bit, self.limit);
+        let mut slots = places.map(|place| self.slots.get(place).copied().unwrap_or(FRESH));
+        let bit = self.weights.code(tables, coder, &mut slots, set, bit);
+        for (place, slot) in places.into_iter().zip(slots) {
+            if let Some(kept) = self.slots.get_mut(place) {
+                *kept = slot;
             }
         }
         bit

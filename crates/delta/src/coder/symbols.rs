@@ -2,6 +2,7 @@
 
 use super::byte::{NewBytes, NewPlace};
 use super::logistic::Tables;
+use super::moves::Moves;
 use super::number::{Flag, Number, Tree};
 use super::word::{Site, WordModel};
 use super::{Coder, Grid};
@@ -23,9 +24,11 @@ pub(crate) enum Kind {
     Change(Grid),
     /// Another place in old comes first, then a copy or a change.
     Jump,
+    /// New bytes that no model is asked about.
+    Noise,
 }
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::New,
     Kind::Copy,
     Kind::Change(Grid::Words),
@@ -33,6 +36,7 @@ const KINDS: [Kind; 7] = [
     Kind::Jump,
     Kind::Earlier,
     Kind::Again,
+    Kind::Noise,
 ];
 
 impl Kind {
@@ -58,6 +62,9 @@ pub(crate) const REMEMBERED: usize = 4;
 /// The least length of what was made before.
 pub(crate) const EARLIER_MIN: u64 = 2;
 
+/// Bytes of all that does not grow with the tables of the models.
+const SMALL: u64 = 96 << 10;
+
 /// All that both ends know in the middle of a span.
 pub(crate) struct Symbols {
     tables: Tables,
@@ -71,6 +78,8 @@ pub(crate) struct Symbols {
     offsets: Number,
     distance_of: Tree,
     kind: (usize, usize),
+    /// The place in plain new where the span starts.
+    base: u64,
     /// Bytes of plain new since the start of the span.
     pub(crate) to: u64,
     /// The place in plain old that the next copy or change starts at.
@@ -86,12 +95,13 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    /// As a span starts.
-    pub(crate) fn new() -> Self {
+    /// As a span starts; the tables of its models grow with `2^models`, and
+    /// addresses move as `moves` say.
+    pub(crate) fn new(models: u8, moves: Moves) -> Self {
         Self {
             tables: Tables::new(),
-            new_bytes: NewBytes::new(),
-            words: WordModel::new(),
+            new_bytes: NewBytes::new(models.into()),
+            words: WordModel::new(models.into(), moves),
             is_new: vec![Flag::new(1 << 15); 64 * 4].into(),
             kinds: Tree::new(3, 64),
             lengths: Number::new(8),
@@ -100,6 +110,7 @@ impl Symbols {
             offsets: Number::new(2),
             distance_of: Tree::new(2, 1),
             kind: (0, 0),
+            base: 0,
             to: 0,
             from: 0,
             last: 0,
@@ -109,8 +120,15 @@ impl Symbols {
         }
     }
 
-    /// Starts a span whose first byte is expected at `from` in plain old.
-    pub(crate) fn reset(&mut self, from: u64) {
+    /// Bytes of heap that it takes, rounded up.
+    pub(crate) const fn heap(models: u8) -> u64 {
+        SMALL + NewBytes::heap(models as u32) + WordModel::heap(models as u32)
+    }
+
+    /// Starts a span at the place `base` in plain new, whose first byte is
+    /// expected at `from` in plain old.
+    pub(crate) fn reset(&mut self, base: u64, from: u64) {
+        self.base = base;
         self.new_bytes.reset();
         self.words.reset();
         self.is_new.fill(Flag::new(1 << 15));
@@ -138,7 +156,7 @@ impl Symbols {
         let code =
             if is_new { 0 } else { self.kinds.code(coder, 3, state, kind.code() as u32) as usize };
         let kind = KINDS.get(code).copied().unwrap_or(Kind::New);
-        self.kind = (code.min(6), self.kind.0);
+        self.kind = (code & 7, self.kind.0);
         kind
     }
 
@@ -192,7 +210,7 @@ impl Symbols {
     /// that it is new.
     pub(crate) fn guess(&self) -> Guess {
         match self.kind.1 {
-            0 => Guess::None,
+            0 | 7 => Guess::None,
             5 | 6 => Guess::Earlier(self.distances_used[0]),
             _ => Guess::Old(self.from),
         }
@@ -221,22 +239,30 @@ impl Symbols {
         byte
     }
 
+    /// One byte of noise.
+    pub(crate) fn noise<C: Coder>(&mut self, coder: &mut C, byte: u8) -> u8 {
+        let byte = coder.direct(8, byte.into()) as u8;
+        self.made(byte);
+        byte
+    }
+
     /// The next one to four bytes of a change. `old` are the four old bytes
-    /// before the place and, above them, the four from there.
+    /// before the place and, above them, the eight from there.
     pub(crate) fn change<C: Coder>(
         &mut self,
         coder: &mut C,
         grid: Grid,
-        old: u64,
+        old: u128,
         room: u64,
         new: u32,
     ) -> (u32, u32) {
         let site = Site {
             old: (old >> 32) as u32,
+            next: (old >> 64) as u32,
             before: old as u32,
             last: self.last as u32,
             from: self.from,
-            to: self.to,
+            to: self.base.saturating_add(self.to),
         };
         let (bytes, count) = match grid {
             Grid::Words => (self.words.word(&self.tables, coder, &site, new), 4),

@@ -7,8 +7,10 @@
 //! not come true costs a small part of a bit after a few times.
 
 use super::Coder;
+use super::arm64::{Pages, Place};
 use super::byte::ByteModel;
 use super::logistic::{Mixer, Tables};
+use super::moves::Moves;
 use super::number::Flag;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -28,13 +30,15 @@ pub(crate) enum Grid {
 pub(crate) struct Site {
     /// The old bytes from here, little-endian.
     pub(crate) old: u32,
+    /// The four old bytes behind those.
+    pub(crate) next: u32,
     /// The four old bytes before, the nearest highest.
     pub(crate) before: u32,
     /// The two new bytes before, the nearest lowest.
     pub(crate) last: u32,
     /// Address in plain old.
     pub(crate) from: u64,
-    /// Address in plain new, from the start of the span.
+    /// Address in plain new.
     pub(crate) to: u64,
 }
 
@@ -48,22 +52,29 @@ struct Entry {
 }
 
 /// Guesses, in the order of this list when they are equally good.
-const KINDS: usize = 6;
+const KINDS: usize = 10;
 const STAYS: usize = 0;
 const SAME_VALUE: usize = 1;
 const SAME_PLACE: usize = 2;
 const NEAR_PLACE: usize = 3;
 const NEAR_VALUE: usize = 4;
+/// From here on nothing is learned: moves are known.
+const INSTRUCTION: usize = 6;
+const RELATIVE: usize = 7;
+const ABSOLUTE: usize = 8;
+const OFFSET: usize = 9;
 
-const ENTRIES_LOG: u32 = 12;
-const ENTRIES: usize = 1 << ENTRIES_LOG;
+/// Kinds of which entries are kept.
+const LEARNED: usize = INSTRUCTION;
 
 /// A guess: the new word, and how much the entry is trusted.
 type Guess = Option<(u32, usize)>;
 
 /// The model of aligned bytes.
 pub(crate) struct WordModel {
+    /// What was learned, `2^entries_log` entries for each kind of guess.
     entries: Box<[Entry]>,
+    entries_log: u32,
     rates: Box<[Flag]>,
     hits: Mixer<5>,
     same: Mixer<6>,
@@ -72,20 +83,32 @@ pub(crate) struct WordModel {
     history: u32,
     /// The last change that no guess knew.
     change: u32,
+    moves: Moves,
+    pages: Pages,
 }
 
 impl WordModel {
-    /// A fresh model.
-    pub(crate) fn new() -> Self {
+    /// A fresh model that knows of `moves`; its tables grow with `2^bits`.
+    pub(crate) fn new(bits: u32, moves: Moves) -> Self {
+        let entries_log = bits - 1;
         Self {
-            entries: vec![Entry::default(); ENTRIES * KINDS].into(),
+            entries: vec![Entry::default(); LEARNED << entries_log].into(),
+            entries_log,
             rates: vec![Flag::new(1 << 15); KINDS * 5 * 32].into(),
-            hits: Mixer::new(14, KINDS * 3, 14, 6),
-            same: Mixer::new(14, 2, 14, 3),
-            bytes: ByteModel::new(14, 8, 14, 6),
+            hits: Mixer::new(bits + 1, KINDS * 3, 14, 6),
+            same: Mixer::new(bits + 1, 2, 14, 3),
+            bytes: ByteModel::new(bits - 3, 8, 14, 6),
             history: 0,
             change: 0,
+            moves,
+            pages: Pages::NONE,
         }
+    }
+
+    /// Bytes of heap that its tables take.
+    pub(crate) const fn heap(bits: u32) -> u64 {
+        let entries = (LEARNED * size_of::<Entry>()) as u64 * (1 << (bits - 1));
+        entries + (5 + 6) * 2 * (1 << (bits + 1)) + ByteModel::<6>::heap(bits - 3)
     }
 
     /// Forgets what it learned.
@@ -96,6 +119,7 @@ impl WordModel {
         self.same.reset();
         self.bytes.reset();
         (self.history, self.change) = (0, 0);
+        self.pages = Pages::NONE;
     }
 
     /// Codes the four new bytes at a site on the grid of words.
@@ -106,7 +130,8 @@ impl WordModel {
         site: &Site,
         new: u32,
     ) -> u32 {
-        let guesses = self.guesses(site, Grid::Words);
+        let mut guesses = self.guesses(site, Grid::Words);
+        self.follow_moves(site, &mut guesses);
         let (read, outcome) = match self.choose(tables, coder, site, &guesses, new) {
             Some((word, kind)) => (word, if kind == STAYS { 0 } else { 1 }),
             None => {
@@ -118,6 +143,20 @@ impl WordModel {
         self.learn(site, Grid::Words, &guesses, read);
         self.history = self.history << 2 | outcome;
         read
+    }
+
+    /// Adds what the moves of pieces say about a word.
+    fn follow_moves(&mut self, site: &Site, guesses: &mut [Guess; KINDS]) {
+        if self.moves.is_empty() {
+            return;
+        }
+        let (from, to) = (site.from, site.to);
+        let place = Place { from, to, next: site.next };
+        let sure = |word| (word, 1);
+        guesses[INSTRUCTION] = self.pages.translate(&self.moves, site.old, place).map(sure);
+        guesses[RELATIVE] = self.moves.relative(site.old, from, to).map(sure);
+        guesses[ABSOLUTE] = self.moves.absolute(self.moves.base(), site.old).map(sure);
+        guesses[OFFSET] = self.moves.absolute(0, site.old).map(sure);
     }
 
     /// Codes one new byte, or four when a guess about them is true: returns
@@ -175,11 +214,11 @@ impl WordModel {
     fn guesses(&self, site: &Site, grid: Grid) -> [Guess; KINDS] {
         let mut guesses = [None; KINDS];
         for (kind, guess) in guesses.iter_mut().enumerate() {
-            if kind == STAYS {
-                *guess = Some((site.old, 0));
+            if kind == STAYS || kind >= LEARNED {
+                *guess = (kind == STAYS).then_some((site.old, 0));
                 continue;
             }
-            let (at, tag) = key(kind, site, grid);
+            let (at, tag) = self.key(kind, site, grid);
             let entry = self.entries.get(at).copied().unwrap_or_default();
             if entry.trust > 0 && entry.tag == tag {
                 *guess = Some((apply(kind, site, grid, entry.value), entry.trust.into()));
@@ -212,7 +251,7 @@ impl WordModel {
             let (top, high) = (site.old >> 24, site.old >> 16);
             let at = [
                 hash(top << 8 | kind_trust, 1),
-                hash((agree << 6 | present) << 8 | kind_trust, 2),
+                hash((agree << 10 | present) << 8 | kind_trust, 2),
                 hash((self.history & 0xff) << 8 | kind_trust, 3),
                 hash(site.old, 4 + kind as u32),
                 hash((high << 8 | site.before >> 24) << 3 | kind as u32, 11),
@@ -286,10 +325,10 @@ impl WordModel {
                 flag.learn(right);
             }
             // What never changed is no knowledge worth a place.
-            if kind == STAYS || guess.is_none() && new == site.old {
+            if kind == STAYS || kind >= LEARNED || guess.is_none() && new == site.old {
                 continue;
             }
-            let (at, tag) = key(kind, site, grid);
+            let (at, tag) = self.key(kind, site, grid);
             if let Some(entry) = self.entries.get_mut(at) {
                 if right {
                     entry.trust = (entry.trust + 1).min(4);
@@ -298,6 +337,21 @@ impl WordModel {
                 }
             }
         }
+    }
+
+    /// The entry of a site, and what tells it from others in the same entry.
+    fn key(&self, kind: usize, site: &Site, grid: Grid) -> (usize, u16) {
+        let value = match kind {
+            SAME_VALUE => site.old,
+            NEAR_VALUE => site.old >> 8,
+            SAME_PLACE => place(site, grid),
+            NEAR_PLACE => place(site, grid) >> if grid == Grid::Words { 6 } else { 8 },
+            _ => site.old >> 24,
+        };
+        let mixed = (value ^ (kind as u32) << 29).wrapping_mul(0x9e37_79b1);
+        let mixed = mixed ^ mixed >> 16;
+        let at = mixed.wrapping_mul(0x7feb_352d) >> (32 - self.entries_log);
+        ((kind << self.entries_log) + at as usize, mixed as u16)
     }
 }
 
@@ -310,21 +364,6 @@ fn rate(kind: usize, trust: usize, site: &Site) -> usize {
 fn hash(value: u32, kind: u32) -> usize {
     let mixed = (value ^ kind << 27).wrapping_mul(0x9e37_79b1);
     ((mixed ^ mixed >> 15).wrapping_mul(0x85eb_ca6b) >> 12) as usize
-}
-
-/// The entry of a site, and what tells it from others in the same entry.
-fn key(kind: usize, site: &Site, grid: Grid) -> (usize, u16) {
-    let value = match kind {
-        SAME_VALUE => site.old,
-        NEAR_VALUE => site.old >> 8,
-        SAME_PLACE => place(site, grid),
-        NEAR_PLACE => place(site, grid) >> if grid == Grid::Words { 6 } else { 8 },
-        _ => site.old >> 24,
-    };
-    let mixed = (value ^ (kind as u32) << 29).wrapping_mul(0x9e37_79b1);
-    let mixed = mixed ^ mixed >> 16;
-    let at = mixed.wrapping_mul(0x7feb_352d) >> (32 - ENTRIES_LOG);
-    (kind * ENTRIES + at as usize, mixed as u16)
 }
 
 /// The bits of a relative place on the grid of words.

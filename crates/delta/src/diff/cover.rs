@@ -158,16 +158,23 @@ impl Search<'_> {
     /// The next place in new where another place in old is worth going to.
     fn next(&self, mut scan: usize, anchor: Option<(usize, usize)>) -> Option<(usize, Match)> {
         let aligned = |at: usize| anchor.and_then(|(to, from)| (from + at).checked_sub(to));
+        let mut same_until = scan;
         while scan < self.end {
             let rest = self.new.get(scan..self.end)?;
             let going = aligned(scan).and_then(|at| self.old.get(at..));
             let goes = going.map_or(0, |old| common(old, rest));
+            if goes >= GOES_ON && scan - same_until > LOST {
+                // Found again behind what would have ended the cover.
+                return Some((scan, Match { at: aligned(scan)?, len: goes }));
+            }
             if goes >= GOES_ON {
                 scan += goes;
+                same_until = scan;
                 continue;
             }
             if let Some(later) = going.and_then(|old| resumes(old, rest, goes)) {
                 scan += later;
+                same_until = scan;
                 continue;
             }
             let run = run(rest);
@@ -279,6 +286,9 @@ fn longest(alike: impl Iterator<Item = bool>) -> usize {
 
 /// Behind so many more bytes that differ nothing is expected to come back.
 const GIVE_UP: i64 = 4096;
+
+/// Behind so many bytes without anything long that stays a cover may have ended.
+const LOST: usize = GIVE_UP as usize / 2;
 
 /// A few bytes differ behind the `same` first ones, then it goes on: how far.
 fn resumes(old: &[u8], new: &[u8], same: usize) -> Option<usize> {

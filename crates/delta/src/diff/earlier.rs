@@ -2,7 +2,7 @@
 
 use super::cover::Cover;
 use super::index::common;
-use crate::coder::{Meter, Symbols};
+use crate::coder::{Meter, Moves, Symbols};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -40,7 +40,7 @@ struct Gap {
 
 impl<'a> Earlier<'a> {
     /// Chains what `covers` leave of `new`; `depth` candidates are looked at.
-    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize) -> Self {
+    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize, models: u8) -> Self {
         let mut gaps = Vec::new();
         let (mut at, mut sum) = (0, 0);
         let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
@@ -54,7 +54,7 @@ impl<'a> Earlier<'a> {
         let mut earlier =
             Self { new, gaps, anchors: Vec::new(), chain: Vec::new(), depth, costs: Vec::new() };
         earlier.link(sum);
-        earlier.price(sum);
+        earlier.price(sum, models);
         earlier
     }
 
@@ -84,9 +84,9 @@ impl<'a> Earlier<'a> {
     }
 
     /// Estimates what new bytes cost.
-    fn price(&mut self, sum: usize) {
+    fn price(&mut self, sum: usize, models: u8) {
         self.costs = Vec::with_capacity(sum);
-        let mut symbols = Symbols::new();
+        let mut symbols = Symbols::new(models, Moves::default());
         for gap in &self.gaps {
             for (at, byte) in self.new.iter().enumerate().skip(gap.at).take(gap.len) {
                 let mut meter = Meter::default();

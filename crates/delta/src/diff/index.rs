@@ -12,9 +12,29 @@ pub(crate) enum Index<'a> {
     Sampled(Sampled<'a>),
 }
 
-/// Bytes of memory that sorting `len` bytes takes.
-pub(crate) fn sorted_memory(len: usize) -> u64 {
-    (len as u64).saturating_mul(4).saturating_add(1 << 20)
+/// A way to find what old holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// Everything, by sorting all of old.
+    Sorted,
+    /// What is long, by places here and there.
+    Sampled,
+}
+
+impl Find {
+    /// Bytes of memory that it takes for `len` bytes of old.
+    pub(crate) fn memory(self, len: usize) -> u64 {
+        match self {
+            // Suffixes, and once more old with other addresses.
+            Self::Sorted => (len as u64).saturating_mul(5).saturating_add(1 << 20),
+            Self::Sampled => 4 << sampled_log(len),
+        }
+    }
+}
+
+/// The number of places that are known of `len` sampled bytes, as a power of two.
+fn sampled_log(len: usize) -> u32 {
+    ((len / STEP).max(1).ilog2() + 1).clamp(10, 30)
 }
 
 /// A part of old and its sorted suffixes.
@@ -42,10 +62,10 @@ impl<'a> Index<'a> {
     /// Sorts or samples `old`.
     pub(crate) fn new(
         old: &'a [u8],
-        sort: bool,
+        find: Find,
         progress: &dyn Progress,
     ) -> Result<Self, DiffError> {
-        if !sort {
+        if find == Find::Sampled {
             return Ok(Self::Sampled(Sampled::new(old)));
         }
         let mut pieces = Vec::new();
@@ -91,8 +111,7 @@ const STEP: usize = 8;
 
 impl<'a> Sampled<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        let log = (bytes.len() / STEP).max(1).ilog2() + 1;
-        let mut places = alloc::vec![0u32; 1 << log.clamp(10, 30)];
+        let mut places = alloc::vec![0u32; 1 << sampled_log(bytes.len())];
         let mask = places.len() - 1;
         for at in (0..bytes.len()).step_by(STEP) {
             let Some(hash) = bytes.get(at..).and_then(sample) else { break };

@@ -106,7 +106,8 @@ impl<'a> Ledger<'a> {
             _ => 0,
         });
         let corrections = corrections.sum();
-        let lists = Lists { plain: (at - base) as u64, from, old: self.old(), parts };
+        let (plain, to) = ((at - base) as u64, base as u64);
+        let lists = Lists { plain, to, from, old: self.old(), parts };
         let mut coder = Encoder::new();
         lists.code(&mut coder, |_| false).map_err(|_| DiffError::Span)?;
         self.read.clear();

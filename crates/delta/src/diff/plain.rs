@@ -3,7 +3,7 @@
 use super::{DiffError, DiffOptions};
 use crate::apply::{least_heap, stream_heap};
 use crate::open::{Opened, Stream};
-use crate::patch::{OldStream, PatchHeader, RECIPES_MAX};
+use crate::patch::{MODELS, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
 use crate::verity::Verity;
 use crate::verity::find::Found;
@@ -50,17 +50,32 @@ pub(crate) struct PlainNew {
     pub(crate) bytes: Vec<u8>,
     /// What becomes of them, each with its place in `bytes`.
     pub(crate) turns: Vec<(usize, Turn)>,
-    /// Where the outermost streams stand in `bytes`: start and end.
-    pub(crate) streams: Vec<(usize, usize)>,
+    /// Bytes of all corrections.
+    corrections: usize,
+    /// The outermost streams in order.
+    pub(crate) streams: Vec<Outermost>,
     /// The places in `bytes` where trees of hashes stand: a span begins at each, because
     /// what is hashed has to be finished.
     trees: Vec<usize>,
+}
+
+/// A stream of the new image that no other one holds.
+pub(crate) struct Outermost {
+    /// Where its content begins and ends in plain new.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Where it is in the image, and its bytes there.
+    pub(crate) at: u64,
+    pub(crate) len: u64,
+    /// Bytes of its correction and of those in it.
+    pub(crate) correction: usize,
 }
 
 /// How the heap is divided.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) window_log: u8,
+    pub(crate) models: u8,
     /// For streams of the new image, all that are open together.
     pub(crate) encoders: u64,
     /// For the decoder of one old stream.
@@ -69,8 +84,11 @@ pub(crate) struct Budget {
     pub(crate) cache: u64,
 }
 
+/// Room is left for moves.
+const MOVES: &[u8] = &[0];
+
 /// A set of recipes and their numbers.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Recipes {
     list: Vec<Recipe>,
     numbers: HashMap<Recipe, usize>,
@@ -99,16 +117,12 @@ impl Budget {
         new: &Opened,
         trees: &mut Vec<Found>,
     ) -> Result<Self, DiffError> {
-        let window_log = (options.max_heap / 8).max(1).ilog2().clamp(16, 22) as u8;
-        let least = least_heap(window_log);
         let limit = options.max_heap;
+        let window_log = (limit / 8).max(1).ilog2().clamp(16, 22) as u8;
+        let least = least_heap(window_log, *MODELS.start(), MOVES);
         let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
-        let mut encoders = 0;
-        for stream in &new.streams {
-            if let Some(heap) = chain(stream).filter(|heap| *heap <= room / 4 * 3) {
-                encoders = encoders.max(heap);
-            }
-        }
+        let chains = new.streams.iter().filter_map(chain);
+        let mut encoders = chains.filter(|heap| *heap <= room / 4 * 3).max().unwrap_or(0);
         // Trees are made where no stream is open: in the same memory.
         trees.retain(|tree| tree.verity.heap() <= room / 2);
         let tree = trees.iter().map(|tree| tree.verity.heap()).max().unwrap_or(0);
@@ -118,8 +132,12 @@ impl Budget {
             all.iter().map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64));
         let decoder = decoders.filter(|heap| *heap <= (room - encoders) / 2).max().unwrap_or(0);
         let content: u64 = all.iter().map(|stream| stream.plain.len() as u64).sum();
-        let cache = (room - encoders - decoder).min(content).min(CACHE_MAX);
-        Ok(Self { window_log, encoders, decoder, cache })
+        let needed = encoders + decoder + content.min(limit / 4);
+        let fits = |models: &u8| least_heap(window_log, *models, MOVES) + needed <= limit;
+        let models = MODELS.rev().find(fits).unwrap_or(*MODELS.start());
+        let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
+        let cache = left.min(content).min(CACHE_MAX);
+        Ok(Self { window_log, models, encoders, decoder, cache })
     }
 
     fn each(streams: &[Stream]) -> Vec<&Stream> {
@@ -132,9 +150,13 @@ impl Budget {
     /// Writes it into a header.
     pub(crate) fn declare(&self, header: &mut PatchHeader) {
         header.window_log = self.window_log;
+        header.models = self.models;
         header.cache = self.cache;
         header.encoders = self.encoders;
-        header.heap = least_heap(self.window_log) + self.cache + self.encoders + self.decoder;
+        header.heap = least_heap(self.window_log, self.models, &header.moves)
+            + self.cache
+            + self.encoders
+            + self.decoder;
     }
 }
 
@@ -157,7 +179,9 @@ impl PlainOld {
         budget: &Budget,
         recipes: &mut Recipes,
     ) -> Self {
-        let mut plain = Self { bytes: image.to_vec(), image: image.len(), streams: Vec::new() };
+        let mut bytes = Vec::with_capacity(image.len() + content(&opened.streams));
+        bytes.extend_from_slice(image);
+        let mut plain = Self { bytes, image: image.len(), streams: Vec::new() };
         for stream in opened.streams {
             plain.add(stream, None, 0, budget, recipes);
         }
@@ -205,30 +229,35 @@ impl PlainOld {
 }
 
 impl PlainNew {
-    /// Lays out the new image.
+    /// Lays out the new image; streams at the places in `shut` are not opened.
     pub(crate) fn new(
         image: &[u8],
-        opened: Opened,
-        trees: Vec<Found>,
+        streams: &[Stream],
+        shut: &HashSet<u64>,
+        trees: &[Found],
         budget: &Budget,
         recipes: &mut Recipes,
     ) -> Self {
-        let mut plain = Self::default();
-        let mut streams = opened.streams.into_iter().peekable();
+        let bytes = Vec::with_capacity(image.len() + content(streams));
+        let mut plain = Self { bytes, ..Self::default() };
+        let mut streams = streams.iter().filter(|stream| !shut.contains(&stream.at)).peekable();
         let mut done = 0;
         for Found { range, verity } in trees {
-            let before = core::iter::from_fn(|| {
+            let mut before = core::iter::from_fn(|| {
                 streams.next_if(|stream| stream.at + stream.len <= range.start as u64)
             });
             let part = image.get(..range.start).unwrap_or_default();
-            plain.lay(part, done, before.collect(), 0, budget.encoders, recipes);
+            plain.lay(part, done, &mut before, 0, budget.encoders, recipes);
             plain.trees.push(plain.bytes.len());
-            plain.turns.push((plain.bytes.len(), Turn::Verity { at: range.start, verity }));
+            plain.turns.push((
+                plain.bytes.len(),
+                Turn::Verity { at: range.start, verity: verity.clone() },
+            ));
             done = range.end;
             // What looks like a stream in hashes is none.
             while streams.next_if(|stream| stream.at < done as u64).is_some() {}
         }
-        plain.lay(image, done, streams.collect(), 0, budget.encoders, recipes);
+        plain.lay(image, done, &mut streams, 0, budget.encoders, recipes);
         plain
     }
 
@@ -248,7 +277,7 @@ impl PlainNew {
         &mut self,
         bytes: &[u8],
         mut done: usize,
-        streams: Vec<Stream>,
+        streams: &mut dyn Iterator<Item = &Stream>,
         depth: usize,
         room: u64,
         recipes: &mut Recipes,
@@ -267,11 +296,19 @@ impl PlainNew {
             done = at + len;
             let start = self.bytes.len();
             let plain = stream.plain.len() as u64;
+            let before = self.corrections;
+            self.corrections += correction.len();
             self.turns.push((start, Turn::Open { at, recipe, plain, correction }));
-            self.lay(&stream.plain, 0, stream.inner, depth + 1, room - heap, recipes);
+            self.lay(&stream.plain, 0, &mut stream.inner.iter(), depth + 1, room - heap, recipes);
             self.turns.push((self.bytes.len(), Turn::Close));
             if depth == 0 {
-                self.streams.push((start, self.bytes.len()));
+                self.streams.push(Outermost {
+                    start,
+                    end: self.bytes.len(),
+                    at: stream.at,
+                    len: stream.len,
+                    correction: self.corrections - before,
+                });
             }
         }
         self.raw(bytes, done, bytes.len(), depth);
@@ -288,9 +325,9 @@ impl PlainNew {
 
     /// A place is not inside a stream.
     pub(crate) fn is_outside(&self, at: usize) -> bool {
-        let before = self.streams.partition_point(|(start, _)| *start < at);
+        let before = self.streams.partition_point(|stream| stream.start < at);
         let stream = before.checked_sub(1).and_then(|number| self.streams.get(number));
-        stream.is_none_or(|(_, end)| *end <= at)
+        stream.is_none_or(|stream| stream.end <= at)
     }
 
     /// Where in the image the bytes from a place stand, and how many of them
@@ -304,6 +341,11 @@ impl PlainNew {
             _ => None,
         }
     }
+}
+
+/// Bytes that streams hold, those in them included.
+pub(crate) fn content(streams: &[Stream]) -> usize {
+    streams.iter().map(|stream| stream.plain.len() + content(&stream.inner)).sum()
 }
 
 /// Which compressed bytes the old image holds.

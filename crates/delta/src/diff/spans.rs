@@ -5,9 +5,10 @@ use super::earlier::{Earlier, LONG};
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
-use super::way::{AGAIN, EARLIER, Node, Step, lengths, offer, way};
+use super::price::Prices;
+use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
-use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Symbols};
+use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Symbols};
 use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -51,7 +52,7 @@ pub(crate) fn write(
     covers: &[Cover],
     options: &DiffOptions,
     progress: &dyn Progress,
-) -> Result<(Vec<u8>, Explanation), DiffError> {
+) -> Result<Written, DiffError> {
     let new = pair.new.bytes.as_slice();
     let depth = if options.effort == Effort::Fast { 8 } else { 48 };
     let mut writer = Writer {
@@ -60,8 +61,8 @@ pub(crate) fn write(
         new,
         window: 1 << header.window_log,
         almost_full: options.span.min(ALMOST_FULL),
-        earlier: Earlier::new(new, covers, depth),
-        symbols: Symbols::new(),
+        earlier: Earlier::new(new, covers, depth, header.models),
+        symbols: Symbols::new(header.models, Moves::from_bytes(&header.moves).unwrap_or_default()),
         coder: Encoder::new(),
         ledger: Ledger::new(pair),
         at: 0,
@@ -70,6 +71,7 @@ pub(crate) fn write(
         from: 0,
         grid: (Grid::Bytes, 0),
         bytes: header.to_bytes(),
+        prices: Prices::new(pair.new),
         explanation: Explanation::default(),
     };
     writer.explanation.lists = writer.bytes.len() as u64 * BYTE;
@@ -82,13 +84,33 @@ pub(crate) fn write(
     writer.end_span()?;
     // A tree of hashes at the end of the image is a span of its own.
     writer.end_span()?;
-    Ok((writer.bytes, writer.explanation.in_bytes()))
+    writer.prices.reached(new.len(), writer.explanation.symbols());
+    let (bytes, prices) = (writer.bytes, writer.prices);
+    Ok(Written { bytes, explanation: writer.explanation.in_bytes(), prices })
+}
+
+/// Bytes of memory that writing takes for so many bytes of plain new at most: a
+/// link and a price for each that nothing old explains, models, and the patch.
+pub(crate) fn memory(new: usize) -> u64 {
+    (new as u64).saturating_mul(6).saturating_add(48 << 20)
+}
+
+/// A patch, and what it tells of itself.
+pub(crate) struct Written {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) explanation: Explanation,
+    pub(crate) prices: Prices,
 }
 
 /// 1/16 bits of a byte.
 const BYTE: u64 = 128;
 
 impl Explanation {
+    /// What all symbols take.
+    fn symbols(&self) -> u64 {
+        self.control + self.changes + self.new_bytes
+    }
+
     /// From 1/16 bits to bytes.
     fn in_bytes(mut self) -> Self {
         for part in [&mut self.lists, &mut self.control, &mut self.changes, &mut self.new_bytes] {
@@ -120,6 +142,7 @@ struct Writer<'a> {
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
     bytes: Vec<u8>,
+    prices: Prices,
     explanation: Explanation,
 }
 
@@ -127,6 +150,7 @@ impl Writer<'_> {
     /// Ends the span when it is full; starts one when there is none. `from` is
     /// where old is expected to go on.
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
+        self.prices.reached(self.at, self.explanation.symbols());
         let bytes = self.coder.len() + self.ledger.cost(self.at);
         let almost = bytes >= self.almost_full || self.at - self.base >= PLAIN_MAX;
         let due = self.at != self.base && self.pair.new.is_tree(self.at);
@@ -135,7 +159,7 @@ impl Writer<'_> {
         }
         if self.at == self.base {
             self.from = from as u64;
-            self.symbols.reset(self.from);
+            self.symbols.reset(self.base as u64, self.from);
         }
         Ok(())
     }
@@ -183,9 +207,10 @@ impl Writer<'_> {
                     // What was planned for another span does not hold.
                     break;
                 }
-                match step {
-                    Step { distance: 0, .. } => self.new_byte(),
-                    Step { distance, len } => self.take_earlier(distance, len as u64),
+                match step.how {
+                    How::New => self.new_byte(),
+                    How::Noise => self.noise(step.len),
+                    How::Earlier(distance) => self.take_earlier(distance, step.len as u64),
                 }
             }
         }
@@ -202,7 +227,12 @@ impl Writer<'_> {
         for at in 0..count {
             let Some(node) = nodes.get(at).copied() else { break };
             let cost = u32::from(costs.get(at).copied().unwrap_or(80));
-            offer(&mut nodes, at + 1, Node { cost: node.cost + cost, len: 1, used: 0, ..node });
+            offer(
+                &mut nodes,
+                at + 1,
+                Node { cost: node.cost + cost, len: 1, how: How::New, ..node },
+            );
+            noise(&mut nodes, at, &node);
             let place = self.at + at;
             let wanted = self.new.get(place..end).unwrap_or_default();
             let again = common(self.before(place, node.distance), wanted);
@@ -220,7 +250,7 @@ impl Writer<'_> {
             });
             if best.0 >= LONG {
                 let mut steps = way(&nodes, at);
-                steps.push(Step { distance: best.1, len: best.0 });
+                steps.push(Step { how: How::Earlier(best.1), len: best.0 });
                 return steps;
             }
         }
@@ -290,6 +320,17 @@ impl Writer<'_> {
         self.symbols.new_byte(&mut self.coder, guess, byte);
         self.explanation.new_bytes += self.coder.position() - before;
         self.at += 1;
+    }
+
+    fn noise(&mut self, count: usize) {
+        let before = self.coder.position();
+        self.symbols.kind(&mut self.coder, Kind::Noise);
+        self.symbols.length(&mut self.coder, Kind::Noise, 1, count as u64);
+        for byte in self.new.iter().skip(self.at).take(count) {
+            self.symbols.noise(&mut self.coder, *byte);
+        }
+        self.explanation.new_bytes += self.coder.position() - before;
+        self.at += count;
     }
 
     /// Bytes were copied.
@@ -417,14 +458,14 @@ impl Writer<'_> {
         self.explanation.changes += self.coder.position() - start;
     }
 
-    /// The four old bytes before a place and, above them, the four from there.
-    fn around(&self, at: usize) -> u64 {
+    /// The four old bytes before a place and, above them, the eight from there.
+    fn around(&self, at: usize) -> u128 {
         let (start, end) = self.bounds(at);
         let byte = |k: usize| {
             let at = (at + k).checked_sub(4).filter(|at| (start..end).contains(at));
             at.and_then(|at| self.old.get(at)).copied().unwrap_or(0)
         };
-        (0..8).rev().fold(0u64, |sum, k| sum << 8 | u64::from(byte(k)))
+        (0..12).rev().fold(0u128, |sum, k| sum << 8 | u128::from(byte(k)))
     }
 
     /// Chooses the grid up to `end` by where bytes differ: the highest byte of

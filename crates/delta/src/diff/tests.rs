@@ -138,6 +138,19 @@ fn an_image_that_stays_costs_a_span() {
     assert!(delta.bytes.len() < 200, "{}", delta.bytes.len());
 }
 
+/// Behind many bytes that differ old goes on where it was.
+#[test]
+fn an_alignment_is_found_again_behind_a_long_gap() {
+    let old = texture(600_000, 7);
+    for gap in [1000, 4000, 5000, 20_000, 100_000, 250_000] {
+        let mut new = old.clone();
+        new.splice(100_000..100_000 + gap, texture(gap, 8));
+        let (whole, alone) = (check(&old, &new), check(b"", &texture(gap, 8)));
+        let beside = whole.bytes.len() as i64 - alone.bytes.len() as i64;
+        assert!(beside < 4000, "{beside} bytes beside a gap of {gap}: {:?}", whole.explanation);
+    }
+}
+
 #[test]
 fn zeros_cost_nothing() {
     assert!(check(b"", &vec![0; 5 << 20]).bytes.len() < 250);
@@ -174,6 +187,33 @@ fn moved_addresses_are_learned() {
     let delta = check(&image(0), &image(25));
     println!("{} bytes: {:?}", delta.bytes.len(), delta.explanation);
     assert!(delta.bytes.len() < 6000, "{}", delta.bytes.len());
+}
+
+/// A table of addresses, with new entries in it, of places that moved.
+#[test]
+fn tables_of_addresses_follow_what_they_name() {
+    const BASE: u32 = 0x0800_0000;
+    let code = texture(1 << 20, 300);
+    let image = |inserted: usize| {
+        let mut image = Vec::new();
+        let mut places = Vec::new();
+        for (number, piece) in code.chunks(4096).enumerate() {
+            image.extend_from_slice(piece);
+            image.extend(texture(if number % 8 == 3 { inserted } else { 0 }, number as u32));
+            places.extend((0..8).map(|at| image.len() - 4096 + at * 500));
+        }
+        image.resize(image.len().next_multiple_of(4), 0);
+        for at in 0..30_000u32 {
+            let place = places[(at.wrapping_mul(0x9e37_79b1) >> 8) as usize % places.len()];
+            image.extend((BASE + place as u32).to_le_bytes());
+            image.extend([0, 0x80, 0xff, 0xff]);
+        }
+        image
+    };
+    let (old, new) = (image(0), image(40));
+    let delta = check(&old, &new);
+    println!("{} bytes: {:?}", delta.bytes.len(), delta.explanation);
+    assert!(delta.bytes.len() < 12_000, "{}: {:?}", delta.bytes.len(), delta.explanation);
 }
 
 #[test]
@@ -274,12 +314,24 @@ fn sampling_finds_what_stayed() {
     let best = check(&old, &new).bytes.len();
     for options in [
         DiffOptions { effort: Effort::Fast, ..DiffOptions::default() },
-        DiffOptions { memory: 1 << 20, ..DiffOptions::default() },
+        DiffOptions { memory: 72 << 20, ..DiffOptions::default() },
     ] {
         let delta = diff(&old, &new, &options, &()).unwrap();
         assert!(apply(&delta.bytes, &old).unwrap().0 == new);
         assert!(delta.bytes.len() < best * 3, "{} for {best}", delta.bytes.len());
     }
+}
+
+/// With less memory old is not sorted; with too little nothing is made.
+#[test]
+fn the_memory_is_divided_or_refused() {
+    let old = texture(2 << 20, 90);
+    let make = |memory| {
+        let options = DiffOptions { memory, ..DiffOptions::default() };
+        diff(&old, &old[77..], &options, &()).map(|delta| delta.bytes.len())
+    };
+    assert!(make(80 << 20).is_ok() && make(71 << 20).is_ok());
+    assert!(matches!(make(60 << 20), Err(DiffError::Memory { limit, .. }) if limit == 60 << 20));
 }
 
 /// A distance used in one span is forgotten in the next.

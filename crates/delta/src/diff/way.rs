@@ -8,12 +8,30 @@ use core::ops::Range;
 pub(super) const EARLIER: u32 = 7 * 16;
 pub(super) const AGAIN: u32 = 5 * 16;
 
-/// One step through a gap: a new byte (no distance), or bytes made before.
+/// One step through a gap.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
-    pub(super) distance: u64,
+    pub(super) how: How,
     pub(super) len: usize,
 }
+
+/// What is said about some bytes of a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// Each is a new byte.
+    New,
+    /// They are noise.
+    Noise,
+    /// They stand so far before.
+    Earlier(u64),
+}
+
+/// Bytes of noise that are offered together.
+pub(super) const NOISE: usize = 64;
+
+/// What it costs to say that noise begins, and each byte of it, in 1/16 bits.
+const NOISE_BEGINS: u32 = 18 * 16;
+const NOISE_BYTE: u32 = 8 * 16;
 
 /// The cheapest known way to a place.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +40,14 @@ pub(super) struct Node {
     pub(super) cost: u32,
     /// Bytes of the last step.
     pub(super) len: u32,
-    /// The distance of the last step; 0: a new byte.
-    pub(super) used: u64,
+    /// The last step.
+    pub(super) how: How,
     /// The distance used last.
     pub(super) distance: u64,
 }
 
 impl Node {
-    pub(super) const START: Self = Self { cost: 0, len: 0, used: 0, distance: 1 };
+    pub(super) const START: Self = Self { cost: 0, len: 0, how: How::New, distance: 1 };
     pub(super) const UNKNOWN: Self = Self { cost: u32::MAX, ..Self::START };
 }
 
@@ -55,19 +73,32 @@ pub(super) fn lengths(
     let least = if most > EACH { most - 1 } else { lens.start };
     for len in least.max(1)..most {
         let cost = from.cost + price + 16 * (len as u32).ilog2();
-        let node = Node { cost, len: len as u32, used: distance, distance };
+        let node = Node { cost, len: len as u32, how: How::Earlier(distance), distance };
         offer(nodes, at + len, node);
     }
+}
+
+/// Offers noise.
+pub(super) fn noise(nodes: &mut [Node], at: usize, from: &Node) {
+    let begins = if from.how == How::Noise { 0 } else { NOISE_BEGINS };
+    let cost = from.cost + begins + NOISE_BYTE * NOISE as u32;
+    let node = Node { cost, len: NOISE as u32, how: How::Noise, distance: from.distance };
+    offer(nodes, at + NOISE, node);
 }
 
 /// Of longer matches not each length is tried.
 const EACH: usize = 48;
 
-/// The steps to the node `last`.
+/// The steps to the node `last`; noise that goes on is one step.
 pub(super) fn way(nodes: &[Node], last: usize) -> Vec<Step> {
-    let (mut steps, mut at) = (Vec::new(), last);
+    let (mut steps, mut at) = (Vec::<Step>::new(), last);
     while let Some(node) = nodes.get(at).filter(|node| node.len > 0) {
-        steps.push(Step { distance: node.used, len: node.len as usize });
+        match steps.last_mut() {
+            Some(next) if node.how == How::Noise && next.how == How::Noise => {
+                next.len += node.len as usize;
+            }
+            _ => steps.push(Step { how: node.how, len: node.len as usize }),
+        }
         at = at.saturating_sub(node.len as usize);
     }
     steps.reverse();

@@ -1,5 +1,6 @@
 //! What a patch says about itself before anything is allocated.
 
+use crate::coder::MOVES_BYTES_MAX;
 use crate::{Codec, Library, Recipe};
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
@@ -24,6 +25,8 @@ pub struct PatchHeader {
     pub heap: u64,
     /// Bytes of the window of plain new, as a power of two.
     pub window_log: u8,
+    /// How large the tables of the coder's models are, as a power of two.
+    pub models: u8,
     /// Bytes of decoded old streams that are kept at once.
     pub cache: u64,
     /// Bytes of heap for the streams of the new image that are open together.
@@ -34,23 +37,28 @@ pub struct PatchHeader {
     pub libraries: [u32; 3],
     /// How the streams that spans name are coded, at most [`RECIPES_MAX`].
     pub recipes: Vec<Recipe>,
+    /// What becomes of addresses, coded; empty: nothing is known.
+    pub(crate) moves: Vec<u8>,
 }
 
 /// The most recipes of a patch.
 pub const RECIPES_MAX: usize = 64;
 
-/// The most bytes of a header. One without recipes has 156.
-pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + CHECK;
+/// The most bytes of a header. One without recipes has 160.
+pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + MOVES_BYTES_MAX + CHECK;
 
 const MAGIC: [u8; 4] = *b"RFTD";
 const VERSION: u8 = 1;
 const CHECK: usize = 8;
 /// Bytes before the recipes: magic, version, length, images, heap, window,
-/// cache, encoders, work, libraries, count of recipes.
-const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 8 + 8 + 3 * 8 + 3 * 4 + 1;
+/// models, cache, encoders, work, libraries, count of recipes, bytes of moves.
+const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 1 + 8 + 8 + 3 * 8 + 3 * 4 + 1 + 2;
 
 /// The windows that may be asked for: 64 KiB to 16 MiB.
 pub(crate) const WINDOW_LOGS: core::ops::RangeInclusive<u8> = 16..=24;
+
+/// The sizes of models that may be asked for: 1.3 to 19 MB.
+pub(crate) const MODELS: core::ops::RangeInclusive<u8> = 12..=16;
 
 /// No image is larger: 1 TiB.
 const IMAGE_MAX: u64 = 1 << 40;
@@ -115,6 +123,7 @@ impl PatchHeader {
         let target = image(fields)?;
         let heap = u64::from_le_bytes(take(fields)?);
         let [window_log] = take(fields)?;
+        let [models] = take(fields)?;
         let cache = u64::from_le_bytes(take(fields)?);
         let encoders = u64::from_le_bytes(take(fields)?);
         let (mut work, mut libraries) = ([0; 3], [0; 3]);
@@ -126,8 +135,22 @@ impl PatchHeader {
         }
         let [count] = take(fields)?;
         let recipes = (0..count).map(|_| Recipe::from_bytes(fields).ok());
-        let recipes = recipes.collect::<Option<Vec<_>>>().filter(|_| fields.is_empty())?;
-        Some(Self { source, target, heap, window_log, cache, encoders, work, libraries, recipes })
+        let recipes = recipes.collect::<Option<Vec<_>>>()?;
+        let len = usize::from(u16::from_le_bytes(take(fields)?));
+        let moves = fields.split_off(..len).filter(|_| fields.is_empty())?.to_vec();
+        Some(Self {
+            source,
+            target,
+            heap,
+            window_log,
+            models,
+            cache,
+            encoders,
+            work,
+            libraries,
+            recipes,
+            moves,
+        })
     }
 
     fn check(&self) -> Result<(), PatchError> {
@@ -135,10 +158,14 @@ impl PatchHeader {
             "size of an image"
         } else if !WINDOW_LOGS.contains(&self.window_log) {
             "window"
+        } else if !MODELS.contains(&self.models) {
+            "size of models"
         } else if self.cache > self.heap {
             "cache"
         } else if self.recipes.len() > RECIPES_MAX {
             "number of recipes"
+        } else if self.moves.len() > MOVES_BYTES_MAX {
+            "length of moves"
         } else {
             return Ok(());
         };
@@ -164,13 +191,15 @@ impl PatchHeader {
             out.extend(image.digest);
         }
         out.extend(self.heap.to_le_bytes());
-        out.push(self.window_log);
+        out.extend([self.window_log, self.models]);
         out.extend(self.cache.to_le_bytes());
         out.extend(self.encoders.to_le_bytes());
         self.work.iter().for_each(|bytes| out.extend(bytes.to_le_bytes()));
         self.libraries.iter().for_each(|version| out.extend(version.to_le_bytes()));
         out.push(self.recipes.len().min(RECIPES_MAX) as u8);
         self.recipes.iter().take(RECIPES_MAX).for_each(|recipe| out.extend(recipe.to_bytes()));
+        out.extend((self.moves.len() as u16).to_le_bytes());
+        out.extend(&self.moves);
         let len = ((out.len() + CHECK) as u16).to_le_bytes();
         out.iter_mut().skip(5).zip(len).for_each(|(to, from)| *to = from);
         let check = Sha256::digest(&out);

@@ -63,6 +63,8 @@ pub(crate) struct NewStream {
 pub(crate) struct Lists {
     /// Bytes of plain new that the span makes.
     pub(crate) plain: u64,
+    /// The place in plain new where it starts.
+    pub(crate) to: u64,
     /// The place in plain old where its first byte is expected.
     pub(crate) from: u64,
     /// What it reads beside the image.
@@ -83,6 +85,7 @@ struct Models {
 #[derive(Clone, Copy)]
 enum Field {
     Plain,
+    To,
     From,
     Count,
     Parent,
@@ -112,12 +115,13 @@ impl Lists {
         ended: impl Fn(&C) -> bool,
     ) -> Result<Self, PatchError> {
         let mut models = Models {
-            numbers: Number::new(12),
+            numbers: Number::new(13),
             kinds: Tree::new(3, 6),
             bytes: Tree::new(8, 1),
             recipes: Tree::new(6, 2),
         };
         let plain = models.number(coder, Field::Plain, self.plain);
+        let to = models.number(coder, Field::To, self.to);
         let from = models.number(coder, Field::From, self.from);
         let count = count(&mut models, coder, self.old.len())?;
         let mut old: Vec<OldStream> = Vec::new();
@@ -130,7 +134,7 @@ impl Lists {
             }
         }
         let parts = code_parts(&mut models, coder, &self.parts, ended)?;
-        Ok(Self { plain, from, old, parts })
+        Ok(Self { plain, to, from, old, parts })
     }
 }
 

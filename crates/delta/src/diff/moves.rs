@@ -1,0 +1,138 @@
+//! Which moves of old pieces are worth telling: those that addresses follow.
+
+use super::cover::Cover;
+use crate::coder::{MOVES_BYTES_MAX, MOVES_MAX, Moves, Pages, Place};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::ops::Range;
+use std::collections::HashMap;
+
+/// Pieces that are shorter are not told.
+const SHORTEST: usize = 32;
+
+/// Bits that an address saves when its move is told, and need not be learned.
+const SAVES: usize = 1;
+
+/// The stored form of the moves; nothing where they do not pay.
+pub(crate) fn find(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut shortest = SHORTEST;
+    loop {
+        let pieces = pieces(covers, shortest);
+        if pieces.len() < 2 {
+            return Vec::new();
+        }
+        shortest *= 2;
+        if pieces.len() > MOVES_MAX {
+            continue;
+        }
+        let base = base(&pieces, covers, old, new);
+        let moves = Moves::new(pieces, base);
+        let bytes = moves.to_bytes();
+        if bytes.len() > MOVES_BYTES_MAX {
+            continue;
+        }
+        if hits(&moves, covers, old, new) * SAVES > bytes.len() * 8 {
+            return bytes;
+        }
+    }
+}
+
+/// Where in old something begins that moved by another distance.
+fn pieces(covers: &[Cover], shortest: usize) -> Vec<(u64, i64)> {
+    let mut long: Vec<&Cover> = covers.iter().filter(|cover| cover.len >= shortest).collect();
+    long.sort_by_key(|cover| (cover.from, cover.to));
+    let mut pieces: Vec<(u64, i64)> = Vec::new();
+    let mut end = 0;
+    for cover in long {
+        let start = cover.from.max(end);
+        if start + shortest > cover.from + cover.len {
+            continue;
+        }
+        end = cover.from + cover.len;
+        let moved = cover.to as i64 - cover.from as i64;
+        if pieces.last().is_none_or(|(_, last)| *last != moved) {
+            pieces.push((start as u64, moved));
+        }
+    }
+    pieces
+}
+
+/// A changed word: where it stands, what it was and what it became.
+struct Changed {
+    from: u64,
+    to: u64,
+    old: u32,
+    next: u32,
+    new: u32,
+}
+
+/// Calls `each` with the words of all covers that are on the same grid in old and
+/// new, the covers of which some changed only.
+fn changed(covers: &[Cover], old: &[u8], new: &[u8], mut each: impl FnMut(&Changed)) {
+    for cover in covers {
+        let skip = cover.from.next_multiple_of(4) - cover.from;
+        let (from, to) = (cover.from + skip, cover.to + skip);
+        let len = cover.len.saturating_sub(skip);
+        let before = old.get(from..from + len).unwrap_or_default();
+        let after = new.get(to..to + len).unwrap_or_default();
+        if to % 4 != 0 || before == after {
+            continue;
+        }
+        let word = |word: &[u8; 4]| u32::from_le_bytes(*word);
+        let (before, after) = (before.as_chunks().0, after.as_chunks().0);
+        for (number, (old, new)) in before.iter().zip(after).enumerate() {
+            let next = before.get(number + 1).map_or(0, word);
+            let at = |start: usize| (start + number * 4) as u64;
+            let (from, to) = (at(from), at(to));
+            each(&Changed { from, to, old: word(old), next, new: word(new) });
+        }
+    }
+}
+
+/// How many changed words become what their moves say.
+fn hits(moves: &Moves, covers: &[Cover], old: &[u8], new: &[u8]) -> usize {
+    let mut hits = 0;
+    let mut pages = Pages::NONE;
+    changed(covers, old, new, |word| {
+        let &Changed { from, to, old, next, new } = word;
+        let instruction = pages.translate(moves, old, Place { from, to, next });
+        if old != new {
+            let relative = moves.relative(old, from, to);
+            let [above, plain] = [moves.base(), 0].map(|base| moves.absolute(base, old));
+            hits += usize::from([instruction, relative, above, plain].contains(&Some(new)));
+        }
+    });
+    hits
+}
+
+/// Addresses of plain old's first byte are multiples of this.
+const BASE_STEP: u32 = 1 << 16;
+
+/// Votes that a base needs.
+const VOTES: usize = 64;
+
+/// The base above which most changed words are addresses of what moved as they
+/// changed; 0 if there is none.
+fn base(pieces: &[(u64, i64)], covers: &[Cover], old: &[u8], new: &[u8]) -> u32 {
+    let mut moved_by: HashMap<u32, Vec<Range<u64>>> = HashMap::new();
+    let ends = pieces.iter().skip(1).map(|(start, _)| *start).chain([old.len() as u64]);
+    for ((start, moved), end) in pieces.iter().zip(ends) {
+        moved_by.entry(*moved as u32).or_default().push(*start..end);
+    }
+    let mut votes = HashMap::<u32, usize>::new();
+    changed(covers, old, new, |word| {
+        if word.old == word.new {
+            return;
+        }
+        for piece in moved_by.get(&word.new.wrapping_sub(word.old)).into_iter().flatten() {
+            // The word is the address of a byte in the piece.
+            let least = word.old.wrapping_sub(piece.end as u32) / BASE_STEP + 1;
+            let most = word.old.wrapping_sub(piece.start as u32) / BASE_STEP;
+            for base in (least..=most).take(64) {
+                *votes.entry(base.wrapping_mul(BASE_STEP)).or_default() += 1;
+            }
+        }
+    });
+    let best = votes.into_iter().max_by_key(|(base, votes)| (*votes, Reverse(*base)));
+    best.filter(|(_, votes)| *votes >= VOTES).map_or(0, |(base, _)| base)
+}
