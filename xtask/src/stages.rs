@@ -102,6 +102,15 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     stage("demo", "the main job, with four terminals", 300, demo),
     long("faults", "the same with ten times as many kills", 1800, faults),
+    Stage {
+        group: Group::Terminals,
+        ..long(
+            "boot-full",
+            "the board started after every one of sixty power cuts",
+            3600,
+            boot_full,
+        )
+    },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     Stage {
@@ -193,6 +202,11 @@ fn cuts(bench: &Bench) -> Result<Count> {
 fn boot(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()))?)
+}
+
+fn boot_full(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(board::command(&bench.root, Path::new(lab.get_program()))?.arg("--long"))
 }
 
 fn fleet(bench: &Bench) -> Result<Count> {

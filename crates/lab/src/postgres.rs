@@ -1,11 +1,10 @@
 //! A real PostgreSQL of Debian, on a port of this machine, that ends with the lab.
 
 use crate::clock::until;
-use crate::process::{Running, bound_to_us, said};
+use crate::process::{Running, bound_to_us, free_port, said};
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::fs::Permissions;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -100,10 +99,6 @@ impl Drop for Postgres {
         // Asked to end, it leaves nothing behind in the system; if not, it is killed.
         let _ = self.crash();
     }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The number of the user that PostgreSQL's package makes, or of nobody.

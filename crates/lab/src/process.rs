@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -164,6 +165,14 @@ pub fn system(program: &str, package: &str) -> Result<Command> {
         }
     }
     bail!("`{program}` is missing; install it with: apt-get install {package}")
+}
+
+/// A port of the loopback interface on which nobody listens, as the system picks it.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use super::files;
 use super::medium::{Extent, Medium};
+use super::partition::{self, Unlocked};
 use crate::edges::{Direct, Flash, Geometry, Live};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -174,8 +175,9 @@ impl DirectPlace {
     }
 
     fn is_device(&self) -> io::Result<bool> {
-        match std::fs::metadata(&self.place) {
+        match partition::locate(&self.place).and_then(std::fs::metadata) {
             Ok(kind) => Ok(kind.file_type().is_block_device()),
+            Err(e) if partition::is_label(&self.place) => Err(e),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(e) => Err(e),
         }
@@ -214,7 +216,9 @@ impl Direct for DirectPlace {
     fn apply(&mut self) -> io::Result<()> {
         let staged = File::open(self.staged.path())?;
         if self.is_device()? {
-            return copy(staged, File::options().write(true).open(&self.place)?);
+            let place = partition::locate(&self.place)?;
+            let _unlocked = Unlocked::of(&place)?;
+            return copy(staged, File::options().write(true).open(place)?);
         }
         let mut beside = self.place.clone().into_os_string();
         beside.push(".new");

@@ -7,6 +7,7 @@
 //! medium. A file's last bytes, less than a block, always go the second way.
 
 use super::files;
+use super::partition::{self, Unlocked};
 use crate::aligned::{Aligned, is_aligned};
 use crate::edges::Geometry;
 use rustix::fs::{Advice, FallocateFlags, OFlags};
@@ -45,6 +46,8 @@ struct Open {
     direct: Option<File>,
     kind: Kind,
     bounce: Option<Box<BounceBuffer>>,
+    /// Whoever writes here may do so as long as it is open.
+    _unlocked: Unlocked,
 }
 
 struct BounceBuffer(Aligned);
@@ -82,7 +85,7 @@ impl Medium {
 
     /// Size and block. A file that is not there yet has the configured size.
     pub(crate) fn geometry(&self) -> io::Result<Geometry> {
-        let file = match File::open(&self.path) {
+        let file = match partition::locate(&self.path).and_then(File::open) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.may_create() => {
                 return Ok(Geometry { size: self.size, block: BLOCK });
@@ -155,7 +158,8 @@ impl Medium {
 
     /// A missing device node must not become a file.
     fn may_create(&self) -> bool {
-        !self.path.starts_with("/dev/") || self.path.starts_with("/dev/shm/")
+        let is_device = partition::is_label(&self.path) || self.path.starts_with("/dev/");
+        !is_device || self.path.starts_with("/dev/shm/")
     }
 
     fn opened(&mut self) -> io::Result<&mut Open> {
@@ -167,17 +171,19 @@ impl Medium {
     }
 
     fn open_now(&self) -> io::Result<Open> {
-        let is_new = self.may_create() && !self.path.try_exists()?;
+        let path = partition::locate(&self.path)?;
+        let is_new = self.may_create() && !path.try_exists()?;
+        let unlocked = Unlocked::of(&path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        let cached = options.clone().create(is_new).mode(0o600).open(&self.path)?;
+        let cached = options.clone().create(is_new).mode(0o600).open(&path)?;
         if is_new {
-            files::sync_directory_of(&self.path)?;
+            files::sync_directory_of(&path)?;
         }
         let direct = i32::try_from(OFlags::DIRECT.bits()).map_err(io::Error::other)?;
-        let direct = options.custom_flags(direct).open(&self.path).ok();
+        let direct = options.custom_flags(direct).open(&path).ok();
         let kind = kind_of(&cached)?;
-        Ok(Open { cached, direct, kind, bounce: None })
+        Ok(Open { cached, direct, kind, bounce: None, _unlocked: unlocked })
     }
 }
 
@@ -360,10 +366,11 @@ mod tests {
 
     #[test]
     fn a_missing_device_does_not_become_a_file() {
-        let path = Path::new("/dev/there-is-no-such-disk");
-        let mut medium = Medium::new(path, 1 << 20, Extent::Fixed);
-        assert_eq!(medium.geometry().unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(medium.prepare().unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(!path.exists());
+        for path in ["/dev/there-is-no-such-disk", "PARTLABEL=there is no such label"] {
+            let mut medium = Medium::new(Path::new(path), 1 << 20, Extent::Fixed);
+            assert_eq!(medium.geometry().unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(medium.prepare().unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert!(!Path::new(path).exists());
+        }
     }
 }

@@ -17,6 +17,7 @@ pub mod live;
 pub mod lock;
 mod medium;
 mod pair;
+pub(crate) mod partition;
 pub mod power;
 pub mod program;
 pub mod senses;

@@ -6,6 +6,7 @@ use crate::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset};
 use crate::platform::clock::Stopwatch;
 use crate::platform::confine::Nobody;
 use crate::platform::descriptors;
+use crate::platform::partition;
 use crate::platform::shared::Shared;
 use crate::platform::stop::Stop;
 use engine::Cursor;
@@ -332,7 +333,9 @@ impl WorkerFeed {
             return Err(no_source("this terminal has no bank for it"));
         };
         let (old, new) = if *to == Slot::B { (a, b) } else { (b, a) };
-        let open = |path: &PathBuf| File::open(path).map_err(|e| no_source(&e.to_string()));
+        let open = |path: &PathBuf| {
+            partition::locate(path).and_then(File::open).map_err(|e| no_source(&e.to_string()))
+        };
         Ok([open(old)?, open(new)?])
     }
 

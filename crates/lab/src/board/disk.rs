@@ -1,11 +1,13 @@
 //! The board's disk: a boot partition with the script and two state files, two slots,
 //! and a partition for what survives. Made without loop devices or mounts.
 
+use super::memory;
 use super::slot::SLOT_MIB;
 use crate::process::{said, system};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,16 +18,22 @@ const EDGE_MIB: u64 = 1;
 const BOOT_MIB: u64 = 8;
 /// MiB of the partition for what survives.
 const DATA_MIB: u64 = 16;
-/// Bytes of a state file.
-pub const STATE_SIZE: usize = 0x4000;
 /// Where the first slot is, in MiB.
 const SLOT_A_MIB: u64 = EDGE_MIB + BOOT_MIB;
+
+/// The bytes of the boot partition.
+pub const BOOT: Range<usize> = (EDGE_MIB as usize) << 20..((EDGE_MIB + BOOT_MIB) as usize) << 20;
 
 /// A disk in a file.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
 }
+
+/// The labels of the slots' partitions.
+pub const SLOT_A: &str = "system-a";
+/// The same of the other one.
+pub const SLOT_B: &str = "system-b";
 
 /// What the bootloader remembers in the factory: slot A is trusted.
 pub const FACTORY: [(&str, &str); 6] = [
@@ -38,18 +46,20 @@ pub const FACTORY: [(&str, &str); 6] = [
 ];
 
 impl Disk {
-    /// Makes a disk in `path` with `image` in slot A, where U-Boot runs `script`.
+    /// Makes a disk in `path` with `image` in slot A, where U-Boot runs `script`; what
+    /// the factory wrote for this one terminal is in `factory`.
     ///
     /// # Errors
     /// A program is missing or fails, or the storage is full.
-    pub fn make(path: &Path, image: &Path, script: &Path) -> Result<Self> {
+    pub fn make(path: &Path, image: &Path, script: &Path, factory: &Path) -> Result<Self> {
         let disk = Self { path: path.into() };
         let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
         let mib = SLOT_A_MIB + 2 * SLOT_MIB + DATA_MIB + EDGE_MIB;
         File::create(path)?.set_len(mib << 20)?;
         let table = format!(
             "label: gpt\nstart={EDGE_MIB}M, size={BOOT_MIB}M, attrs=LegacyBIOSBootable\n\
-             size={SLOT_MIB}M\nsize={SLOT_MIB}M\nsize={DATA_MIB}M\n"
+             size={SLOT_MIB}M, name={SLOT_A}\nsize={SLOT_MIB}M, name={SLOT_B}\n\
+             size={DATA_MIB}M\n"
         );
         super::slot::through(system("sfdisk", "fdisk")?.arg("-q").arg(path), table.as_bytes())?;
         let boot = folder.path().join("boot");
@@ -69,9 +79,14 @@ impl Disk {
         let data = folder.path().join("data");
         let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
         mkfs.args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard"]);
-        said(mkfs.arg(&data).arg(format!("{DATA_MIB}M")))?;
+        said(mkfs.arg("-d").arg(factory).arg(&data).arg(format!("{DATA_MIB}M")))?;
         disk.copy_in(&data, (SLOT_A_MIB + 2 * SLOT_MIB) << 20)?;
         Ok(disk)
+    }
+
+    /// The disk that is in `path` already.
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.into() }
     }
 
     /// Its file.
@@ -126,6 +141,28 @@ impl Disk {
     }
 }
 
+/// Where slot `number` is in a disk's bytes, 0 for A and 1 for B.
+pub fn slot_in(bytes: &[u8], number: usize) -> Option<&[u8]> {
+    let (first, len) = (SLOT_A_MIB as usize, SLOT_MIB as usize);
+    let start = (first + number * len) << 20;
+    bytes.get(start..start + (len << 20))
+}
+
+/// The boot partition in a disk's bytes.
+pub fn boot_in(bytes: &[u8]) -> Option<&[u8]> {
+    bytes.get(BOOT)
+}
+
+/// A file of the boot partition whose bytes are in the file `partition`, where it is there.
+///
+/// # Errors
+/// A program is missing.
+pub fn boot_file(partition: &Path, name: &str) -> Result<Option<Vec<u8>>> {
+    let mut mtype = system("mtype", "mtools")?;
+    let output = mtype.arg("-i").arg(partition).arg(format!("::{name}")).output()?;
+    Ok(output.status.success().then_some(output.stdout))
+}
+
 /// A memory card with `package` as `update.zip` in its root.
 ///
 /// # Errors
@@ -152,7 +189,7 @@ fn state(variables: &[(&str, &str)], folder: &Path) -> Result<PathBuf> {
     let lines: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     fs::write(&text, lines)?;
     let mut mkenvimage = system("mkenvimage", "u-boot-tools")?;
-    mkenvimage.arg("-s").arg(STATE_SIZE.to_string()).arg("-o").arg(&state).arg(&text);
+    mkenvimage.arg("-s").arg(memory::SIZE.to_string()).arg("-o").arg(&state).arg(&text);
     said(&mut mkenvimage)?;
     Ok(state)
 }

@@ -19,7 +19,8 @@ esac
 mount -t vfat -o sync /dev/vda1 /boot
 mount -t ext4 /dev/vda4 /data
 mount -t vfat -o ro /dev/vdb /card
-# The server is on the other side of the emulator's network, when there is one.
+export REFIT_AGENT_CONFIG=/data/factory/agent.toml
+# The operator's server is on the other side of the emulator's network, when there is one.
 if [ -e /sys/class/net/eth0 ]; then
 	ip link set lo up
 	ip link set eth0 up
@@ -37,16 +38,18 @@ end() {
 	while :; do sleep 60; done
 }
 
+. /data/factory/given
 refit-agent run --once
 code=$?
 [ $code = 100 ] && end 100
-echo "guest: status $(refit-agent status --json)"
-if [ -e /card/update.zip ] && [ ! -e /data/taken ]; then
-	: >/data/taken
-	sync
-	refit-agent install /card/update.zip
-	code=$?
-	echo "guest: install ended with $code"
-	end $code
-fi
-end 0
+status=$(refit-agent status --json)
+echo "guest: status $status"
+# Until an update has come to its end here, its owner gives it.
+case $given,$status in
+card,*'"last":null'*) refit-agent install /card/update.zip ;;
+page,*'"last":null'*) refit-agent run ;;
+*) end 0 ;;
+esac
+code=$?
+echo "guest: the update ended with $code"
+end $code

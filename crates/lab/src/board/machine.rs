@@ -1,10 +1,13 @@
 //! The emulator: QEMU's `virt` machine for arm64, without acceleration.
 
 use super::parts::Parts;
+use super::writes::SECTOR;
 use crate::clock::until;
 use crate::process::{Running, bound_to_us, system};
 use anyhow::{Context, Result};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// How long one machine may run until it switches itself off.
@@ -15,50 +18,122 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub struct Devices {
     /// A memory card.
     pub card: Option<PathBuf>,
-    /// Whether it has a network, on which the host is 10.0.2.2.
-    pub network: bool,
+    /// Its network.
+    pub network: Option<Network>,
+    /// Where all that its disk is asked is written down.
+    pub writes: Option<PathBuf>,
+}
+
+/// A network on which this host is 10.0.2.2, with nothing else in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Network {
+    /// The port of this host behind which the terminal's page is.
+    pub page: u16,
+}
+
+/// The terminal's page has this port.
+pub const PAGE: u16 = 8080;
+
+/// A machine that was switched on.
+#[derive(Debug)]
+pub struct Machine {
+    emulator: Running,
+    console: PathBuf,
 }
 
 /// Everything that a machine said on its console.
 #[derive(Debug, Clone)]
 pub struct Transcript(String);
 
-/// Switches a machine on and waits until it switches itself off.
+/// Switches a machine on; what it says goes into `console`.
 ///
 /// # Errors
-/// It cannot be started, or does not come to an end.
-pub fn run(parts: &Parts, disk: &Path, devices: &Devices, log: &Path) -> Result<Transcript> {
+/// It cannot be started.
+pub fn switch_on(parts: &Parts, disk: &Path, devices: &Devices, console: &Path) -> Result<Machine> {
     let qemu = system("qemu-system-aarch64", "qemu-system-arm")?;
     let mut command = bound_to_us(Path::new(qemu.get_program()));
     command.args(["-M", "virt", "-cpu", "cortex-a57", "-m", "512", "-nographic"]);
     command.args(["-rtc", "base=utc", "-monitor", "none", "-serial", "stdio", "-bios"]);
     command.arg(&parts.uboot);
-    drive(&mut command, "disk", disk, "");
+    match &devices.writes {
+        Some(writes) => written_down(&mut command, disk, writes)?,
+        None => drive(&mut command, "disk", disk, ""),
+    }
     if let Some(card) = &devices.card {
         drive(&mut command, "card", card, ",readonly=on");
     }
     match devices.network {
-        true => {
-            command.args(["-netdev", "user,id=net"]);
+        Some(Network { page }) => {
+            let page = format!("hostfwd=tcp:127.0.0.1:{page}-:{PAGE}");
+            command.arg("-netdev").arg(format!("user,id=net,{page}"));
             command.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
         }
-        false => {
+        None => {
             command.args(["-nic", "none"]);
         }
     }
     command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
-    let mut machine = Running::of(&mut command, log)?;
-    let status = until(PATIENCE, "the machine's end", || machine.ended())
-        .with_context(|| format!("its console is in {}", log.display()))?;
-    anyhow::ensure!(status.success(), "the emulator ended with {status}: see {}", log.display());
-    let bytes = std::fs::read(log)?;
-    Ok(Transcript(String::from_utf8_lossy(&bytes).replace('\r', "")))
+    let emulator = Running::of(&mut command, console)?;
+    Ok(Machine { emulator, console: console.into() })
 }
 
-fn drive(command: &mut std::process::Command, id: &str, file: &Path, options: &str) {
-    let file = file.display().to_string().replace(',', ",,");
+fn drive(command: &mut Command, id: &str, file: &Path, options: &str) {
+    let file = quoted(file);
     command.arg("-drive").arg(format!("file={file},if=none,format=raw,id={id}{options}"));
     command.arg("-device").arg(format!("virtio-blk-pci,drive={id},romfile="));
+}
+
+/// A disk with a log of all writes and flushes.
+fn written_down(command: &mut Command, disk: &Path, log: &Path) -> Result<()> {
+    File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    for (name, file) in [("bytes", disk), ("log", log)] {
+        // What is flushed matters for the log only.
+        let options = format!("driver=file,cache.no-flush=on,node-name={name}");
+        command.arg("-blockdev").arg(format!("{options},filename={}", quoted(file)));
+    }
+    let filter = "driver=blklogwrites,node-name=disk,file=bytes,log=log";
+    command.arg("-blockdev").arg(format!("{filter},log-sector-size={SECTOR}"));
+    command.args(["-device", "virtio-blk-pci,drive=disk,romfile="]);
+    Ok(())
+}
+
+fn quoted(file: &Path) -> String {
+    file.display().to_string().replace(',', ",,")
+}
+
+impl Machine {
+    /// Waits until it said all `parts`, one after the other.
+    ///
+    /// # Errors
+    /// It ended before, or does not say it.
+    pub fn wait_for(&mut self, parts: &[&str]) -> Result<()> {
+        until(PATIENCE, &parts.join(", then "), || {
+            let bytes = std::fs::read(&self.console)?;
+            if are_in_order(&String::from_utf8_lossy(&bytes), parts) {
+                return Ok(Some(()));
+            }
+            let ended = self.emulator.ended()?;
+            anyhow::ensure!(ended.is_none(), "the machine ended before it said {parts:?}");
+            Ok(None)
+        })
+    }
+
+    /// Waits until it switches itself off.
+    ///
+    /// # Errors
+    /// It does not come to an end, or to a bad one.
+    pub fn end(mut self) -> Result<Transcript> {
+        let console = self.console.display();
+        let status = until(PATIENCE, "the machine's end", || self.emulator.ended())
+            .with_context(|| format!("its console is in {console}"))?;
+        anyhow::ensure!(status.success(), "the emulator ended with {status}: see {console}");
+        let bytes = std::fs::read(&self.console)?;
+        Ok(Transcript(String::from_utf8_lossy(&bytes).replace('\r', "")))
+    }
+}
+
+fn are_in_order(said: &str, parts: &[&str]) -> bool {
+    parts.iter().try_fold(said, |rest, part| Some(rest.split_once(part)?.1)).is_some()
 }
 
 impl Transcript {
@@ -95,6 +170,18 @@ impl Transcript {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_said_has_an_order() {
+        for (parts, want) in [
+            (vec!["b", "c"], true),
+            (vec!["c", "b"], false),
+            (vec!["a", "a"], true),
+            (vec![], true),
+        ] {
+            assert_eq!(are_in_order("a b a c", &parts), want, "{parts:?}");
+        }
+    }
 
     #[test]
     fn a_console_tells_what_was_started() {

@@ -1,33 +1,37 @@
 //! A real board in an emulator: a real U-Boot with the script that ships, a real
-//! kernel, and the real agent, cross-built. Good and bad releases come on a memory
-//! card; the bootloader has to get the terminal out of each.
+//! kernel, and the real agent, cross-built. Good and bad releases come from a server, on
+//! a memory card and by the terminal's page; the bootloader has to get the terminal out
+//! of each, also when the power goes.
 //!
-//! Deliberately absent: anything that plays the bootloader or the power. Resets are
-//! the machine's own, by the kernel's panic or by the watchdog.
+//! Deliberately absent: anything that plays the bootloader or a reset. Resets are the
+//! machine's own, by the kernel's panic or by the watchdog.
 
 pub mod disk;
+mod given;
 pub mod machine;
+pub mod memory;
 pub mod parts;
+mod power;
 pub mod slot;
+pub mod writes;
 
 use crate::maker::{Details, Maker, Release};
 use crate::process::Programs;
+use crate::terminal::HARDWARE;
 use anyhow::{Context, Result, bail, ensure};
 use disk::Disk;
+use given::{Given, Operations};
 use machine::{Devices, Transcript};
 use parts::Parts;
-use slot::{Mode, SLOT_MIB};
+use slot::Mode;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use types::Outcome;
 
 /// The version in the factory.
 const OLD: &str = "1.0.0";
-/// The version of the update.
-const NEW: &str = "2.0.0";
 /// Machines that run at once.
 const MACHINES: usize = 2;
 /// The script under test: the one that ships.
@@ -48,6 +52,12 @@ pub struct Args {
     /// Run this case only.
     #[arg(long)]
     case: Option<String>,
+    /// Start the board after every power cut, not after a few.
+    #[arg(long)]
+    long: bool,
+    /// What chance begins with, where the power goes.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Keep disks and consoles in this folder.
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -56,42 +66,68 @@ pub struct Args {
 /// One release and what has to come of it.
 struct Case {
     name: &'static str,
-    /// How the release on the card is.
-    card: Card,
+    /// How it reaches the board.
+    given: Given,
+    /// Its version.
+    version: &'static str,
+    /// What it does.
+    content: Content,
     /// The slots that the bootloader has to start, in order.
     starts: &'static str,
     /// How the update has to end.
     outcome: Outcome,
-    /// The version that has to run in the end.
-    version: &'static str,
+    /// What has to be in the reason that the server is told.
+    why: &'static str,
 }
 
-/// What is on the memory card.
+/// What is in a release.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Card {
-    /// A release with an image that behaves like this.
-    Release(Mode),
-    /// A release, signed, whose image is noise.
+enum Content {
+    /// An image that behaves like this.
+    Image(Mode),
+    /// Noise, signed.
     Noise,
 }
 
-const CASES: [Case; 6] = [
-    case("good", Card::Release(Mode::Good), "AB", Outcome::Ok, NEW),
-    case("kernel panics", Card::Release(Mode::Panic), "ABBBA", Outcome::BootFailed, OLD),
-    case("init exits", Card::Release(Mode::Exit), "ABBBA", Outcome::BootFailed, OLD),
-    case("user space hangs", Card::Release(Mode::Hang), "ABBBA", Outcome::BootFailed, OLD),
-    case("unhealthy", Card::Release(Mode::Unhealthy), "ABA", Outcome::Unhealthy, OLD),
-    case("garbage image", Card::Noise, "ABBBA", Outcome::BootFailed, OLD),
+const CASES: [Case; 8] = [
+    good("good, from a card", Given::Card),
+    good("good, from the server", Given::Server),
+    good("good, by the page", Given::Page),
+    fails("kernel panics", "2.1.0", Content::Image(Mode::Panic)),
+    fails("init exits", "2.2.0", Content::Image(Mode::Exit)),
+    fails("user space hangs", "2.3.0", Content::Image(Mode::Hang)),
+    Case {
+        starts: "ABA",
+        outcome: Outcome::Unhealthy,
+        why: "/bin/check",
+        ..fails("unhealthy", "2.4.0", Content::Image(Mode::Unhealthy))
+    },
+    fails("garbage image", "2.5.0", Content::Noise),
 ];
 
-const fn case(
-    name: &'static str,
-    card: Card,
-    starts: &'static str,
-    outcome: Outcome,
-    version: &'static str,
-) -> Case {
-    Case { name, card, starts, outcome, version }
+const fn good(name: &'static str, given: Given) -> Case {
+    let content = Content::Image(Mode::Good);
+    let (starts, outcome, why) = ("AB", Outcome::Ok, "");
+    Case { name, given, version: "2.0.0", content, starts, outcome, why }
+}
+
+/// A release that does not start, from the server.
+const fn fails(name: &'static str, version: &'static str, content: Content) -> Case {
+    let (given, starts, outcome) = (Given::Server, "ABBBA", Outcome::BootFailed);
+    let why = "slot A runs after 3 failed boots";
+    Case { name, given, version, content, starts, outcome, why }
+}
+
+impl Case {
+    /// The terminal's name in the fleet, and its folder's.
+    fn device(&self) -> String {
+        format!("board-{}", self.name.replace([' ', ','], "-"))
+    }
+
+    /// The version that has to run in the end.
+    fn runs(&self) -> &'static str {
+        if self.outcome == Outcome::Ok { self.version } else { OLD }
+    }
 }
 
 /// What all cases share.
@@ -99,7 +135,8 @@ struct Workshop {
     parts: Parts,
     folder: PathBuf,
     maker: Maker,
-    files: Vec<(&'static str, Vec<u8>)>,
+    root: Vec<u8>,
+    operations: Operations,
     factory: PathBuf,
 }
 
@@ -115,23 +152,40 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let wanted = |case: &&Case| args.case.as_ref().is_none_or(|name| name == case.name);
     let cases: Vec<&Case> = CASES.iter().filter(wanted).collect();
     ensure!(!cases.is_empty(), "there is no such case");
-    let (left, lost) = (Mutex::new(cases.iter()), Mutex::new(0_usize));
+    let lost = each(&cases, |case| {
+        let told = workshop.attempt(case);
+        told.with_context(|| format!("{}: FAILED", case.name))
+    });
+    let (cut, lost_cuts) = match cases.first() {
+        Some(case) if case.given == Given::Card && lost == 0 => power::cut(&workshop, case, args)?,
+        _ => (0, 0),
+    };
+    let (tried, lost) = (cases.len() + cut, lost + lost_cuts);
+    let verdict = if lost == 0 { "ok" } else { "FAILED" };
+    println!("test result: {verdict}. {} passed; {lost} failed", tried - lost);
+    Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Does `work` with all `items`, some at a time, and tells how it went; how many failed.
+fn each<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<String> + Sync) -> usize {
+    let (left, lost) = (Mutex::new(items.iter()), Mutex::new(0_usize));
+    let next = || lock(&left).next();
     std::thread::scope(|scope| {
         for _ in 0..MACHINES {
             scope.spawn(|| {
-                while let Some(case) = lock(&left).next() {
-                    if let Err(error) = workshop.attempt(case) {
-                        println!("tried: {}: FAILED: {error:#}", case.name);
-                        *lock(&lost) += 1;
+                while let Some(item) = next() {
+                    match work(item) {
+                        Ok(told) => println!("tried: {told}"),
+                        Err(error) => {
+                            println!("tried: {error:#}");
+                            *lock(&lost) += 1;
+                        }
                     }
                 }
             });
         }
     });
-    let lost = *lock(&lost);
-    let verdict = if lost == 0 { "ok" } else { "FAILED" };
-    println!("test result: {verdict}. {} passed; {lost} failed", cases.len() - lost);
-    Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    *lock(&lost)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -141,63 +195,86 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Workshop {
     fn open(args: &Args, folder: &Path) -> Result<Self> {
         let parts = Parts::find(&args.parts, &args.agent, &args.uboot)?;
-        let maker = Maker::new(&Programs::find()?, &folder.join("keys"))?;
+        let programs = Programs::find()?;
+        let maker = Maker::new(&programs, &folder.join("keys"))?;
+        let operations = Operations::start(&programs, &folder.join("server"), &maker.root())?;
         let root = fs::read(maker.root())?;
-        let files =
-            vec![("etc/refit/agent.toml", config().into_bytes()), ("etc/refit/root.json", root)];
         let factory = folder.join("factory.img");
-        let workshop = Self { parts, folder: folder.into(), maker, files, factory };
+        let folder = folder.into();
+        let workshop = Self { parts, folder, maker, root, operations, factory };
         workshop.image(OLD, Mode::Good, &workshop.factory)?;
         Ok(workshop)
     }
 
     fn image(&self, version: &str, mode: Mode, image: &Path) -> Result<()> {
-        let files: Vec<(&str, &[u8])> =
-            self.files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+        let files = [("etc/refit/root.json", self.root.as_slice())];
         slot::make(&self.parts, version, mode, &files, image)
     }
 
-    fn attempt(&self, case: &Case) -> Result<()> {
-        let folder = self.folder.join(case.name.replace(' ', "-"));
+    /// The folder of a case.
+    fn folder(&self, case: &Case) -> PathBuf {
+        self.folder.join(case.device())
+    }
+
+    /// One case from the factory to its end; what happened, for people.
+    fn attempt(&self, case: &Case) -> Result<String> {
+        let (folder, device) = (self.folder(case), case.device());
         fs::create_dir_all(&folder)?;
+        let package = self.pack(case, &folder)?;
+        given::factory(&folder.join("data"), &device, OLD, case.given, &self.operations)?;
+        let (path, script) = (folder.join("disk.img"), Path::new(SCRIPT));
+        let disk = Disk::make(&path, &self.factory, script, &folder.join("data"))?;
+        let mut devices = case.given.devices(&folder, &package)?;
+        if case.given == Given::Server {
+            self.operations.offer(&device, case.version, &package)?;
+        } else if case.given == Given::Card {
+            fs::copy(&path, power::before(&folder))?;
+            devices.writes = Some(power::log(&folder));
+        }
+        let mut machine =
+            machine::switch_on(&self.parts, &path, &devices, &folder.join("console"))?;
+        if let (Given::Page, Some(network)) = (case.given, devices.network) {
+            given::upload(&mut machine, network, &package)?;
+        }
+        let transcript = machine.end()?;
+        let told = self.judge(case, &disk, &transcript).with_context(|| transcript.end())?;
+        let devices = Devices { writes: None, ..devices };
+        let more = match case.given {
+            Given::Server if case.outcome == Outcome::Ok => {
+                self.lose_one_state(&disk, &devices, &folder)?;
+                "; stays with either state file damaged"
+            }
+            _ => "",
+        };
+        Ok(format!("{}: started {}{told}{more}", case.name, transcript.starts()))
+    }
+
+    fn pack(&self, case: &Case, folder: &Path) -> Result<PathBuf> {
         let (image, package) = (folder.join("new.img"), folder.join("update.zip"));
-        match case.card {
-            Card::Release(mode) => self.image(NEW, mode, &image)?,
-            Card::Noise => fs::write(&image, noise(8 << 20))?,
+        match case.content {
+            Content::Image(mode) => self.image(case.version, mode, &image)?,
+            Content::Noise => fs::write(&image, noise(8 << 20))?,
         }
         let details = Details { hardware: HARDWARE, ..Details::default() };
-        let release = Release { version: NEW, index: 2, image: &image, details };
+        let release = Release { version: case.version, index: 2, image: &image, details };
         self.maker.pack(&release, &package)?;
-        let card = folder.join("card.img");
-        disk::card(&card, &package)?;
-        let disk = Disk::make(&folder.join("disk.img"), &self.factory, Path::new(SCRIPT))?;
-        let devices = Devices { card: Some(card), network: false };
-        let transcript = self.switch_on(&disk, &devices, &folder.join("console"))?;
-        self.judge(case, &disk, &transcript).with_context(|| transcript.end())?;
-        let mut more = "";
-        if case.outcome == Outcome::Ok {
-            self.lose_one_state(&disk, &devices, &folder)?;
-            more = "; stays with either state file damaged";
-        }
-        println!("tried: {}: started {}{more}", case.name, transcript.starts());
-        Ok(())
+        Ok(package)
     }
 
-    fn switch_on(&self, disk: &Disk, devices: &Devices, log: &Path) -> Result<Transcript> {
-        machine::run(&self.parts, disk.path(), devices, log)
-    }
-
-    fn judge(&self, case: &Case, disk: &Disk, transcript: &Transcript) -> Result<()> {
+    /// Whether the terminal, its disk and the server say what they have to; what the
+    /// server says, for people.
+    fn judge(&self, case: &Case, disk: &Disk, transcript: &Transcript) -> Result<String> {
         let starts = transcript.starts();
         ensure!(starts == case.starts, "it started {starts}, not {}", case.starts);
-        let status = transcript.status()?;
-        let outcome = status.pointer("/last/outcome").and_then(serde_json::Value::as_u64);
-        ensure!(outcome == Some(case.outcome.code().into()), "the report says {status}");
-        let version = status.pointer("/running/rootfs/version").and_then(|v| v.as_str());
-        ensure!(version == Some(case.version), "it runs {version:?}");
+        ended(transcript, case)?;
         let old = fs::read(&self.factory)?;
         ensure!(disk.slot(0)? == old, "slot A was touched");
-        Ok(())
+        if case.given != Given::Server {
+            return Ok(String::new());
+        }
+        let attempt = self.operations.told(&case.device(), case.outcome, case.why)?;
+        let outcome = case.outcome.code();
+        Ok(format!("; the server was told {outcome} {}", attempt.detail).trim_end().to_owned())
     }
 
     /// B is trusted, and one of the two state files rots: it goes on with B.
@@ -210,8 +287,9 @@ impl Workshop {
                 None => bail!("{name} is empty"),
             }
             disk.write_boot(name, &damaged)?;
-            let log = folder.join(format!("console-{name}"));
-            let transcript = self.switch_on(disk, devices, &log)?;
+            let console = folder.join(format!("console-{name}"));
+            let machine = machine::switch_on(&self.parts, disk.path(), devices, &console)?;
+            let transcript = machine.end()?;
             let told = transcript.count(&format!("refit: {name} is damaged"));
             ensure!(told == 1, "the bootloader did not notice: {}", transcript.end());
             let starts = transcript.starts();
@@ -222,27 +300,14 @@ impl Workshop {
     }
 }
 
-/// The hardware that the board says it is.
-const HARDWARE: &str = crate::terminal::HARDWARE;
-
-/// The agent's configuration on the board.
-fn config() -> String {
-    let product = crate::terminal::PRODUCT;
-    let size = SLOT_MIB << 20;
-    format!(
-        "device = \"board\"\nproduct = {product:?}\nhardware = {HARDWARE:?}\n\
-         state_dir = \"/data/refit\"\nruntime_dir = \"/run/refit\"\nroot = \"/etc/refit/root.json\"\n\
-         [boot]\ncontrol = \"uboot\"\n\
-         [boot.environment]\nsize = {}\nform = \"state-files\"\n\
-         copies = [{{ path = \"/boot/state0.env\" }}, {{ path = \"/boot/state1.env\" }}]\n\
-         [components.rootfs]\neffect = \"slot\"\na = \"/dev/vda2\"\nb = \"/dev/vda3\"\n\
-         size = {size}\n\
-         [installed.rootfs]\nversion = \"{OLD}\"\nslot = \"A\"\nsha256 = \"{}\"\n\
-         [[health.checks]]\ncommand = [\"/bin/check\"]\n\
-         within_seconds = 5\n[watchdog]\ntimeout_seconds = 15\n",
-        disk::STATE_SIZE,
-        "0".repeat(64),
-    )
+/// Whether the agent says that the update ended as it has to.
+fn ended(transcript: &Transcript, case: &Case) -> Result<()> {
+    let status = transcript.status()?;
+    let outcome = status.pointer("/last/outcome").and_then(serde_json::Value::as_u64);
+    ensure!(outcome == Some(case.outcome.code().into()), "the report says {status}");
+    let version = status.pointer("/running/rootfs/version").and_then(|v| v.as_str());
+    ensure!(version == Some(case.runs()), "it runs {version:?}");
+    Ok(())
 }
 
 /// Bytes that are no file system.

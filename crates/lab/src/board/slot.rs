@@ -47,8 +47,7 @@ impl Mode {
     }
 }
 
-/// Makes the image of release `version` in `image`; `config` is the agent's
-/// configuration and `root` the maker's root of trust.
+/// Makes the image of release `version` in `image`, with `files` besides.
 ///
 /// # Errors
 /// A program is missing or fails, or the storage is full.

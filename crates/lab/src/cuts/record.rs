@@ -40,6 +40,16 @@ pub struct Recorder {
 }
 
 impl Recording {
+    /// The one file of a recording of a disk.
+    pub const DISK: Ino = Ino(1);
+
+    /// What was asked of one disk, which held `before`: operations on [`Self::DISK`].
+    pub fn of_disk(before: Vec<u8>, ops: Vec<Op>) -> Self {
+        let mut tree = Tree::default();
+        let disk = tree.add(Node::File(before));
+        Self { before: tree, ops, names: [(disk, "the disk".to_owned())].into() }
+    }
+
     /// The same on a medium that does not flush.
     pub fn without_flushes(&self) -> Self {
         let changes = self.ops.iter().filter(|op| matches!(op, Op::Changed(_)));

@@ -1,6 +1,7 @@
 //! A place of fixed size on a medium: in a file or at an offset of a partition.
 
 use crate::platform::files;
+use crate::platform::partition::{self, Unlocked};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -18,7 +19,8 @@ pub struct Place {
 impl Place {
     /// Reads up to `len` bytes.
     pub(crate) fn read(&self, len: usize) -> io::Result<Vec<u8>> {
-        let file = File::open(&self.path).map_err(|e| self.named(&e))?;
+        let opened = partition::locate(&self.path).and_then(File::open);
+        let file = opened.map_err(|e| self.named(&e))?;
         let mut bytes = vec![0; len];
         let got = files::read_up_to(&file, &mut bytes, self.offset)?;
         bytes.truncate(got);
@@ -27,7 +29,9 @@ impl Place {
 
     /// Writes in place; durable when it returns. The file must be there.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(&self.path).map_err(|e| self.named(&e))?;
+        let path = partition::locate(&self.path).map_err(|e| self.named(&e))?;
+        let _unlocked = Unlocked::of(&path)?;
+        let file = OpenOptions::new().write(true).open(path).map_err(|e| self.named(&e))?;
         file.write_all_at(bytes, self.offset)?;
         file.sync_all()
     }
