@@ -1,7 +1,7 @@
 //! Since when an update has been known here, and of what kind it is: what an owner's
 //! time to postpone is counted from.
 
-use engine::policy::consent::Class;
+use engine::policy::consent::{Class, Urgency};
 use serde::{Deserialize, Serialize};
 use types::{AttemptId, Timestamp};
 
@@ -34,5 +34,38 @@ impl Asked {
     pub fn class(&self, attempt: AttemptId) -> Class {
         let security = self.security && self.attempt == Some(attempt);
         if security { Class::Security } else { Class::Feature }
+    }
+}
+
+/// How urgently an attempt is wanted, where that is not as usual: noted before the order
+/// is taken, so that no restart makes it more. Stored as JSON in the document `urgency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Urged {
+    attempt: Option<AttemptId>,
+    forced: bool,
+    download_only: bool,
+}
+
+impl Urged {
+    /// The document's name in the store.
+    pub const NAME: &'static str = "urgency";
+
+    /// `attempt` is wanted so.
+    pub fn new(attempt: AttemptId, urgency: Urgency) -> Self {
+        Self {
+            attempt: Some(attempt),
+            forced: urgency == Urgency::Forced,
+            download_only: urgency == Urgency::DownloadOnly,
+        }
+    }
+
+    /// How `attempt` is wanted.
+    pub fn of(&self, attempt: AttemptId) -> Urgency {
+        match self.attempt == Some(attempt) {
+            true if self.download_only => Urgency::DownloadOnly,
+            true if self.forced => Urgency::Forced,
+            _ => Urgency::Soft,
+        }
     }
 }

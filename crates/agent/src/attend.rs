@@ -1,10 +1,12 @@
 //! What goes on beside the update: asking the sources, delivering reports, and the
 //! facts that the gate is told.
 
+use crate::asked::Urged;
 use crate::device::{Device, DeviceError};
 use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
 use crate::outbox::Outbox;
 use crate::perform::chain;
+use engine::policy::consent::Urgency;
 use engine::{Backoff, Locator, Order, Poll, Reason, Standing, State};
 use types::{AttemptId, Name, Outcome, Report, Seconds, Text};
 
@@ -144,9 +146,21 @@ impl Device {
             self.attendance.withdrawn = asked;
         }
         if let Some(order) = heard.order {
+            self.note_urgency(order.attempt, heard.urgency)?;
             self.take_order(order)?;
         }
         Ok(())
+    }
+
+    /// An order is taken only when it is noted how urgent it is: forgetting that could
+    /// make a terminal do more than it was told.
+    fn note_urgency(&mut self, attempt: AttemptId, urgency: Urgency) -> Result<(), DeviceError> {
+        let known: Urged = self.read(Urged::NAME)?;
+        let other = !self.is_idle() && self.state.attempt() != Some(attempt);
+        if known.of(attempt) == urgency || other {
+            return Ok(());
+        }
+        self.write(Urged::NAME, &Urged::new(attempt, urgency))
     }
 
     /// An order for an attempt that is over is not begun again: whoever gave it did

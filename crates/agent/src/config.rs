@@ -3,17 +3,20 @@
 //! Deliberately absent: what an owner switches while the agent runs (`switches`),
 //! and secrets: the file names the files that hold them.
 
+mod around;
 mod boot;
+mod maker;
 mod policy;
 
+pub use around::{Health, HealthCheck, MovesWord, Power, Watchdog, Worker};
 pub use boot::{
     Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
     SlotNames,
 };
+pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
 pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
 
 use crate::edges::BootControl;
-use crate::platform::health::Check;
 use crate::{Identity, Inventory, Options, ReadBack};
 use engine::policy::rules::Rules;
 use serde::Deserialize;
@@ -94,6 +97,17 @@ pub struct Config {
     /// How it finds out what the moment is like.
     #[serde(default)]
     pub senses: Senses,
+    /// Programs of packages.
+    #[serde(default)]
+    pub hooks: Hooks,
+    /// The terminal's own configuration, where the agent carries it over.
+    pub configuration: Option<Configuration>,
+    /// Partitions with a name, for backup and restore.
+    #[serde(default)]
+    pub partitions: BTreeMap<Name, Partition>,
+    /// What a factory reset does.
+    #[serde(default)]
+    pub factory_reset: FactoryReset,
 }
 
 /// The local page.
@@ -246,76 +260,6 @@ pub struct Installed {
     pub slot: Option<Slot>,
 }
 
-/// How the release's health is found out.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Health {
-    /// Programs that have to pass.
-    pub checks: Vec<HealthCheck>,
-    /// Seconds in which someone has to say `confirm`; 0 when nobody has to.
-    pub by_hand_within: u32,
-}
-
-/// One program that has to pass.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HealthCheck {
-    /// Program and arguments.
-    pub command: Vec<String>,
-    /// Seconds within which it has to pass.
-    pub within_seconds: u32,
-}
-
-impl From<&HealthCheck> for Check {
-    fn from(check: &HealthCheck) -> Self {
-        Self { command: check.command.clone(), within: Seconds(check.within_seconds) }
-    }
-}
-
-/// How the terminal is restarted.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Power {
-    /// Program and arguments; where there is none, the agent ends with status 100.
-    pub restart: Vec<String>,
-    /// A file that names the boot, where the kernel does not.
-    pub boot_id_file: Option<PathBuf>,
-}
-
-/// The hardware's watchdog. It is fed while the health checks pass.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Watchdog {
-    /// The device.
-    #[serde(default = "watchdog")]
-    pub device: PathBuf,
-    /// Seconds after which it resets the terminal.
-    #[serde(default = "minute")]
-    pub timeout_seconds: u32,
-}
-
-/// The unprivileged worker.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Worker {
-    /// The user it becomes, when the agent is root.
-    pub user: String,
-}
-
-impl Default for Worker {
-    fn default() -> Self {
-        Self { user: "nobody".into() }
-    }
-}
-
-fn watchdog() -> PathBuf {
-    "/dev/watchdog".into()
-}
-
-fn minute() -> u32 {
-    60
-}
-
 fn memory_class() -> u16 {
     8
 }
@@ -380,6 +324,9 @@ impl Config {
         if let Err(fault) = self.policy.rules() {
             return Some(fault);
         }
+        if let Some(fault) = self.maker_fault().or_else(|| self.health.fault()) {
+            return Some(fault);
+        }
         let component = |(name, component): (&Name, &Component)| component.fault(name);
         self.boot.fault().or_else(|| self.components.iter().find_map(component))
     }
@@ -406,7 +353,8 @@ impl Config {
         let read_back = if self.install.read_back { ReadBack::Full } else { ReadBack::Off };
         let poll = self.server.as_ref().map_or_else(poll_seconds, |server| server.poll_seconds);
         let checkpoint = u64::from(self.install.checkpoint_kib) << 10;
-        Options { read_back, checkpoint, poll: Seconds(poll), rules: self.rules() }
+        let (poll, rules, protected) = (Seconds(poll), self.rules(), self.protected());
+        Options { read_back, checkpoint, poll, rules, protected }
     }
 
     /// When the terminal may work on an update. A configuration that was loaded has

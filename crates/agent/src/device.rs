@@ -5,8 +5,8 @@
 
 use crate::attend::Attendance;
 use crate::edges::{
-    BootControl, BootError, Clock, Direct, Feeds, Flash, Health, Journal, Live, Loaded, Power,
-    RollbackStore, Senses, Source, Store,
+    BootControl, BootError, Clock, Configuration, Direct, Feeds, Flash, Health, Hooks, Journal,
+    Live, Loaded, Power, RollbackStore, Senses, Source, Store,
 };
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
@@ -18,7 +18,7 @@ use engine::policy::rules::Rules;
 use engine::{BootId, Event, Gate, Reason, Start, State, gate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use types::{DeviceId, Effect, Name, Seconds, Slot};
 
@@ -77,6 +77,10 @@ pub struct Edges {
     pub health: Box<dyn Health>,
     /// What the moment is like.
     pub senses: Box<dyn Senses>,
+    /// Programs of packages.
+    pub hooks: Box<dyn Hooks>,
+    /// The terminal's configuration.
+    pub configuration: Box<dyn Configuration>,
 }
 
 /// What this terminal is.
@@ -108,6 +112,8 @@ pub struct Options {
     pub poll: Seconds,
     /// When the terminal may work on an update.
     pub rules: Rules,
+    /// Areas that no update touches.
+    pub protected: BTreeSet<Name>,
 }
 
 /// Whether the medium is read back before it is trusted.

@@ -6,6 +6,7 @@ use crate::job::{Job, Part, Way};
 use crate::perform::chain;
 use crate::work::OpenFeed;
 use engine::{Another, Cursor, Event, Locator, Task};
+use package::Phase;
 use std::io;
 use std::rc::Rc;
 use types::{Effect, Outcome, Spent, Text};
@@ -45,6 +46,9 @@ impl Device {
         let Some(job) = self.job(task) else {
             return self.failed(Outcome::JobLost, Outcome::JobLost.sentence());
         };
+        if let Some(fault) = self.asked_before(task, &job, cursor)? {
+            return Ok(Event::Refused(Outcome::HookRefused, fault));
+        }
         if let Err(error) = self.prepare(task, &job, cursor) {
             return self.flash_failed(&error);
         }
@@ -55,6 +59,21 @@ impl Device {
         let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0 };
         let stop = self.pump(task, &mut pumping).err();
         self.checkpoint(task, cursor, pumping, stop)
+    }
+
+    /// The package may decide against the terminal before the first byte is written.
+    fn asked_before(
+        &mut self,
+        task: &Task,
+        job: &Job,
+        cursor: Cursor,
+    ) -> Result<Option<Text>, DeviceError> {
+        if cursor != Cursor::default() || self.work.hooked {
+            return Ok(None);
+        }
+        let fault = self.run_hooks(task, job, Phase::BeforeInstall)?;
+        self.work.hooked = fault.is_none();
+        Ok(fault)
     }
 
     /// Before the first byte: the bootloader must not start a half-written bank.

@@ -2,7 +2,8 @@
 //! restart. It is trusted because the journal holds its digest.
 
 use crate::edges::Encoding;
-use package::{Codec, Component, Delta, Deltas, Manifest};
+use package::{Codec, Component, Delta, Deltas, Hook, Manifest, Program};
+use std::collections::BTreeMap;
 use trust::ChunkList;
 use types::{Digest, Document};
 
@@ -13,6 +14,17 @@ const MAGIC: &[u8] = b"refit job 1\n";
 /// its deltas. It is written only where there are some, so that an agent which knows
 /// none reads all other job files.
 const MAGIC_DELTAS: &[u8] = b"refit job 2\n";
+
+/// First bytes of a job file in which the programs of hooks stand between the manifest
+/// and the components, and each component has deltas. Written only where there are some.
+const MAGIC_HOOKS: &[u8] = b"refit job 3\n";
+
+/// What a job file of a version has besides manifest and lists.
+#[derive(Clone, Copy)]
+struct Has {
+    deltas: bool,
+    programs: bool,
+}
 
 /// One component that is to be installed.
 #[derive(Debug, Clone)]
@@ -63,11 +75,28 @@ pub(crate) struct Job {
     pub(crate) release: Digest,
     /// The components that are to be installed.
     pub(crate) parts: Vec<Part>,
+    /// Programs of hooks by entry; each matches its signed digest.
+    programs: BTreeMap<String, Vec<u8>>,
 }
 
 impl Job {
     /// The document's name in the store.
     pub(crate) const NAME: &'static str = "job";
+
+    /// The job of a release of which nothing is to be written: to rehearse. `programs`
+    /// are those of the manifest, in order, and checked.
+    pub(crate) fn without_parts(manifest: &Manifest, exact: &[u8], programs: Vec<Vec<u8>>) -> Self {
+        let entries = manifest.programs().map(|program| program.entry.clone());
+        let programs = entries.zip(programs).collect();
+        let release = Digest::of(exact);
+        Self { manifest: manifest.clone(), release, parts: Vec::new(), programs }
+    }
+
+    /// The program that the package brought for `hook`.
+    pub(crate) fn program(&self, hook: &Hook) -> Option<&[u8]> {
+        let program = hook.program.as_ref()?;
+        self.programs.get(&program.entry).map(Vec::as_slice)
+    }
 
     /// Bytes of all images together.
     pub(crate) fn image_bytes(&self) -> u64 {
@@ -85,14 +114,25 @@ pub(crate) struct Chosen {
     pub(crate) deltas: Vec<Delta>,
 }
 
-/// The exact bytes of a job file.
+/// The exact bytes of a job file; `programs` are those of the manifest, in order.
 ///
 /// # Errors
 /// The deltas cannot be written down.
-pub(crate) fn encode(manifest: &[u8], chosen: &[Chosen]) -> serde_json::Result<Vec<u8>> {
-    let with_deltas = chosen.iter().any(|part| !part.deltas.is_empty());
-    let mut out = if with_deltas { MAGIC_DELTAS } else { MAGIC }.to_vec();
+pub(crate) fn encode(
+    manifest: &[u8],
+    programs: &[Vec<u8>],
+    chosen: &[Chosen],
+) -> serde_json::Result<Vec<u8>> {
+    let programmed = !programs.is_empty();
+    let with_deltas = programmed || chosen.iter().any(|part| !part.deltas.is_empty());
+    let magic = match (programmed, with_deltas) {
+        (true, _) => MAGIC_HOOKS,
+        (false, true) => MAGIC_DELTAS,
+        (false, false) => MAGIC,
+    };
+    let mut out = magic.to_vec();
     put(&mut out, manifest);
+    programs.iter().for_each(|program| put(&mut out, program));
     for Chosen { index, list, deltas } in chosen {
         out.push(*index);
         put(&mut out, list.bytes());
@@ -124,22 +164,43 @@ impl Document for Job {
     const LIMIT: u32 = 48 << 20;
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let (mut rest, with_deltas) = match bytes.strip_prefix(MAGIC_DELTAS) {
-            Some(rest) => (rest, true),
-            None => (bytes.strip_prefix(MAGIC).ok_or("not a job file of this version")?, false),
-        };
+        let (mut rest, has) = version(bytes).ok_or("not a job file of this version")?;
         let exact = take(&mut rest)?;
         let manifest = Manifest::decode(exact)?;
+        let mut programs = BTreeMap::new();
+        for program in manifest.programs().filter(|_| has.programs) {
+            let bytes = check_program(program, take(&mut rest)?)?;
+            programs.insert(program.entry.clone(), bytes.to_vec());
+        }
         let mut parts = Vec::new();
         while let Some((index, tail)) = rest.split_first() {
             rest = tail;
             let list = take(&mut rest)?;
             let deltas =
-                if with_deltas { Deltas::decode(take(&mut rest)?)?.deltas } else { Vec::new() };
+                if has.deltas { Deltas::decode(take(&mut rest)?)?.deltas } else { Vec::new() };
             parts.push(part(&manifest, *index, list, deltas)?);
         }
-        Ok(Self { release: Digest::of(exact), manifest, parts })
+        Ok(Self { release: Digest::of(exact), manifest, parts, programs })
     }
+}
+
+/// What follows the first bytes, and what is in it.
+fn version(bytes: &[u8]) -> Option<(&[u8], Has)> {
+    let known = [(MAGIC, false, false), (MAGIC_DELTAS, true, false), (MAGIC_HOOKS, true, true)];
+    known.into_iter().find_map(|(magic, deltas, programs)| {
+        Some((bytes.strip_prefix(magic)?, Has { deltas, programs }))
+    })
+}
+
+/// The program's bytes, when they are those that were signed.
+///
+/// # Errors
+/// They are others.
+pub(crate) fn check_program<'a>(program: &Program, bytes: &'a [u8]) -> Result<&'a [u8], String> {
+    if Digest::of(bytes) == program.sha256 {
+        return Ok(bytes);
+    }
+    Err(format!("`{}` is not the program that was signed", program.entry))
 }
 
 fn part(manifest: &Manifest, index: u8, list: &[u8], deltas: Vec<Delta>) -> Result<Part, String> {

@@ -15,6 +15,7 @@ pub mod https;
 mod install;
 mod inventory;
 mod job;
+mod log;
 mod outbox;
 pub mod owner;
 #[cfg(feature = "page")]
@@ -34,9 +35,10 @@ mod work;
 #[cfg(feature = "cli")]
 pub mod worker;
 
-pub use asked::Asked;
+pub use asked::{Asked, Urged};
 pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
 pub use inventory::Inventory;
+pub use log::{Log, Said};
 pub use outbox::Outbox;
 pub use perform::ROOT;
 pub use status::{Offered, Status};

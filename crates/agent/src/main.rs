@@ -5,6 +5,10 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(error) = agent::platform::hooks::run_if_asked(std::env::args_os().skip(1)) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     // A worker must not get as far as anything that it could do harm with.
     match agent::worker::run_if_asked(std::env::args().skip(1)) {
         Some(Ok(())) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! An owner's words about an update, whoever carries them: the command line, the
 //! local page, or a program behind the terminal's own screen.
 
-use crate::asked::Asked;
+use crate::asked::{Asked, Urged};
 use crate::edges::Store;
 use crate::switches::Switches;
 use engine::policy::consent::{Answer, Ask, may_decline, may_postpone};
@@ -42,7 +42,7 @@ pub enum WordError {
     #[error("this update cannot be postponed any more")]
     NoMorePostponing,
     /// It is forced.
-    #[error("this security update cannot be declined, only postponed")]
+    #[error("this update cannot be declined")]
     Forced,
 }
 
@@ -54,12 +54,14 @@ pub enum WordError {
 pub fn ask(store: &dyn Store, attempt: AttemptId) -> io::Result<Ask> {
     let switches: Switches = read(store, Switches::NAME)?;
     let asked: Asked = read(store, Asked::NAME)?;
+    let urged: Urged = read(store, Urged::NAME)?;
     Ok(Ask {
         answer: switches.answer(attempt),
         mode: switches.mode(),
         class: asked.class(attempt),
         since: asked.since(attempt),
         postponed: switches.postponed(attempt),
+        urgency: urged.of(attempt),
     })
 }
 

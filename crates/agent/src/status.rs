@@ -1,6 +1,7 @@
 //! What a person or a script is told about this terminal.
 
 use crate::device::{Device, DeviceError};
+use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::switches::Switches;
 use engine::{Gate, State};
@@ -46,6 +47,8 @@ pub struct Status {
     pub last: Option<Report>,
     /// The owner's switches.
     pub switches: Switches,
+    /// What programs of packages said during the last attempt.
+    pub log: Log,
 }
 
 /// The most bytes of release notes that are passed on.
@@ -100,6 +103,7 @@ impl Device {
             undelivered: outbox.pending().count(),
             last: self.ended().or(outbox.last()).cloned(),
             switches: self.switches()?,
+            log: self.read(Log::NAME)?,
         })
     }
 

@@ -14,6 +14,8 @@ use types::{Digest, Seconds, Spent};
 pub(crate) struct Work {
     job: Option<(Digest, Rc<Job>)>,
     pub(crate) feed: Option<OpenFeed>,
+    /// The hooks before the first byte were passed.
+    pub(crate) hooked: bool,
     /// One chunk, as it came.
     pub(crate) buffer: Aligned,
 }

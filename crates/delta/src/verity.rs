@@ -72,6 +72,7 @@ impl Verity {
     }
 
     /// Bytes of the tree.
+    #[cfg(any(test, feature = "diff"))]
     pub(crate) fn tree_len(&self) -> u64 {
         self.levels().iter().sum::<u64>() << self.hash_log
     }

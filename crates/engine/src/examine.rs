@@ -14,7 +14,7 @@ use package::{
     ArchiveError, Codec, Component, Delta, Manifest, Package, Payload, ReadError, Source,
 };
 use trust::{ChunkList, Root, Targets, TrustError, Verified, verify_targets};
-use types::{Document, Hasher, Image, Outcome, Release, Sealed, Timestamp};
+use types::{Digest, Document, Hasher, Image, Outcome, Release, Sealed, Timestamp};
 
 /// Bytes that are read at once.
 const PIECE: usize = 128 << 10;
@@ -73,6 +73,13 @@ pub fn examine<S: Source + ?Sized>(
         let list = ChunkList::check(&component.image, list).map_err(Refusal::from)?;
         for payload in &component.payloads {
             examine_payload(source, &package, payload, &list, &mut |_| {})?;
+        }
+    }
+    for program in manifest.programs() {
+        let bytes = package.archive().read(source, &program.entry, program.size.into())?;
+        if Digest::of(&bytes) != program.sha256 {
+            let why = format!("`{}` is not the program that the manifest speaks of", program.entry);
+            return Err(Refusal::new(Outcome::Malformed, why).into());
         }
     }
     for delta in &package.deltas().deltas {

@@ -3,7 +3,7 @@
 //! `open` makes a `Verified<Manifest>`; `fit` holds it against the terminal. Both
 //! are pure: bytes, root and facts are arguments.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -58,6 +58,19 @@ pub struct DeviceFacts {
     pub floors: BTreeMap<Name, u64>,
     /// What it runs.
     pub running: Running,
+    /// Whether it runs hooks.
+    pub hooks: HookRule,
+    /// Areas that no update touches, by name.
+    pub protected: BTreeSet<Name>,
+}
+
+/// Whether a terminal runs the hooks of packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HookRule {
+    /// It does.
+    Run,
+    /// It does not, because of this.
+    Refuse(Text),
 }
 
 /// Verifies a package's documents: `manifest` and `targets` are exact bytes.
@@ -80,9 +93,8 @@ pub fn open(
 /// With the outcome that names the first rule that is broken.
 pub fn fit(manifest: &Manifest, device: &DeviceFacts) -> Result<(), Refusal> {
     fit_model(manifest, device)?;
-    if !manifest.hooks.is_empty() {
-        let why = "the package has hooks, which this agent does not run yet";
-        return Err(Refusal::new(Outcome::UnknownFormat, why));
+    if let (HookRule::Refuse(why), false) = (&device.hooks, manifest.hooks.is_empty()) {
+        return Err(Refusal::new(Outcome::NoSandbox, why.clone()));
     }
     manifest.components.iter().try_for_each(|c| fit_component(manifest, c, device))?;
     if choose(manifest, &device.running).is_empty() {
@@ -135,6 +147,10 @@ fn fit_component(
         let why =
             format!("rollback index {} of `{name}` is below {floor}", manifest.rollback_index);
         return Err(Refusal::new(Outcome::Downgrade, why));
+    }
+    if device.protected.contains(name) {
+        let why = format!("`{name}` is an area of the factory, which no update touches");
+        return Err(Refusal::new(Outcome::UnknownComponent, why));
     }
     let Some(place) = device.places.get(name) else {
         let why = format!("this terminal has no component `{name}`");

@@ -82,6 +82,8 @@ pub enum Reason {
     Scheduled(Timestamp),
     /// The owner postponed it.
     Postponed(Timestamp),
+    /// It was ordered to be written only.
+    DownloadOnly,
     /// The last try failed; the next one is due in so many seconds.
     Resting(Seconds),
     /// Before the release is activated, its source must say that it still stands.
@@ -153,6 +155,7 @@ impl Reason {
             Self::AwaitingConsent => "consent",
             Self::Scheduled(_) => "scheduled",
             Self::Postponed(_) => "postponed",
+            Self::DownloadOnly => "download-only",
             Self::Resting(_) => "resting",
             Self::AwaitingSource => "source",
             Self::BatteryLow { .. } => "battery-low",
@@ -237,6 +240,9 @@ impl Reason {
         match self {
             Self::Paused => "updates are paused; `resume` continues",
             Self::AwaitingConsent => "the owner has to agree first",
+            Self::DownloadOnly => {
+                "it is written and waits for whoever ordered it; `agree` starts it"
+            }
             Self::AwaitingSource => {
                 "whoever ordered the update must first say that it still stands"
             }
@@ -321,6 +327,7 @@ fn before(facts: &Facts, rules: &Rules, step: Step, consent: Consent) -> Gate {
         (_, Consent::Awaited) => Some(Reason::AwaitingConsent),
         (_, Consent::Later(at)) => Some(Reason::Scheduled(at)),
         (_, Consent::Postponed(until)) => Some(Reason::Postponed(until)),
+        (_, Consent::Held) => Some(Reason::DownloadOnly),
         _ => None,
     };
     let waits = waits.or_else(|| obstacle(rules, &facts.around, step, facts.consent.haste));

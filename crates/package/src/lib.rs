@@ -25,6 +25,7 @@ pub use error::{ArchiveError, OutOfRange, ReadError};
 pub use index::Entry;
 pub use manifest::{
     Class, Codec, Component, ComponentKind, Hook, Link, Manifest, ManifestError, Payload, Phase,
+    Program, Step,
 };
 pub use open::{PROOF, Package, chunks_entry, payload_entry};
 pub use stream::{Event, Stream};

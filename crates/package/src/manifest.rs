@@ -19,6 +19,11 @@ const COMPONENTS_MAX: usize = 32;
 const PAYLOADS_MAX: usize = 8;
 /// The most hardware strings, variants, languages and hooks, each.
 const LIST_MAX: usize = 256;
+/// The most programs that a package brings for its hooks, and their bytes together: a
+/// terminal keeps them with the job until the update has ended.
+const PROGRAMS_MAX: usize = 32;
+/// See [`PROGRAMS_MAX`].
+const PROGRAMS_SIZE_MAX: u64 = 1 << 20;
 /// Bytes of a list of chunk digests that a small terminal can hold. Only an image
 /// of the largest chunks may have a longer one: that is an image over 32 GiB.
 const LIST_SIZE_WISHED: u64 = 1 << 20;
@@ -49,9 +54,13 @@ pub struct Manifest {
     /// Release notes for people, by language tag (RFC 5646).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     pub notes: BTreeMap<String, String>,
-    /// Commands of the image to run around the update.
+    /// Programs to run around the update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<Hook>,
+    /// The version of the configuration's form that this release works with; absent in
+    /// one that leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<u32>,
     /// Until when the maker supplies security updates for this product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub support_until: Option<Timestamp>,
@@ -156,7 +165,8 @@ pub enum Codec {
     Unknown,
 }
 
-/// A command of the image that runs around the update, without a shell.
+/// A program that runs around the update, without a shell: one of the release that
+/// runs then, or one that the package brings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hook {
@@ -166,6 +176,35 @@ pub struct Hook {
     pub command: Vec<String>,
     /// After how many seconds it is ended and counts as failed.
     pub limit_seconds: u32,
+    /// The program's bytes, where the package brings it: the command's first word is
+    /// then only what it is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+    /// Which step a migration takes; for the phase `migrate` and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+}
+
+/// A program in the package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// The entry that holds it.
+    pub entry: String,
+    /// Bytes.
+    pub size: u32,
+    /// SHA-256 of its bytes.
+    pub sha256: Digest,
+}
+
+/// From one version of the configuration's form to another, forwards or backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// The version that it begins with.
+    pub from: u32,
+    /// The version that it makes.
+    pub to: u32,
 }
 
 /// When a hook runs.
@@ -176,10 +215,31 @@ pub enum Phase {
     BeforeInstall,
     /// Before the bootloader is told.
     BeforeActivate,
+    /// On a copy of the configuration, before the bootloader is told.
+    Migrate,
+    /// In the new release, before its health checks.
+    AfterBoot,
     /// With the health checks of the new release.
     Health,
     /// When the release is confirmed.
     AfterCommit,
+    /// In the old release, when it runs again.
+    AfterRollback,
+}
+
+impl Phase {
+    /// The word in the manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeInstall => "before-install",
+            Self::BeforeActivate => "before-activate",
+            Self::Migrate => "migrate",
+            Self::AfterBoot => "after-boot",
+            Self::Health => "health",
+            Self::AfterCommit => "after-commit",
+            Self::AfterRollback => "after-rollback",
+        }
+    }
 }
 
 /// Why bytes are no manifest.
@@ -213,8 +273,18 @@ impl Manifest {
     /// their sizes, in order.
     pub fn entries(&self) -> impl Iterator<Item = (String, u64)> + '_ {
         let lists = self.components.iter().map(|c| (chunks_entry(&c.name), c.image.list_size()));
+        let programs = self.programs().map(|program| (program.entry.clone(), program.size.into()));
         let payloads = self.components.iter().flat_map(|c| &c.payloads);
-        lists.chain(payloads.map(|payload| (payload.entry.clone(), payload.size)))
+        lists.chain(programs).chain(payloads.map(|payload| (payload.entry.clone(), payload.size)))
+    }
+
+    /// The programs that the package brings, each once, in the order of the hooks.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        let all = || self.hooks.iter().filter_map(|hook| hook.program.as_ref());
+        let first = move |(index, program): &(usize, &Program)| {
+            all().take(*index).all(|earlier| earlier.entry != program.entry)
+        };
+        all().enumerate().filter(first).map(|(_, program)| program)
     }
 
     /// Bytes of all full payloads together.
@@ -242,7 +312,21 @@ impl Manifest {
         let entries: BTreeSet<_> = self.entries().map(|(name, _)| name).collect();
         ensure(entries.len() == self.entries().count(), || "an entry is named twice".into())?;
         self.hooks.iter().try_for_each(check_hook)?;
+        self.check_programs()?;
         self.components.iter().try_for_each(check_component)
+    }
+}
+
+/// Rules that no hook keeps by itself.
+impl Manifest {
+    fn check_programs(&self) -> Result<(), ManifestError> {
+        let size: u64 = self.programs().map(|program| u64::from(program.size)).sum();
+        ensure(self.programs().count() <= PROGRAMS_MAX && size <= PROGRAMS_SIZE_MAX, || {
+            "the hooks' programs are more than 32, or over 1 MiB".into()
+        })?;
+        let all = self.hooks.iter().filter_map(|hook| hook.program.as_ref());
+        let mut other = all.filter(|one| self.programs().all(|first| first != *one));
+        ensure(other.next().is_none(), || "an entry is two different programs".into())
     }
 }
 
@@ -277,7 +361,18 @@ fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), ManifestError
 fn check_hook(hook: &Hook) -> Result<(), ManifestError> {
     let bounded = hook.command.len() <= 32 && hook.command.iter().all(|word| word.len() <= 256);
     ensure(!hook.command.is_empty() && bounded, || "a hook's command is empty or too long".into())?;
-    ensure((1..=3600).contains(&hook.limit_seconds), || "a hook's limit is not 1 to 3600 s".into())
+    ensure((1..=3600).contains(&hook.limit_seconds), || {
+        "a hook's limit is not 1 to 3600 s".into()
+    })?;
+    let steps = hook.step.is_some_and(|step| step.from != step.to);
+    ensure(steps == (hook.phase == Phase::Migrate) && steps == hook.step.is_some(), || {
+        "a hook takes a step of the configuration exactly when it migrates".into()
+    })?;
+    let Some(program) = &hook.program else { return Ok(()) };
+    let named = program.entry.starts_with("hooks/") && is_entry_name(&program.entry);
+    ensure(named && program.size > 0, || {
+        "a hook's program is empty, or its entry is not in `hooks/`".into()
+    })
 }
 
 fn check_component(component: &Component) -> Result<(), ManifestError> {

@@ -172,6 +172,24 @@ const DEFECTS: &[Defect] = &[
         "Some((of, newest)) if *of == attempt && (!DEFECT || newest == ordered) => newest.clone(),",
     ),
     defect(
+        "the configuration is not copied",
+        "agent/src/perform/configuration.rs",
+        "device.edges.configuration.copy(running, to, steps)",
+        "{ let _ = (running, to, steps); Ok::<(), CopyError>(()) }",
+    ),
+    defect(
+        "the configuration of an armed slot is made again",
+        "agent/src/perform/activate.rs",
+        "if matches!(facts, Some(SlotFacts::Trial { left: 1.. })) {",
+        "if !DEFECT && matches!(facts, Some(SlotFacts::Trial { left: 1.. })) {",
+    ),
+    defect(
+        "the configuration that runs is removed",
+        "agent/src/perform/revert.rs",
+        "self.edges.configuration.forget(target)",
+        "self.edges.configuration.forget(target.other())",
+    ),
+    defect(
         "a report is not kept",
         "agent/src/perform/file.rs",
         "self.write(Outbox::NAME, &outbox)",

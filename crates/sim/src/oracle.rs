@@ -1,7 +1,7 @@
 //! The invariants, checked inside effects, after each crash, and at the end.
 
 use crate::edges::runs_new;
-use crate::release::{OLD_INDEX, again, component_name};
+use crate::release::{NEW_FORM, OLD_FORM, OLD_INDEX, again, component_name};
 use crate::scenario::{Fault, Image, Loader};
 use crate::weather;
 use crate::world::{Holds, World, attempt};
@@ -33,6 +33,10 @@ pub enum Broken {
     FloorTooEarly,
     /// The device booted more often than cuts and tries explain.
     TooManyBoots(u32),
+    /// A release was started on a configuration of another form.
+    WrongConfiguration,
+    /// The configuration of a slot was touched that runs or might be started.
+    TouchedConfiguration,
     /// More bytes were fetched than payload and crashes explain.
     TooManyBytes(u64),
     /// No report arrived.
@@ -88,6 +92,15 @@ pub fn may_arm(world: &World, slot: Slot, tries: u8) -> Option<Broken> {
     (!bank.is_read_back(new.len())).then_some(Broken::ArmedUnread)
 }
 
+/// Judges a change of the configuration's copy for `slot`.
+pub fn may_touch_configuration(world: &World, slot: Slot) -> Option<Broken> {
+    let startable = match world.facts(slot) {
+        SlotFacts::Good | SlotFacts::Trial { left: 1.. } => true,
+        SlotFacts::Trial { left: 0 } | SlotFacts::Unbootable => false,
+    };
+    (startable || world.boot.running == slot).then_some(Broken::TouchedConfiguration)
+}
+
 /// Judges `mark_running_good`.
 pub fn may_mark_good(world: &World) -> Option<Broken> {
     (world.healthy != Some(true)).then_some(Broken::MarkedGoodUnproven)
@@ -117,7 +130,12 @@ pub fn after_boot(world: &World, slot: Slot) -> Option<Broken> {
         None => return Some(Broken::Bricked),
     };
     let floor = world.floors.get("rootfs").copied().unwrap_or(0);
-    (index < floor).then_some(Broken::BootedBelowFloor)
+    if index < floor {
+        return Some(Broken::BootedBelowFloor);
+    }
+    let form = if index == OLD_INDEX { OLD_FORM } else { NEW_FORM };
+    let fits = world.configuration.get(&slot) == Some(&Some(form));
+    (!fits).then_some(Broken::WrongConfiguration)
 }
 
 /// Judges the world when the update has ended.

@@ -3,7 +3,9 @@
 use crate::chance::Chance;
 use crate::scenario::{Image, Layout};
 use delta::{DiffOptions, diff};
-use package::{Class, Codec, Component, ComponentKind, Delta, Deltas, Manifest, Payload};
+use package::{
+    Class, Codec, Component, ComponentKind, Delta, Deltas, Hook, Manifest, Payload, Phase, Step,
+};
 use std::collections::BTreeMap;
 use trust::{RootDraft, SigningKey, Target, TargetsDraft, sign};
 use types::{ComponentState, Digest, Effect, Name, Slot, Timestamp};
@@ -19,6 +21,12 @@ const SMALL_CHUNKS: u32 = 6;
 
 /// The rollback index of the old release; the new one's is one more.
 pub const OLD_INDEX: u64 = 4;
+
+/// The form of the configuration that the old release works with.
+pub const OLD_FORM: u32 = 1;
+
+/// The form that the new release works with.
+pub const NEW_FORM: u32 = 2;
 
 /// Bytes that old and new image have in common at a time.
 const PIECE: usize = 2000;
@@ -214,7 +222,14 @@ fn manifest(components: Vec<Component>) -> Manifest {
         class: Class::Security,
         components,
         notes: BTreeMap::new(),
-        hooks: Vec::new(),
+        hooks: vec![Hook {
+            phase: Phase::Migrate,
+            command: vec!["migrate".into()],
+            limit_seconds: 1,
+            program: None,
+            step: Some(Step { from: OLD_FORM, to: NEW_FORM }),
+        }],
+        configuration: Some(NEW_FORM),
         support_until: None,
         release_notes: None,
         sbom: None,

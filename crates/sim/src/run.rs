@@ -9,6 +9,7 @@ use crate::world::{Crash, Injection, Shared, World};
 use agent::edges::SlotFacts;
 use agent::{Device, DeviceError, Identity, Options, ReadBack, Turn};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use types::{Name, Seconds, Slot};
@@ -153,6 +154,7 @@ fn start(world: &Shared) -> Result<Device, DeviceError> {
         checkpoint: 1,
         poll: Seconds(300),
         rules: weather::rules(),
+        protected: BTreeSet::new(),
     };
     Device::start(edges::all(world), identity, options)
 }

@@ -4,7 +4,7 @@
 use crate::chance::Chance;
 use crate::medium::Medium;
 use crate::oracle::Broken;
-use crate::release::{CHUNK, CHUNKS, OLD_INDEX, Release, component_name};
+use crate::release::{CHUNK, CHUNKS, OLD_FORM, OLD_INDEX, Release, component_name};
 use crate::scenario::{Fault, Loader, Scenario};
 use crate::weather;
 use agent::edges::SlotFacts;
@@ -73,6 +73,8 @@ pub struct World {
     pub journals_lost: u32,
     /// Documents.
     pub store: BTreeMap<String, Vec<u8>>,
+    /// The form of the configuration's copy for each slot; `None` where there is none.
+    pub configuration: BTreeMap<Slot, Option<u32>>,
     /// Rollback floors.
     pub floors: BTreeMap<String, u64>,
     /// Reports that the server counted, by attempt.
@@ -150,6 +152,7 @@ impl World {
                 (agent::Inventory::NAME.into(), release.installed()),
             ]
             .into(),
+            configuration: Slot::BOTH.map(|slot| (slot, Some(OLD_FORM))).into(),
             floors: [("rootfs".into(), OLD_INDEX)].into(),
             counted: BTreeMap::new(),
             arrived: 0,

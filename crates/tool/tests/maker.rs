@@ -302,3 +302,22 @@ fn shells_complete() {
         assert!(desk.fine(&["completions", shell]).contains("verify"));
     }
 }
+
+#[test]
+fn hooks_bring_their_programs() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("hooks")).unwrap();
+    fs::write(desk.path("hooks/fits.sh"), "#!/bin/sh\nexit 0\n").unwrap();
+    let hooks = "\n[[hooks]]\nphase = \"before-install\"\nfile = \"hooks/fits.sh\"\n\
+                 command = [\"-v\"]\nlimit_seconds = 5\n\n[[hooks]]\nphase = \"migrate\"\nfrom = 1\n\
+                 to = 2\ncommand = [\"/usr/lib/migrate\"]\nlimit_seconds = 5\n";
+    let release = format!("configuration = 2\n{RELEASE}{hooks}");
+    fs::write(desk.path("release.toml"), &release).unwrap();
+    desk.fine(&["keygen", "keys"]);
+    desk.fine(&["pack", "--level", "1", "-k", "keys/key-1.json", "-k", "keys/key-3.json"]);
+    desk.check(&["inspect", "update.zip"], 0, "before-install: hooks/fits.sh -v (in the package)");
+    desk.check(&["inspect", "update.zip"], 0, "migrate from 1 to 2: /usr/lib/migrate");
+    desk.fine(&["verify", "update.zip", "--root", "keys/root.json"]);
+    fs::write(desk.path("release.toml"), release.replace("to = 2", "")).unwrap();
+    desk.check(&["pack"], 1, "a migration has both");
+}

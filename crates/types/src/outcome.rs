@@ -64,6 +64,9 @@ outcomes! {
     UnknownComponent = 113, "the package has a component that this terminal does not have";
     UnknownFormat = 114, "the package needs a newer agent";
     NotConfirmed = 115, "the running release was not confirmed yet, so its fallback must stay";
+    HookRefused = 116, "a hook of the package decided against it before anything was written";
+    NoSandbox = 117, "the package has hooks, which this terminal cannot contain";
+    NoMigration = 118, "the package works with a form of configuration that this terminal's cannot be brought to";
     Unreachable = 200, "the package could not be fetched";
     CorruptPayload = 201, "no payload of the package gave the image that was signed";
     Truncated = 202, "the payload ended before the image was complete";
@@ -78,6 +81,8 @@ outcomes! {
     BootControlFailed = 211, "the bootloader could not be told about the slot";
     SwitchFailed = 212, "a component could not be switched to the new release";
     TrustStoreFailed = 213, "the terminal's record of rollback floors could not be read";
+    HookFailed = 214, "a hook of the package failed; the terminal runs what it ran";
+    MigrationFailed = 215, "the configuration could not be brought to the new release's form";
     JobLost = 300, "the description of the update in progress was lost";
     JournalLost = 301, "the agent's record of the update in progress was lost";
     RollbackFailed = 302, "the terminal could not return to the old release";

@@ -64,7 +64,7 @@ pub(super) fn install(config: &Config, file: &Path, form: Form) -> anyhow::Resul
     }
 }
 
-fn absolute(file: &Path) -> anyhow::Result<String> {
+pub(super) fn absolute(file: &Path) -> anyhow::Result<String> {
     let cannot = || format!("cannot open `{}`", file.display());
     let path = std::fs::canonicalize(file).with_context(cannot)?;
     path.into_os_string().into_string().ok().with_context(cannot)

@@ -3,9 +3,9 @@
 use super::End;
 use super::run;
 use super::terminal::{self, Sources};
-use agent::Switches;
 use agent::config::Config;
 use agent::platform::stop::by_hand;
+use agent::{Log, Switches};
 use anyhow::Context;
 use serde::Deserialize;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
@@ -47,6 +47,8 @@ pub(super) struct Seen {
     pub(super) undelivered: usize,
     pub(super) last: Option<Report>,
     pub(super) switches: Switches,
+    #[serde(default)]
+    pub(super) log: Log,
 }
 
 impl Seen {
@@ -150,6 +152,11 @@ fn why(seen: &Seen) -> String {
         if !last.detail.as_str().is_empty() {
             say(&format!("      {}", last.detail));
         }
+    }
+    for said in &seen.log.entries {
+        let fault = said.fault.as_deref().unwrap_or("passed");
+        say(&format!("hook {} `{}`: {fault}", said.phase, said.name));
+        said.said.lines().for_each(|line| say(&format!("      {line}")));
     }
     if seen.undelivered > 0 {
         say(&format!("{} reports are not delivered yet", seen.undelivered));

@@ -3,10 +3,13 @@
 //! `run` is the agent itself; every other command reads what it left, leaves
 //! something for it and calls it, so that an owner's wish survives a restart.
 
+mod configuration;
 mod consent;
+mod doctor;
 mod follow;
 mod install;
 mod look;
+mod partitions;
 mod run;
 mod screen;
 mod switch;
@@ -19,7 +22,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use types::{Kind, Outcome};
+use types::{Kind, Name, Outcome};
 
 /// What ends with something else than 0.
 const EXIT_CODES: &str = "\
@@ -28,6 +31,7 @@ Exit status:
   1    the agent could not do its work; the reason is on standard error
   2    the command was not understood
   3    there is nothing that the command could act on
+  4    something has to be mended before updates can work
   10   the terminal refused the package; nothing was changed
   11   the update failed; the terminal runs what it ran
   12   the agent's own records are damaged
@@ -40,7 +44,8 @@ Examples:
   refit-agent install update.zip --test     would this terminal take the package?
   refit-agent install update.zip            take it
   refit-agent pause                         until `resume`
-  refit-agent config example > agent.toml   a commented configuration";
+  refit-agent config example > agent.toml   a commented configuration
+  refit-agent doctor                        is this terminal fit for updates?";
 
 /// Carries updates through on this terminal.
 #[derive(Debug, Parser)]
@@ -119,6 +124,35 @@ enum Command {
         /// Whether.
         to: OnOff,
     },
+    /// Write a named partition to a file.
+    Backup {
+        /// Which, as in the configuration.
+        partition: Name,
+        /// Where to.
+        file: PathBuf,
+    },
+    /// Write a backup back to its partition.
+    Restore {
+        /// Which, as in the configuration.
+        partition: Name,
+        /// Where from.
+        file: PathBuf,
+        /// What is there is lost.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// Make the terminal as from the factory, at its next start.
+    FactoryReset {
+        /// What its owner set up is lost.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// Say whether this terminal is put together so that updates can work.
+    Doctor {
+        /// One JSON object, for scripts.
+        #[arg(long)]
+        json: bool,
+    },
     /// About the configuration.
     Config {
         #[command(subcommand)]
@@ -145,6 +179,17 @@ enum ConfigCommand {
     Example,
     /// Say whether the file can be used.
     Check,
+    /// Say which copies of the terminal's own configuration there are.
+    Status,
+    /// Say how a package would change the terminal's own configuration.
+    Migrate {
+        /// The package.
+        file: PathBuf,
+        /// Only say so: the copy is made aside and removed again. An update does the same
+        /// and keeps it.
+        #[arg(long, required = true)]
+        dry_run: bool,
+    },
 }
 
 /// How a command ended.
@@ -155,6 +200,8 @@ enum End {
     Nothing,
     /// An update ended so.
     Outcome(Outcome),
+    /// Something has to be mended before updates can work.
+    Unfit,
     /// Whoever started this has to restart the terminal.
     Restart,
 }
@@ -164,6 +211,7 @@ impl From<End> for ExitCode {
         match end {
             End::Done => Self::SUCCESS,
             End::Nothing => Self::from(3),
+            End::Unfit => Self::from(4),
             End::Restart => Self::from(EXIT_RESTART),
             End::Outcome(outcome) => match outcome.kind() {
                 Kind::Done => Self::SUCCESS,
@@ -195,6 +243,12 @@ fn perform(words: Words) -> anyhow::Result<End> {
             clap_complete::generate(shell, &mut Words::command(), "refit-agent", &mut out);
             Ok(End::Done)
         }
+        Command::Backup { partition, file } => partitions::backup(&config()?, &partition, &file),
+        Command::Restore { partition, file, .. } => {
+            partitions::restore(&config()?, &partition, &file)
+        }
+        Command::FactoryReset { .. } => partitions::factory_reset(&config()?),
+        Command::Doctor { json } => doctor::examine(&path, json),
         Command::Config { command: ConfigCommand::Example } => {
             print!("{}", config::EXAMPLE);
             Ok(End::Done)
@@ -203,6 +257,10 @@ fn perform(words: Words) -> anyhow::Result<End> {
             config()?;
             println!("{} can be used", path.display());
             Ok(End::Done)
+        }
+        Command::Config { command: ConfigCommand::Status } => configuration::status(&config()?),
+        Command::Config { command: ConfigCommand::Migrate { file, .. } } => {
+            configuration::rehearse(&config()?, &file)
         }
         Command::Run { once } => {
             run::run(&config()?, if once { run::Until::Idle } else { run::Until::Stopped })

@@ -1,6 +1,7 @@
 //! `run`: the agent itself.
 
 use super::End;
+use super::partitions::reset_if_marked;
 use super::screen::Screen;
 use super::terminal::{self, Sources, Terminal};
 use agent::config::Config;
@@ -33,6 +34,9 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;
     let mut terminal = terminal::assemble(config, Sources::All, &stop, Some(calls))?;
+    if let Some(end) = reset_if_marked(config, terminal.device.is_idle())? {
+        return Ok(end);
+    }
     for gap in contain::gaps() {
         eprintln!("refit-agent: the worker is contained less than it could be: {gap}");
     }

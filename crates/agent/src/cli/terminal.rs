@@ -1,16 +1,20 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Component, Config, Server};
+use agent::config::{Component, Config, OnUncontained, Server};
 use agent::edges::{Power, Source, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
+use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
+use agent::platform::contain::Places;
 use agent::platform::flash::SlotMedium;
 use agent::platform::floors::FloorFile;
-use agent::platform::health::{ByHand, Check, Checks};
+use agent::platform::health::{ByHand, Checks};
+use agent::platform::hooks::{HookSettings, Runner, Uncontained};
 use agent::platform::journal::JournalFile;
 use agent::platform::live::{DirectPlace, LiveDirectory};
 use agent::platform::power::{LinuxPower, Restart};
+use agent::platform::reset::Reset;
 use agent::platform::senses::LinuxSenses;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
@@ -94,7 +98,7 @@ pub(super) fn assemble(
     let within = Seconds(config.health.by_hand_within);
     let by_hand = ByHand { store: store.clone(), boot: boot_id, within };
     let senses = LinuxSenses::new(config.senses.sensors(&config.state_dir), floor.at());
-    let checks = config.health.checks.iter().map(Check::from).collect();
+    let checks = config.health.checks();
     let edges = Edges {
         banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
         boot: config.boot_control(),
@@ -107,6 +111,8 @@ pub(super) fn assemble(
         clock: Box::new(clock),
         health: Box::new(Checks::new(checks, by_hand)),
         senses: Box::new(senses),
+        hooks: Box::new(runner(config)?),
+        configuration: Box::new(folders(config)?),
     };
     let device = Device::start(edges, config.identity(), config.options())
         .context("cannot take up the update in progress")?;
@@ -133,8 +139,7 @@ pub(super) fn keep_watchdog(config: &Config, pulse: &Pulse) -> anyhow::Result<Op
     let time = Seconds(watchdog.timeout_seconds);
     let device = LinuxWatchdog::open(&watchdog.device, time)
         .with_context(|| format!("cannot use the watchdog `{}`", watchdog.device.display()))?;
-    let checks = config.health.checks.iter().map(Check::from).collect();
-    let vigil = Vigil::new(checks, pulse.clone());
+    let vigil = Vigil::new(config.health.checks(), pulse.clone());
     Ok(Some(Keeper::start(Box::new(device), vigil, time)))
 }
 
@@ -185,6 +190,14 @@ fn native_source(
     store: &Directory,
     floor: &TimeFloor,
 ) -> anyhow::Result<NativeSource<Directory>> {
+    let agent = server_agent(config, server)?;
+    let url = server.url.trim_end_matches('/').to_string();
+    let address = native::Address { url, token_file: server.token_file.clone() };
+    Ok(NativeSource::new("native".parse()?, address, agent, store.clone(), floor.clone()))
+}
+
+/// What talks to the server.
+pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<ureq::Agent> {
     let network = &config.network;
     let limits = https::Limits {
         connect: seconds(network.connect_seconds),
@@ -192,11 +205,10 @@ fn native_source(
         window: ANSWER_WINDOW,
         least: Least { rate: network.least_rate, over: millis(network.least_rate_seconds) },
     };
-    let trust = Trust { roots: roots(&server.ca)?, floor: floor.at() };
+    let floor = TimeFloor::load(&state_file(config, "time")).at();
+    let trust = Trust { roots: roots(&server.ca)?, floor };
     let (agent, _) = https::agent(&trust, &limits).context("cannot trust the server")?;
-    let url = server.url.trim_end_matches('/').to_string();
-    let address = native::Address { url, token_file: server.token_file.clone() };
-    Ok(NativeSource::new("native".parse()?, address, agent, store.clone(), floor.clone()))
+    Ok(agent)
 }
 
 fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
@@ -235,11 +247,54 @@ fn banks(config: &Config) -> Banks {
 
 /// Who a worker becomes: nobody else, unless this is root.
 fn nobody(config: &Config) -> anyhow::Result<Option<Nobody>> {
+    someone("worker", &config.worker.user)
+}
+
+/// Who `what` becomes where this is root.
+fn someone(what: &str, user: &str) -> anyhow::Result<Option<Nobody>> {
     if !confine::is_root() {
         return Ok(None);
     }
-    let user = &config.worker.user;
-    Ok(Some(confine::user(user).with_context(|| format!("cannot use `worker.user = {user}`"))?))
+    Ok(Some(confine::user(user).with_context(|| format!("cannot use `{what}.user = {user}`"))?))
+}
+
+/// What runs the programs of packages.
+pub(super) fn runner(config: &Config) -> anyhow::Result<Runner> {
+    let hooks = &config.hooks;
+    let settings = HookSettings {
+        nobody: someone("hooks", &hooks.user)?,
+        memory_mib: hooks.memory_mib,
+        places: Places {
+            readable: hooks.read.clone(),
+            writable: hooks.write.clone(),
+            network: hooks.network,
+        },
+        uncontained: match hooks.uncontained {
+            OnUncontained::Refuse => Uncontained::Refuse,
+            OnUncontained::Run => Uncontained::Run,
+        },
+        folder: config.runtime_dir().into(),
+    };
+    Ok(Runner::new(PathBuf::from("/proc/self/exe"), settings))
+}
+
+/// What a factory reset does.
+pub(super) fn reset(config: &Config) -> anyhow::Result<Reset> {
+    let factory = config.configuration.as_ref().and_then(|kept| kept.factory.clone());
+    let empty = config.factory_reset.empty.clone();
+    Ok(Reset { configuration: folders(config)?, factory, empty })
+}
+
+/// The terminal's configuration.
+pub(super) fn folders(config: &Config) -> anyhow::Result<Folders> {
+    let kept = config.configuration.as_ref();
+    Ok(Folders {
+        folder: kept.map(|kept| kept.folder.clone()),
+        keep: kept.map(|kept| kept.patterns()).unwrap_or_default(),
+        form: kept.map_or(1, |kept| kept.form),
+        own: kept.map(|kept| kept.own()).unwrap_or_default(),
+        runner: runner(config)?,
+    })
 }
 
 fn seconds(seconds: u32) -> Duration {

@@ -55,6 +55,9 @@ fn the_example_is_valid_and_shows_the_defaults() {
     assert_eq!(full.options().poll, example.options().poll);
     assert_eq!(full.memory_class_mib, example.memory_class_mib);
     assert_eq!(full.worker.user, example.worker.user);
+    assert_eq!(full.health.checks().len(), 5);
+    assert_eq!(format!("{:?}", full.hooks), format!("{:?}", super::Hooks::default()));
+    assert!(full.configuration.is_some() && example.configuration.is_none());
     assert!(full.variant.is_some() && example.variant.is_none());
 }
 

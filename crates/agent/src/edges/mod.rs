@@ -6,10 +6,12 @@
 
 mod boot;
 mod clock;
+mod configuration;
 pub mod conformance;
 mod feed;
 mod flash;
 mod health;
+mod hooks;
 mod journal;
 mod live;
 mod power;
@@ -20,9 +22,11 @@ mod watchdog;
 
 pub use boot::{BootControl, BootError, SlotFacts};
 pub use clock::{Clock, Now};
+pub use configuration::{Change, Configuration, CopyError, Difference, Migration};
 pub use feed::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
 pub use flash::{Flash, Geometry};
 pub use health::{Health, Verdict};
+pub use hooks::{HookCall, HookEnd, Hooks};
 pub use journal::{Journal, Loaded, RECORD_MAX};
 pub use live::{Direct, Live};
 pub use power::Power;

@@ -1,6 +1,7 @@
 //! Where orders come from and reports go to.
 
 use super::Now;
+use engine::policy::consent::Urgency;
 use engine::{Order, Phase, Standing};
 use types::{AttemptId, DeviceId, Name, Report, Running, Seconds, Slot, Text};
 
@@ -38,6 +39,8 @@ pub struct Heartbeat {
 pub struct Heard {
     /// What it wants installed.
     pub order: Option<Order>,
+    /// How urgently it wants that.
+    pub urgency: Urgency,
     /// Whether the attempt of the heartbeat still stands.
     pub standing: Standing,
     /// How soon it wants to be asked again.

@@ -42,6 +42,8 @@ pub(super) enum Message {
     Saved,
     /// The package arrived.
     Uploaded,
+    /// The terminal is marked for a reset.
+    Marked,
     /// Nothing was done.
     Failed(String),
 }
@@ -53,6 +55,7 @@ impl Message {
             "checked" => Some(Self::Checked),
             "saved" => Some(Self::Saved),
             "uploaded" => Some(Self::Uploaded),
+            "marked" => Some(Self::Marked),
             _ => None,
         }
     }
@@ -63,6 +66,7 @@ impl Message {
             Self::Checked => "/?checked",
             Self::Saved => "/?saved",
             Self::Uploaded => "/?uploaded",
+            Self::Marked => "/?marked",
             Self::Failed(_) => "/",
         }
     }
@@ -72,6 +76,7 @@ impl Message {
             Self::Checked => "The update service is being asked now.",
             Self::Saved => "Saved.",
             Self::Uploaded => "The package arrived whole. The terminal looks at it now.",
+            Self::Marked => "The terminal is reset when it starts the next time.",
             Self::Failed(why) => why,
         }
     }
@@ -162,6 +167,7 @@ pub(super) fn home(view: &View<'_>) -> String {
     body.push_str(&checks(view));
     body.push_str(&file(view));
     body.push_str(&log(view));
+    body.push_str(&reset(view));
     body.push_str("</main>\n");
     frame("Software update", &body)
 }
@@ -365,6 +371,21 @@ fn file(view: &View<'_>) -> String {
          aria-label=\"Sent\"></progress>\n<p id=\"sending\" aria-live=\"polite\" hidden></p>\n\
          <button>Upload and install</button>\n</form></section>\n",
         e(view.token)
+    )
+}
+
+/// What an owner set up goes, once they typed the terminal's name.
+fn reset(view: &View<'_>) -> String {
+    let name = e(view.device.as_str());
+    let inside = format!(
+        "<label for=\"name\">Type <code>{name}</code> to say that you mean it</label>\n\
+         <input id=\"name\" name=\"name\" required autocomplete=\"off\">\n\
+         <button>Reset at the next start</button>"
+    );
+    format!(
+        "<section class=\"card\"><h2>Factory reset</h2>\n<p class=\"quiet\">Everything that \
+         was set up on this terminal is lost. Its software stays as it is.</p>\n{}</section>\n",
+        form(view, "/factory-reset", "", &inside)
     )
 }
 

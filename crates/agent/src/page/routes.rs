@@ -9,6 +9,7 @@ use crate::edges::Store;
 use crate::outbox::Outbox;
 use crate::owner::{self, Word};
 use crate::platform::clock::{self, Call};
+use crate::platform::reset;
 use crate::sources::local::{self, LocalOrder};
 use crate::switches::Switches;
 use engine::policy::consent::{Answer as Said, Ask};
@@ -123,6 +124,7 @@ fn act(page: &Page, mut request: Request, stream: &mut TcpStream, token: &str) -
             switches.automatic_check = form.get("check") == "on";
             switches.automatic_install = form.get("install") == "on";
         }),
+        "/factory-reset" => mark(page, form.get("name")),
         "/logout" => {
             page.sessions().leave(request.cookie.as_deref());
             return Ok(Answer::see("/login"));
@@ -158,6 +160,15 @@ fn keep(page: &Page, switches: &Switches) -> Result<(), String> {
     let kept = serde_json::to_vec(switches).map_err(std::io::Error::other);
     let kept = kept.and_then(|bytes| page.setup.store.clone().replace(Switches::NAME, &bytes));
     kept.map_err(|e| format!("This cannot be kept: {e}."))
+}
+
+/// Who means a reset types the terminal's name.
+fn mark(page: &Page, name: &str) -> Result<Message, String> {
+    if name.trim() != page.setup.device.as_str() {
+        return Err("This is not the name of this terminal.".into());
+    }
+    let marked = reset::mark(&mut page.setup.store.clone());
+    marked.map(|()| Message::Marked).map_err(|e| format!("This cannot be kept: {e}."))
 }
 
 /// The owner's answer to the attempt that the form was made for.

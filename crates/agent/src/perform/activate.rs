@@ -4,6 +4,7 @@ use super::chain;
 use crate::device::{Bank, Device, DeviceError};
 use crate::edges::SlotFacts;
 use engine::{BootId, Event, Standing, TRIES, Task};
+use package::Phase;
 use types::{Outcome, Slot};
 
 impl Device {
@@ -27,9 +28,32 @@ impl Device {
             }
             Some(Standing::Stands) => {}
         }
+        if let Some(failed) = self.make_ready(task)? {
+            return Ok(Some(failed));
+        }
         match task.target {
             None => Ok(Some(Event::Switched)),
             Some(target) => self.arm(target).map(Some),
+        }
+    }
+
+    /// The package's last word, and the configuration for the slot. Both were had
+    /// before where the slot is armed, which must not be touched then.
+    fn make_ready(&mut self, task: &Task) -> Result<Option<Event>, DeviceError> {
+        let Some(job) = self.job(task) else {
+            return self.failed(Outcome::JobLost, Outcome::JobLost.sentence()).map(Some);
+        };
+        let facts = task.target.map(|target| self.edges.boot.slot(target)).transpose()?;
+        if matches!(facts, Some(SlotFacts::Trial { left: 1.. })) {
+            return Ok(None);
+        }
+        if let Some(fault) = self.run_hooks(task, &job, Phase::BeforeActivate)? {
+            return self.failed(Outcome::HookFailed, fault).map(Some);
+        }
+        let Some(target) = task.target else { return Ok(None) };
+        match self.copy_configuration(task, &job, target)? {
+            Some(fault) => self.failed(Outcome::MigrationFailed, fault).map(Some),
+            None => Ok(None),
         }
     }
 

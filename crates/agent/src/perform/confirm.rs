@@ -5,6 +5,7 @@ use crate::device::{Bank, Device, DeviceError};
 use crate::edges::{SlotFacts, Verdict};
 use crate::job::{Job, Part};
 use engine::{Event, Task};
+use package::Phase;
 use std::rc::Rc;
 use types::{ComponentState, Effect, Outcome, Text};
 
@@ -28,9 +29,21 @@ impl Device {
                 return self.failed(Outcome::SwitchFailed, chain(&what, &error));
             }
         }
+        match self.fault(task, &job)? {
+            None => Ok(Event::Healthy),
+            Some(why) => Ok(Event::Unhealthy(why, self.boot_id()?)),
+        }
+    }
+
+    /// What is wrong with the new release. A person's word counts more than any check.
+    fn fault(&mut self, task: &Task, job: &Job) -> Result<Option<Text>, DeviceError> {
+        if let Some(fault) = self.run_hooks(task, job, Phase::AfterBoot)? {
+            return Ok(Some(fault));
+        }
         match self.edges.health.check() {
-            Verdict::Healthy => Ok(Event::Healthy),
-            Verdict::Unhealthy(why) => Ok(Event::Unhealthy(why, self.boot_id()?)),
+            Verdict::Healthy => self.run_hooks(task, job, Phase::Health),
+            Verdict::Told => Ok(None),
+            Verdict::Unhealthy(why) => Ok(Some(why)),
         }
     }
 
@@ -57,8 +70,11 @@ impl Device {
             let why = "the floors were not raised, because the job file was lost";
             return Ok(Some(Event::Committed(Outcome::Partial, why.into())));
         };
-        let (outcome, detail) = match self.make_permanent(&job)? {
-            None => (Outcome::Ok, Text::default()),
+        let missing = self.make_permanent(&job)?;
+        let fault = self.run_hooks(task, &job, Phase::AfterCommit)?;
+        let (outcome, detail) = match missing {
+            // The release stays: what its last hook did not do is told, and no more.
+            None => (Outcome::Ok, fault.unwrap_or_default()),
             Some(Missing(why)) => (Outcome::Partial, why),
         };
         self.worked();

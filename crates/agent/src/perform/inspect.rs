@@ -3,16 +3,16 @@
 use super::chain;
 use crate::asked::Asked;
 use crate::device::{Device, DeviceError};
-use crate::edges::{Feed, FeedError, Retry, SlotFacts};
+use crate::edges::{Difference, Feed, FeedError, Retry, SlotFacts};
 use crate::job::{self, Chosen, Job};
-use engine::inspect::{DeviceFacts, Place, Refusal, choose, fit, open};
+use engine::inspect::{DeviceFacts, HookRule, Place, Refusal, choose, fit, open};
 use engine::policy::consent::Class;
 use engine::{Again, Event, Locator, Order, Task};
-use package::{Component, Delta, Deltas, Manifest};
+use package::{Component, Delta, Deltas, Manifest, Program};
 use std::collections::BTreeMap;
 use std::io;
 use trust::{ChunkList, Root, Verified};
-use types::{Digest, Document, Effect, Name, Outcome, Running, Sealed, Slot, Spent};
+use types::{AttemptId, Digest, Document, Effect, Name, Outcome, Running, Sealed, Slot, Spent};
 
 /// The pinned root's name in the store.
 pub const ROOT: &str = "root.json";
@@ -80,12 +80,33 @@ impl Device {
     /// Why it would not be taken.
     pub fn would_accept(&mut self, locator: &Locator) -> Result<Manifest, Refusal> {
         let mut feed = self.edges.feeds.open(locator.as_str()).map_err(refused)?;
-        let (manifest, _) = self.documents(feed.as_mut()).map_err(|stop| match stop {
-            Stop::Refused(refusal) => refusal,
-            Stop::Later(error) => refused(error),
-            Stop::Device(error) => Refusal::new(Outcome::Internal, chain("cannot inspect", &error)),
-        })?;
+        let (manifest, _) = self.documents(feed.as_mut()).map_err(said)?;
         Ok(Manifest::clone(&manifest))
+    }
+
+    /// Says how the configuration would differ under the release of the package at
+    /// `locator`, and changes nothing.
+    ///
+    /// # Errors
+    /// Why the package would not be taken, or which step fails.
+    pub fn rehearse(&mut self, locator: &Locator) -> Result<Vec<Difference>, Refusal> {
+        let mut feed = self.edges.feeds.open(locator.as_str()).map_err(refused)?;
+        let (manifest, exact) = self.documents(feed.as_mut()).map_err(said)?;
+        let programs = programs(feed.as_mut(), &manifest).map_err(said)?;
+        let job = Job::without_parts(&manifest, &exact, programs);
+        let task = Task {
+            attempt: AttemptId::default(),
+            source: Name::unknown(),
+            job: Digest::default(),
+            version: manifest.version.clone(),
+            target: None,
+            spent: Spent::default(),
+        };
+        let found = self.rehearse_configuration(&task, &job);
+        let failed = |error: &dyn std::error::Error| {
+            Refusal::new(Outcome::MigrationFailed, chain("cannot rehearse", error))
+        };
+        found.map_err(|e| failed(&e))?.map_err(|e| failed(&e))
     }
 
     fn accept(&mut self, order: &Order) -> Result<Task, Stop> {
@@ -107,8 +128,9 @@ impl Device {
             let list = ChunkList::check(&component.image, list).map_err(Refusal::from)?;
             chosen.push(Chosen { index, list, deltas: self.fitting(&offered, component, &runs) });
         }
+        let programs = programs(feed.as_mut(), &manifest)?;
         let banked = choose(&manifest, &runs).iter().any(|(_, c)| c.effect == Effect::Slot);
-        let job = self.write_job(&exact, &chosen)?;
+        let job = self.write_job(&exact, &programs, &chosen)?;
         self.note_asked(order, &manifest)?;
         Ok(Task {
             attempt: order.attempt,
@@ -172,8 +194,11 @@ impl Device {
             places: self.places()?,
             floors: self.floors(&manifest)?,
             running,
+            hooks: self.edges.hooks.obstacle().map_or(HookRule::Run, HookRule::Refuse),
+            protected: self.options.protected.clone(),
         };
         fit(&manifest, &facts)?;
+        self.check_form(&manifest)?;
         Ok((manifest, exact))
     }
 
@@ -215,8 +240,13 @@ impl Device {
         manifest.components.iter().map(|component| floor(&component.name)).collect()
     }
 
-    fn write_job(&mut self, manifest: &[u8], chosen: &[Chosen]) -> Result<Digest, Stop> {
-        let exact = job::encode(manifest, chosen)
+    fn write_job(
+        &mut self,
+        manifest: &[u8],
+        programs: &[Vec<u8>],
+        chosen: &[Chosen],
+    ) -> Result<Digest, Stop> {
+        let exact = job::encode(manifest, programs, chosen)
             .map_err(|e| Refusal::new(Outcome::Internal, chain("cannot write the job file", &e)))?;
         self.edges.store.replace(Job::NAME, &exact).map_err(|error| {
             let outcome = match error.kind() {
@@ -229,6 +259,16 @@ impl Device {
     }
 }
 
+/// The programs that the package brings for its hooks.
+fn programs(feed: &mut dyn Feed, manifest: &Manifest) -> Result<Vec<Vec<u8>>, Stop> {
+    let program = |program: &Program| {
+        let bytes = feed.document(&program.entry, program.size.into())?;
+        job::check_program(program, &bytes).map_err(|w| Refusal::new(Outcome::Malformed, w))?;
+        Ok(bytes)
+    };
+    manifest.programs().map(program).collect()
+}
+
 /// The deltas that the package's place knows of. It need not know of any, and what it
 /// says wrong costs it only the chance to save bytes.
 fn deltas(feed: &mut dyn Feed) -> Result<Deltas, Stop> {
@@ -236,6 +276,15 @@ fn deltas(feed: &mut dyn Feed) -> Result<Deltas, Stop> {
         Ok(bytes) => Ok(Deltas::decode(&bytes).unwrap_or_default()),
         Err(error) if error.retry == Retry::Later => Err(error.into()),
         Err(_) => Ok(Deltas::default()),
+    }
+}
+
+/// Why an inspection that nobody ordered ended.
+fn said(stop: Stop) -> Refusal {
+    match stop {
+        Stop::Refused(refusal) => refusal,
+        Stop::Later(error) => refused(error),
+        Stop::Device(error) => Refusal::new(Outcome::Internal, chain("cannot inspect", &error)),
     }
 }
 

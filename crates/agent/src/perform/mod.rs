@@ -2,8 +2,10 @@
 //! safe to perform twice: whatever was done before a cut is done again or found done.
 
 mod activate;
+mod configuration;
 mod confirm;
 mod file;
+mod hooks;
 mod inspect;
 mod revert;
 

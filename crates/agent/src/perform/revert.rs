@@ -4,6 +4,7 @@ use super::chain;
 use crate::device::{Device, DeviceError};
 use crate::edges::SlotFacts;
 use engine::{BootId, Event, State, Task};
+use package::Phase;
 use types::{Name, Outcome, Slot};
 
 impl Device {
@@ -16,10 +17,17 @@ impl Device {
         if let Err(error) = self.switch_all_back() {
             return Ok(Event::Stuck(chain("cannot switch back", &error)));
         }
-        match task.target {
-            None => Ok(Event::Reverted),
-            Some(target) => self.leave(target, decided),
+        let event = match task.target {
+            None => Event::Reverted,
+            Some(target) => self.leave(target, decided)?,
+        };
+        if event == Event::Reverted
+            && let Some(job) = self.job(task)
+        {
+            // What they say is kept in the log; the old release runs either way.
+            self.run_hooks(task, &job, Phase::AfterRollback)?;
         }
+        Ok(event)
     }
 
     fn leave(&mut self, target: Slot, decided: BootId) -> Result<Event, DeviceError> {
@@ -34,6 +42,10 @@ impl Device {
             return Ok(Event::Stuck(chain("cannot disarm the slot", &error)));
         }
         if start.slot != target {
+            if let Err(error) = self.edges.configuration.forget(target) {
+                let why = chain("the other slot's configuration is not removed", &error);
+                self.set_back(Outcome::WriteFailed, &why);
+            }
             return Ok(Event::Reverted);
         }
         match self.edges.power.restart() {

@@ -5,10 +5,12 @@
 //! rights, other descriptors, files to write, processes to start, and its life when
 //! its parent ends. What the kernel can keep it from besides is in `contain`.
 
+use super::contain::Places;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use rustix::thread::{Gid, Uid};
 use std::io;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 /// Bytes of address space: the program, its libraries, decoder and buffers, twice.
 /// What a delta may take comes on top.
@@ -16,6 +18,13 @@ const ADDRESS_SPACE: u64 = 128 << 20;
 /// Descriptors: the socket to the parent, the shared memory, a package, a
 /// connection, and what a name look-up opens.
 const DESCRIPTORS: u64 = 16;
+
+/// Bytes of the largest file that a program of a package may write.
+const HOOK_FILE: u64 = 64 << 20;
+/// Descriptors of each of its processes.
+const HOOK_DESCRIPTORS: u64 = 64;
+/// Processes of its user, where that is one of its own.
+const HOOK_PROCESSES: u64 = 64;
 
 /// The user and group that a process without rights has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +88,43 @@ pub fn confine(rights: Rights) -> io::Result<()> {
     super::contain::contain()
 }
 
+/// What a program of a package gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HookRights {
+    /// Who it becomes, where it is someone else.
+    pub nobody: Option<Nobody>,
+    /// Bytes of address space of each of its processes.
+    pub memory: u64,
+    /// Seconds of processor time of each of its processes.
+    pub seconds: u64,
+    /// Its working folder.
+    pub folder: PathBuf,
+    /// What else it may see and reach.
+    pub places: Places,
+}
+
+/// Gives up everything that a program of a package does not get. The process must have
+/// one thread.
+///
+/// # Errors
+/// Something could not be given up. The process must end then.
+pub fn confine_hook(rights: &HookRights) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, HOOK_FILE)?;
+    limit(Resource::Nofile, HOOK_DESCRIPTORS)?;
+    limit(Resource::As, rights.memory)?;
+    limit(Resource::Cpu, rights.seconds)?;
+    std::env::set_current_dir(&rights.folder)?;
+    if let Some(nobody) = rights.nobody {
+        become_nobody(nobody)?;
+        limit(Resource::Nproc, HOOK_PROCESSES)?;
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    super::contain::contain_hook(&rights.places)
+}
+
 fn limit(resource: Resource, to: u64) -> io::Result<()> {
     let limit = Rlimit { current: Some(to), maximum: Some(to) };
     setrlimit(resource, limit).map_err(io::Error::from)
@@ -95,7 +141,7 @@ fn become_nobody(nobody: Nobody) -> io::Result<()> {
 /// What was open when the program started and is not one of the first three came
 /// from someone who forgot to close it.
 #[expect(unsafe_code, reason = "descriptors that nobody in this process owns are closed")]
-fn close_other_descriptors() -> io::Result<()> {
+pub(super) fn close_other_descriptors() -> io::Result<()> {
     let names = std::fs::read_dir("/proc/self/fd")?;
     let open: Vec<RawFd> = names
         .filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok())

@@ -1,4 +1,4 @@
-//! What the kernel keeps a worker from, whoever runs in it: Landlock for files, ports
+//! What the kernel keeps a worker, or a program of a package, from, whoever runs in it: Landlock for files, ports
 //! and signals, seccomp for system calls.
 //!
 //! Both are for processors and kernels that have them. Where they are missing, the
@@ -8,6 +8,7 @@
 //! library's next version may call what it likes otherwise.
 
 use std::io;
+use std::path::PathBuf;
 
 /// Whether this processor has what is used here.
 const KNOWN: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
@@ -43,6 +44,34 @@ pub fn contain() -> io::Result<()> {
     means::contain()
 }
 
+/// What a program of a package may see and reach.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// What it may read and run besides the system's own programs and settings.
+    pub readable: Vec<PathBuf>,
+    /// Where it may write.
+    pub writable: Vec<PathBuf>,
+    /// Whether it may use the network.
+    pub network: bool,
+}
+
+/// Why programs of packages cannot be kept from the rest on this terminal.
+pub fn hook_gap() -> Option<&'static str> {
+    if !KNOWN {
+        return Some("no seccomp filter for this processor");
+    }
+    (means::landlock_version() == 0).then_some("no Landlock in this kernel")
+}
+
+/// Keeps this process, which is to become a program of a package, from everything but
+/// `places` from now on.
+///
+/// # Errors
+/// The kernel has the means and refuses them.
+pub fn contain_hook(places: &Places) -> io::Result<()> {
+    means::contain_hook(places)
+}
+
 /// Keeps this process from everyone but `reach` from now on.
 ///
 /// # Errors
@@ -53,10 +82,14 @@ pub fn limit_reach(reach: Reach) -> io::Result<()> {
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod means {
-    use super::{Reach, io};
+    use super::{Places, Reach, io};
 
     pub(super) fn landlock_version() -> i64 {
         0
+    }
+
+    pub(super) fn contain_hook(_: &Places) -> io::Result<()> {
+        Ok(())
     }
 
     pub(super) fn contain() -> io::Result<()> {
@@ -70,7 +103,7 @@ mod means {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod means {
-    use super::{Reach, io};
+    use super::{Places, Reach, io};
     use landlock::{
         ABI, Access, AccessFs, AccessNet, NetPort, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
         path_beneath_rules,
@@ -98,10 +131,8 @@ mod means {
     ];
     /// The port of name servers.
     const NAMES: u16 = 53;
-    /// Calls that reach other programs, other processes, or the kernel itself.
-    const REFUSED: [libc::c_long; 41] = [
-        libc::SYS_execve,
-        libc::SYS_execveat,
+    /// Calls that reach other processes, or the kernel itself.
+    const REFUSED: [libc::c_long; 35] = [
         libc::SYS_ptrace,
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
@@ -137,11 +168,30 @@ mod means {
         libc::SYS_personality,
         libc::SYS_mknodat,
         libc::SYS_settimeofday,
+    ];
+    /// Calls that a worker never needs besides: other programs, and being called.
+    const REFUSED_WORKER: [libc::c_long; 6] = [
+        libc::SYS_execve,
+        libc::SYS_execveat,
         libc::SYS_bind,
         libc::SYS_listen,
         libc::SYS_accept,
         libc::SYS_accept4,
     ];
+    /// Calls by which a program of a package could outlive its time, or change the clock
+    /// or the terminal's name.
+    const REFUSED_HOOK: [libc::c_long; 5] = [
+        libc::SYS_setsid,
+        libc::SYS_setpgid,
+        libc::SYS_clock_settime,
+        libc::SYS_sethostname,
+        libc::SYS_setdomainname,
+    ];
+    /// The system's own programs and settings, which a program of a package may use.
+    const SYSTEM: [&str; 9] =
+        ["/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys"];
+    /// Devices that hold nothing.
+    const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"];
 
     /// The version of the kernel's Landlock; 0 where there is none.
     #[expect(unsafe_code, reason = "no crate tells the version")]
@@ -155,18 +205,50 @@ mod means {
 
     pub(super) fn contain() -> io::Result<()> {
         restrict_files().map_err(io::Error::other)?;
-        let mut rules: Vec<_> = REFUSED.into_iter().map(|call| (call, Vec::new())).collect();
+        let calls = REFUSED.into_iter().chain(REFUSED_WORKER);
+        let mut rules: Vec<_> = calls.map(|call| (call, Vec::new())).collect();
         rules.push((libc::SYS_socket, vec![other_sockets().map_err(io::Error::other)?]));
         refuse(rules)
     }
 
+    pub(super) fn contain_hook(places: &Places) -> io::Result<()> {
+        restrict_to(places).map_err(io::Error::other)?;
+        let calls = REFUSED.into_iter().chain(REFUSED_HOOK);
+        let mut rules: Vec<_> = calls.map(|call| (call, Vec::new())).collect();
+        if !places.network {
+            rules.push((libc::SYS_socket, vec![not_local().map_err(io::Error::other)?]));
+        }
+        refuse(rules)
+    }
+
+    fn restrict_to(places: &Places) -> Result<(), landlock::RulesetError> {
+        let (all, read) = (AccessFs::from_all(VERSION), AccessFs::from_read(VERSION));
+        let used = AccessFs::ReadFile | AccessFs::WriteFile;
+        Ruleset::default()
+            .handle_access(all)?
+            .scope(Scope::from_all(VERSION))?
+            .create()?
+            .add_rules(path_beneath_rules(SYSTEM, read))?
+            .add_rules(path_beneath_rules(DEVICES, used))?
+            .add_rules(path_beneath_rules(&places.readable, read))?
+            .add_rules(path_beneath_rules(&places.writable, all))?
+            .restrict_self()?;
+        Ok(())
+    }
+
+    /// Sockets that are not of this terminal alone.
+    fn not_local() -> Result<SeccompRule, seccompiler::BackendError> {
+        SeccompRule::new(vec![is_not(libc::AF_UNIX)?])
+    }
+
     /// Sockets that are neither IPv4 nor IPv6.
     fn other_sockets() -> Result<SeccompRule, seccompiler::BackendError> {
-        let is_not = |family: libc::c_int| {
-            let family = u64::from(family.unsigned_abs());
-            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
-        };
         SeccompRule::new(vec![is_not(libc::AF_INET)?, is_not(libc::AF_INET6)?])
+    }
+
+    fn is_not(family: libc::c_int) -> Result<SeccompCondition, seccompiler::BackendError> {
+        let family = u64::from(family.unsigned_abs());
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
     }
 
     fn refuse(rules: Vec<(libc::c_long, Vec<SeccompRule>)>) -> io::Result<()> {

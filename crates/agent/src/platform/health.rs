@@ -1,12 +1,13 @@
-//! Health checks: programs of the device that say whether its release works, and
-//! the word of a person who knows better.
+//! Health checks: what says whether the release works, until when and how often in a
+//! row, and the word of a person who knows better.
 
 use super::clock::Stopwatch;
-use super::program;
+use super::probe::{Probe, has_network};
 use super::store::Directory;
 use crate::edges::{Health, Store, Verdict};
 use engine::BootId;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 use types::{Seconds, Text};
 
@@ -15,13 +16,32 @@ const ONCE: u32 = 5;
 /// Milliseconds before a check that failed is run again.
 const AGAIN: u64 = 500;
 
-/// One check: passes when the program ends with status 0.
+/// Where Linux tells of its routes.
+const ROUTES: &str = "/proc/net";
+
+/// One check: passes when what it looks at is well, so many times in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Program and arguments, without a shell.
-    pub command: Vec<String>,
-    /// It must have passed within so long; until then it is run again.
+    /// What it looks at.
+    pub probe: Probe,
+    /// It must have passed within so long; until then it is looked again.
     pub within: Seconds,
+    /// How long between two looks; half a second where it is 0.
+    pub every: Seconds,
+    /// How many looks in a row have to find it well.
+    pub successes: u32,
+    /// Whether it says anything while the terminal has no network.
+    pub network: NeedsNetwork,
+}
+
+/// Whether a check says anything while the terminal has no network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NeedsNetwork {
+    /// It has to pass without one, too.
+    #[default]
+    No,
+    /// It can only pass with one: without, it is passed over.
+    Yes,
 }
 
 /// What a person says about a release on trial. It counts in the boot in which it
@@ -76,7 +96,7 @@ pub struct ByHand {
 impl ByHand {
     fn word(&mut self) -> Option<Verdict> {
         Word::take(&mut self.store, self.boot).map(|word| match word {
-            Word::Confirm => Verdict::Healthy,
+            Word::Confirm => Verdict::Told,
             Word::Rollback => Verdict::Unhealthy("someone said `rollback`".into()),
         })
     }
@@ -128,33 +148,48 @@ impl Health for Checks {
 }
 
 impl Check {
+    /// A program that has to end with status 0 within so long.
+    pub fn command(command: Vec<String>, within: Seconds) -> Self {
+        let (every, successes, network) = (Seconds(0), 1, NeedsNetwork::No);
+        Self { probe: Probe::Command(command), within, every, successes, network }
+    }
+
     /// What is wrong when the deadline is over; `None` as soon as the check passes.
     fn fault(&self) -> Option<Text> {
         let watch = Stopwatch::start();
         let deadline = u64::from(self.within.0) * 1000;
-        let mut fault = self.run(&watch, deadline)?;
-        while watch.millis() + AGAIN < deadline {
-            std::thread::sleep(Duration::from_millis(AGAIN));
-            fault = self.run(&watch, deadline)?;
+        let pause = (u64::from(self.every.0) * 1000).max(AGAIN);
+        let mut passed = 0;
+        loop {
+            let left = deadline.saturating_sub(watch.millis());
+            let fault = self.look(left);
+            passed = if fault.is_none() { passed + 1 } else { 0 };
+            if passed >= self.successes {
+                return None;
+            }
+            if watch.millis() + pause >= deadline {
+                let often = || format!("passed only {passed} of {} times", self.successes);
+                return Some(fault.unwrap_or_else(often).into());
+            }
+            std::thread::sleep(Duration::from_millis(pause));
         }
-        Some(fault)
     }
 
-    /// What is wrong now; it is not waited for to pass.
+    /// What is wrong now; it is not waited for to pass. What takes longer to look at than
+    /// a look may take is for the trial of a release only.
     pub(crate) fn once(&self) -> Option<Text> {
-        self.run(&Stopwatch::start(), u64::from(self.within.0.max(ONCE)) * 1000)
+        if !self.probe.is_short() {
+            return None;
+        }
+        self.look(u64::from(self.within.0.max(ONCE)) * 1000).map(Text::from)
     }
 
-    /// Runs the program once.
-    fn run(&self, watch: &Stopwatch, deadline: u64) -> Option<Text> {
-        let name = self.command.first().map_or("", String::as_str);
-        let left = deadline.saturating_sub(watch.millis());
-        match program::run(&self.command, &[], left).map(|ended| ended.status) {
-            Ok(Some(status)) if status.success() => None,
-            Ok(Some(status)) => Some(format!("check `{name}` ended with {status}").into()),
-            Ok(None) => Some(format!("check `{name}` took longer than {} s", self.within.0).into()),
-            Err(e) => Some(format!("check `{name}` could not be run: {e}").into()),
+    /// Looks once.
+    fn look(&self, limit: u64) -> Option<String> {
+        if self.network == NeedsNetwork::Yes && !has_network(Path::new(ROUTES)) {
+            return None;
         }
+        self.probe.fault(limit)
     }
 }
 
@@ -163,9 +198,8 @@ mod tests {
     use super::*;
 
     fn check(commands: &[&[&str]], fault: Option<&str>) {
-        let to_check = |command: &&[&str]| Check {
-            command: command.iter().map(ToString::to_string).collect(),
-            within: Seconds(1),
+        let to_check = |command: &&[&str]| {
+            Check::command(command.iter().map(ToString::to_string).collect(), Seconds(1))
         };
         let dir = tempfile::tempdir().unwrap();
         let by_hand = by_hand(dir.path(), 0);
@@ -188,12 +222,12 @@ mod tests {
     #[test]
     fn a_word_counts_more_than_checks_once_and_in_its_boot() {
         let dir = tempfile::tempdir().unwrap();
-        let failing = Check { command: vec!["/bin/false".into()], within: Seconds(0) };
+        let failing = Check::command(vec!["/bin/false".into()], Seconds(0));
         let mut checks = Checks::new(vec![failing], by_hand(dir.path(), 0));
         let mut store = Directory::open(dir.path()).unwrap();
         assert!(matches!(checks.check(), Verdict::Unhealthy(_)));
         Word::Confirm.say(&mut store, BOOT).unwrap();
-        assert_eq!(checks.check(), Verdict::Healthy);
+        assert_eq!(checks.check(), Verdict::Told);
         assert!(matches!(checks.check(), Verdict::Unhealthy(_)));
         Word::Confirm.say(&mut store, BootId([8; 16])).unwrap();
         assert!(matches!(checks.check(), Verdict::Unhealthy(_)));
@@ -210,7 +244,7 @@ mod tests {
         assert!(matches!(checks.check(), Verdict::Unhealthy(_)));
         let mut store = Directory::open(dir.path()).unwrap();
         Word::Confirm.say(&mut store, BOOT).unwrap();
-        assert_eq!(checks.check(), Verdict::Healthy);
+        assert_eq!(checks.check(), Verdict::Told);
     }
 
     #[test]
@@ -229,5 +263,19 @@ mod tests {
         let mark = dir.path().join("mark");
         let script = format!("test -e {0} || {{ touch {0}; exit 1; }}", mark.display());
         check(&[&["/bin/sh", "-c", &script]], None);
+    }
+
+    #[test]
+    fn some_successes_in_a_row_are_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("marks");
+        // Passes, fails, and passes from then on.
+        let script = format!("echo x >> {0}; test $(wc -l < {0}) != 2", mark.display());
+        let command = ["/bin/sh", "-c", &script].map(String::from).to_vec();
+        let check = Check { successes: 2, ..Check::command(command, Seconds(30)) };
+        assert_eq!(check.fault(), None);
+        assert_eq!(std::fs::read_to_string(&mark).unwrap().lines().count(), 4);
+        let never = Check { successes: 9, ..Check::command(vec!["/bin/true".into()], Seconds(1)) };
+        assert!(never.fault().unwrap().as_str().starts_with("passed only "));
     }
 }

@@ -3,8 +3,10 @@
 //! Deliberately absent: decisions, and anything that comes from a network. `unsafe`
 //! lives here only.
 
+pub mod backup;
 pub mod boot;
 pub mod clock;
+pub mod configuration;
 pub mod confine;
 pub mod contain;
 pub mod descriptors;
@@ -12,14 +14,18 @@ mod files;
 pub mod flash;
 pub mod floors;
 pub mod health;
+pub mod hooks;
 pub mod journal;
 pub mod live;
 pub mod lock;
 mod medium;
 mod pair;
-pub(crate) mod partition;
+pub mod partition;
+pub mod places;
 pub mod power;
+pub mod probe;
 pub mod program;
+pub mod reset;
 pub mod senses;
 pub mod shared;
 pub mod stop;

@@ -22,7 +22,7 @@ const LABEL: &str = "PARTLABEL=";
 ///
 /// # Errors
 /// No partition has the label, or several have.
-pub(crate) fn locate(path: &Path) -> io::Result<PathBuf> {
+pub fn locate(path: &Path) -> io::Result<PathBuf> {
     locate_in(Path::new(CLASS), path)
 }
 

@@ -5,6 +5,7 @@ use super::clock::Stopwatch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -41,17 +42,25 @@ impl Ended {
 pub fn run(command: &[String], variables: &[(&str, &str)], limit: u64) -> io::Result<Ended> {
     let (program, arguments) =
         command.split_first().ok_or_else(|| io::Error::other("no program"))?;
+    let mut command = bare(program);
+    command.args(arguments).envs(variables.iter().copied()).stdin(Stdio::null());
+    run_prepared(&mut command, limit)
+}
+
+/// A command for `program` that gets nothing of what the agent was given.
+pub fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
+    command
+}
+
+/// Runs a command that has its standard input, arguments and variables, as [`run`] does.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_prepared(command: &mut Command, limit: u64) -> io::Result<Ended> {
     let watch = Stopwatch::start();
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .envs(variables.iter().copied())
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .process_group(0)
-        .spawn()?;
+    let mut child = command.stdout(Stdio::piped()).process_group(0).spawn()?;
     let group = Pid::from_child(&child);
     let mut out = child.stdout.take();
     let heard = listen(&mut child, out.as_mut(), &watch, limit);

@@ -212,7 +212,7 @@ mod tests {
 
     fn exists(path: &Path, within: u32) -> Check {
         let command = vec!["/usr/bin/test".into(), "-e".into(), path.display().to_string()];
-        Check { command, within: Seconds(within) }
+        Check::command(command, Seconds(within))
     }
 
     #[test]

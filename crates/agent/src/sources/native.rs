@@ -6,10 +6,11 @@
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
 use crate::https;
 use crate::platform::clock::TimeFloor;
+use engine::policy::consent::Urgency;
 use engine::{Again, Locator, Order, Standing};
 use protocols::json::{self, Message};
 use protocols::native::{
-    Accepted, Answer, Enrol, Enrolled, Facts, Heartbeat as Wire, PROTOCOL, Phase, Problem,
+    Accepted, Answer, Enrol, Enrolled, Facts, Heartbeat as Wire, Mode, PROTOCOL, Phase, Problem,
     Progress, Reports, Waiting,
 };
 use std::path::PathBuf;
@@ -145,13 +146,14 @@ impl<S: Store> NativeSource<S> {
                 .as_ref()
                 .map(|(rule, why)| Waiting { rule: (*rule).into(), why: why.clone() }),
             seen: self.last.as_ref().map(|(etag, _)| etag.clone()),
-            abilities: Vec::new(),
+            abilities: ["download-only"].iter().filter_map(|name| name.parse().ok()).collect(),
         }
     }
 
     fn hear(&mut self, answer: Answer, me: &Heartbeat) -> Result<Heard, SourceError> {
         let withdrawn = me.attempt.is_some_and(|attempt| answer.withdrawn.contains(&attempt))
             || answer.standing == Some(protocols::native::Standing::Withdrawn);
+        let urgency = answer.offer.as_ref().map_or(Urgency::Soft, |offer| urgency(offer.mode));
         let order = answer.offer.map(|offer| {
             let locator = Locator::new(&offer.base).map_err(|e| self.nonsense(&e.to_string()))?;
             let again = if offer.allow_failed { Again::Yes } else { Again::No };
@@ -159,6 +161,7 @@ impl<S: Store> NativeSource<S> {
         });
         let heard = Heard {
             order: order.transpose()?,
+            urgency,
             standing: if withdrawn { Standing::Withdrawn } else { Standing::Stands },
             poll: Some(Seconds(answer.poll_seconds)),
             why: answer.why,
@@ -241,6 +244,14 @@ fn facts(me: &Heartbeat) -> Facts {
         variant: me.variant.clone(),
         region: me.region.clone(),
         memory_class_mib: me.memory_class_mib.into(),
+    }
+}
+
+fn urgency(mode: Mode) -> Urgency {
+    match mode {
+        Mode::Soft => Urgency::Soft,
+        Mode::Forced => Urgency::Forced,
+        Mode::DownloadOnly => Urgency::DownloadOnly,
     }
 }
 

@@ -1,7 +1,9 @@
 //! One terminal on the bench: its configuration, its slots as files, packages for it,
 //! and the real program.
 
-use package::{Class, Codec, Component, ComponentKind, Manifest, Payload};
+use package::{
+    Class, Codec, Component, ComponentKind, Hook, Manifest, Payload, Phase, Program, Step,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use trust::{RootDraft, SigningKey, Target, TargetsDraft, sign};
@@ -15,6 +17,50 @@ const FAR: Timestamp = Timestamp(4_102_444_800_000);
 /// The terminal.
 pub(crate) struct Bench {
     dir: tempfile::TempDir,
+}
+
+/// What a maker adds to a package.
+#[derive(Default)]
+pub(crate) struct Brought {
+    pub(crate) hooks: Vec<Hook>,
+    pub(crate) programs: Vec<(String, Vec<u8>)>,
+    pub(crate) configuration: Option<u32>,
+}
+
+impl Brought {
+    /// A hook of the terminal's own programs.
+    pub(crate) fn hook(mut self, phase: Phase, command: &[&str], limit_seconds: u32) -> Self {
+        let command = command.iter().map(ToString::to_string).collect();
+        self.hooks.push(Hook { phase, command, limit_seconds, program: None, step: None });
+        self
+    }
+
+    /// A hook whose program is this script, which the package brings.
+    pub(crate) fn script(self, phase: Phase, script: &str) -> Self {
+        self.step(phase, script, None)
+    }
+
+    /// A step of the configuration by this script.
+    pub(crate) fn migration(self, from: u32, to: u32, script: &str) -> Self {
+        self.step(Phase::Migrate, script, Some(Step { from, to }))
+    }
+
+    fn step(mut self, phase: Phase, script: &str, step: Option<Step>) -> Self {
+        let bytes = format!("#!/bin/sh\n{script}\n").into_bytes();
+        let entry = format!("hooks/{}", self.hooks.len());
+        let (size, sha256) = (u32::try_from(bytes.len()).unwrap(), Digest::of(&bytes));
+        let program = Some(Program { entry: entry.clone(), size, sha256 });
+        let command = vec![entry.clone(), "argument".into()];
+        self.hooks.push(Hook { phase, command, limit_seconds: 30, program, step });
+        self.programs.push((entry, bytes));
+        self
+    }
+
+    /// One bit of the first program is another one than the maker signed.
+    pub(crate) fn damaged(mut self) -> Self {
+        self.programs[0].1[0] ^= 1;
+        self
+    }
 }
 
 /// What a command came to.
@@ -119,8 +165,19 @@ boot_id_file = "{dir}/boot_id"
 
     /// Makes a package of version `version` and returns its path.
     pub(crate) fn package(&self, version: &str, effect: Effect, image: &[u8]) -> PathBuf {
+        self.package_with(version, effect, image, &Brought::default())
+    }
+
+    /// The same, with what a maker adds to it.
+    pub(crate) fn package_with(
+        &self,
+        version: &str,
+        effect: Effect,
+        image: &[u8],
+        brought: &Brought,
+    ) -> PathBuf {
         let path = self.path(&format!("{version}.zip"));
-        write_package(&path, version, effect, image);
+        write_package(&path, version, effect, image, brought);
         path
     }
 }
@@ -141,7 +198,7 @@ pub(crate) fn image(len: usize, seed: u32) -> Vec<u8> {
     (0..len).map(|n| if n % 2 == 0 { random() } else { 7 }).collect()
 }
 
-fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8]) {
+fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8], brought: &Brought) {
     let mut encoder = delta::FrameEncoder::new(1).unwrap();
     let chunks = || image.chunks(CHUNK);
     let payload: Vec<u8> = chunks().flat_map(|chunk| encoder.encode(chunk).unwrap()).collect();
@@ -168,7 +225,12 @@ fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8]) {
         }],
         works_with_both: false,
     };
-    let manifest = serde_json::to_vec(&manifest(version, component)).unwrap();
+    let manifest = Manifest {
+        hooks: brought.hooks.clone(),
+        configuration: brought.configuration,
+        ..manifest(version, component)
+    };
+    let manifest = serde_json::to_vec(&manifest).unwrap();
     let mut bytes = Vec::new();
     let mut writer = package::Writer::new(|more: &[u8]| {
         bytes.extend(more);
@@ -177,6 +239,9 @@ fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8]) {
     writer.entry("manifest.json", &manifest).unwrap();
     writer.entry("targets.json", &signatures(&manifest)).unwrap();
     writer.entry(&format!("chunks/{name}"), &list).unwrap();
+    for (entry, bytes) in &brought.programs {
+        writer.entry(entry, bytes).unwrap();
+    }
     writer.entry(&entry, &payload).unwrap();
     writer.finish().unwrap();
     std::fs::write(path, bytes).unwrap();
@@ -200,6 +265,7 @@ fn manifest(version: &str, component: Component) -> Manifest {
         components: vec![component],
         notes: std::collections::BTreeMap::new(),
         hooks: Vec::new(),
+        configuration: None,
         support_until: None,
         release_notes: None,
         sbom: None,

@@ -134,6 +134,13 @@ fn strangers_and_other_sites_do_nothing() {
     check(&terminal.post("/check", &evil, &format!("token={token}")), "403");
     check(&terminal.post("/check", &cookie, &format!("token={token}")), "303");
     check(&terminal.post("/answer", &cookie, &format!("token={token}&say=now&attempt=0")), "409");
+    let mark = terminal.bench.path("state/documents/factory-reset");
+    check(&terminal.post("/factory-reset", &cookie, &format!("token={token}&name=other")), "409");
+    check(&terminal.post("/factory-reset", &cookie, "token=0&name=bench"), "403");
+    assert!(!mark.exists());
+    let meant = format!("token={token}&name=bench");
+    check(&terminal.post("/factory-reset", &cookie, &meant), "303");
+    assert!(mark.exists());
     check(&terminal.post("/logout", &cookie, &format!("token={token}")), "303");
     check(&terminal.post("/check", &cookie, &format!("token={token}")), "403");
     for _ in 0..5 {

@@ -1,6 +1,7 @@
 //! The real program and what stands in its way: battery, line, people, owner.
 
 use crate::bench::{Bench, image};
+use crate::server::Server;
 use std::process::Child;
 use types::Effect;
 
@@ -140,6 +141,106 @@ fn an_owner_declines() {
     while moment.bench.status()["phase"] != "idle" {}
     assert_eq!(moment.bench.status()["last"]["outcome"], 109);
     assert_eq!(moment.bench.agent(&["agree"]).code, Some(3));
+}
+
+/// A terminal whose server orders a package with this mode, and what it said last.
+struct Ordered {
+    bench: Bench,
+    server: Server,
+    agent: Child,
+}
+
+impl Drop for Ordered {
+    fn drop(&mut self) {
+        drop(self.agent.kill());
+        self.agent.wait().unwrap();
+    }
+}
+
+impl Ordered {
+    fn new(mode: &str, before: &[&str]) -> Self {
+        let (bench, server) = (Bench::new(), Server::start());
+        let zip = std::fs::read(bench.package("2.0", Effect::Slot, &image(IMAGE, 1))).unwrap();
+        let archive = package::Archive::open(&zip[..]).unwrap();
+        for entry in archive.entries() {
+            let (at, size) = (entry.at as usize, entry.size as usize);
+            server.put(&entry.name, &zip[at..at + size]);
+        }
+        let ca = bench.path("ca.pem");
+        std::fs::write(&ca, &server.pem).unwrap();
+        let (port, ca) = (server.port, ca.display());
+        bench.configure(&format!(
+            "[server]\nurl = \"https://127.0.0.1:{port}\"\nca = \"{ca}\"\npoll_seconds = 1\n"
+        ));
+        assert_eq!(bench.agent(before).code, Some(0));
+        std::fs::write(bench.path("state/documents/credential"), "secret").unwrap();
+        Self::order(&server, mode);
+        let agent = bench.daemon();
+        Self { bench, server, agent }
+    }
+
+    fn order(server: &Server, mode: &str) {
+        let answer = serde_json::json!({
+            "etag": mode, "poll_seconds": 1, "standing": "stands", "why": "because",
+            "offer": {
+                "attempt": "07".repeat(16), "base": server.base, "mode": mode,
+                "release": {"product": "router", "version": "2.0", "rollback_index": 1,
+                            "manifest": "00".repeat(32)},
+            },
+        });
+        server.put_at("/v1/heartbeat", answer.to_string().as_bytes());
+    }
+
+    fn waits_for(&mut self, phase: &str, rule: &str) {
+        loop {
+            let status = self.bench.status();
+            if status["why"] == rule && status["phase"] == phase {
+                return;
+            }
+            assert!(self.agent.try_wait().unwrap().is_none(), "{status}");
+        }
+    }
+
+    fn armed(&self) -> bool {
+        let boot = agent::platform::boot::file::BootFile::new(&self.bench.path("boot"));
+        let facts = boot.slot(types::Slot::B).unwrap();
+        matches!(facts, agent::edges::SlotFacts::Trial { .. })
+    }
+}
+
+#[test]
+fn what_is_to_be_written_only_waits_until_someone_says_so() {
+    let mut ordered = Ordered::new("download-only", &["automatic", "install", "on"]);
+    ordered.waits_for("verifying", "download-only");
+    assert!(std::fs::read(ordered.bench.path("slot-b")).unwrap().starts_with(&image(IMAGE, 1)));
+    assert!(!ordered.armed());
+    assert!(ordered.server.bodies().iter().any(|body| body.contains("\"download-only\"")));
+    // An agent that starts anew knows it still.
+    drop(ordered.agent.kill());
+    ordered.agent.wait().unwrap();
+    ordered.agent = ordered.bench.daemon();
+    ordered.waits_for("verifying", "download-only");
+    // Whoever ordered it says so, by another mode for the same attempt.
+    Ordered::order(&ordered.server, "soft");
+    assert_eq!(ordered.agent.wait().unwrap().code(), Some(100));
+    assert!(ordered.armed());
+}
+
+#[test]
+fn what_is_to_be_written_only_is_started_by_the_owner() {
+    let mut ordered = Ordered::new("download-only", &["automatic", "install", "on"]);
+    ordered.waits_for("verifying", "download-only");
+    assert_eq!(ordered.bench.agent(&["agree"]).code, Some(0));
+    assert_eq!(ordered.agent.wait().unwrap().code(), Some(100));
+}
+
+#[test]
+fn what_is_forced_asks_no_owner() {
+    let mut asked = Ordered::new("soft", &["automatic", "install", "off"]);
+    asked.waits_for("downloading", "consent");
+    Ordered::order(&asked.server, "forced");
+    assert_eq!(asked.agent.wait().unwrap().code(), Some(100));
+    assert!(asked.armed());
 }
 
 /// Seconds since midnight, UTC.

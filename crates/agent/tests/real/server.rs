@@ -41,6 +41,8 @@ pub(crate) enum Act {
 pub(crate) struct Server {
     pub(crate) base: String,
     pub(crate) root: Vec<u8>,
+    /// The same as text.
+    pub(crate) pem: String,
     pub(crate) port: u16,
     shared: Arc<Shared>,
 }
@@ -57,7 +59,7 @@ struct Shared {
 impl Server {
     pub(crate) fn start() -> Self {
         let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
-        let root = certified.cert.der().to_vec();
+        let (root, pem) = (certified.cert.der().to_vec(), certified.cert.pem());
         let key =
             PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -77,11 +79,16 @@ impl Server {
                 std::thread::spawn(move || drop(connection(tcp, config, &state)));
             }
         });
-        Self { base: format!("https://127.0.0.1:{port}/p/"), root, port, shared }
+        Self { base: format!("https://127.0.0.1:{port}/p/"), root, pem, port, shared }
     }
 
     pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
         self.shared.files.lock().unwrap().insert(format!("/p/{name}"), bytes.into());
+    }
+
+    /// Every request for `path` is answered with `bytes`.
+    pub(crate) fn put_at(&self, path: &str, bytes: &[u8]) {
+        self.shared.files.lock().unwrap().insert(path.into(), bytes.into());
     }
 
     /// The next requests are answered so; all others as they should be.

@@ -92,6 +92,7 @@ fn release(version: &str, seed: u8, change: impl FnOnce(&mut Manifest)) -> Parts
         components: vec![rootfs.0, application.0],
         notes: BTreeMap::new(),
         hooks: vec![],
+        configuration: None,
         support_until: None,
         release_notes: None,
         sbom: None,
@@ -420,4 +421,28 @@ fn an_image_beyond_4_gib_is_examined_to_its_end() {
     let mut cut = parts.clone();
     cut.rest[0].1.truncate(count * 32);
     assert!(verdict(&cut.zip()).is_err());
+}
+
+/// A signed package whose hook brings `program`, of which `signed` is signed.
+fn hooked(signed: &[u8], program: &[u8]) -> Vec<u8> {
+    let (size, sha256) = (signed.len() as u32, Digest::of(signed));
+    let hook = package::Hook {
+        phase: package::Phase::BeforeInstall,
+        command: vec!["check".to_string()],
+        limit_seconds: 1,
+        program: Some(package::Program { entry: "hooks/check".to_string(), size, sha256 }),
+        step: None,
+    };
+    let mut parts = release("1.0", 1, |manifest| manifest.hooks = vec![hook.clone(), hook]);
+    parts.rest.insert(2, ("hooks/check".to_string(), program.to_vec()));
+    parts.signed(&[key(1), key(2)]).zip()
+}
+
+#[test]
+fn programs_of_hooks_are_those_that_were_signed() {
+    assert_eq!(verdict(&hooked(b"#!/bin/sh", b"#!/bin/sh")), Ok(()));
+    for other in [&b"#!/bin/sx"[..], b"#!/bin/s", b"#!/bin/sh "] {
+        let refused = verdict(&hooked(b"#!/bin/sh", other)).unwrap_err();
+        assert_eq!(refused.outcome, Outcome::Malformed, "{refused}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A manifest held against a terminal: one rule broken at a time.
 
-use super::{DeviceFacts, Place, choose, fit};
-use alloc::collections::BTreeMap;
+use super::{DeviceFacts, HookRule, Place, choose, fit};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -50,6 +50,7 @@ fn manifest() -> Manifest {
         ],
         notes: BTreeMap::new(),
         hooks: Vec::new(),
+        configuration: None,
         support_until: None,
         release_notes: None,
         sbom: None,
@@ -69,6 +70,8 @@ fn device() -> DeviceFacts {
         ]),
         floors: BTreeMap::from([(name("rootfs"), 7)]),
         running: Running::new(),
+        hooks: HookRule::Run,
+        protected: BTreeSet::from([name("calibration")]),
     }
 }
 
@@ -98,7 +101,13 @@ fn one_rule_at_a_time() {
             |m, _| m.components[0].payloads[0].encryption = Some("a".to_string()),
             Some(Outcome::UnknownFormat),
         ),
-        (|m, _| m.hooks = vec![hook()], Some(Outcome::UnknownFormat)),
+        (|m, _| m.hooks = vec![hook()], None),
+        (|_, d| d.hooks = HookRule::Refuse("no".into()), None),
+        (
+            |m, d| (m.hooks, d.hooks) = (vec![hook()], HookRule::Refuse("no".into())),
+            Some(Outcome::NoSandbox),
+        ),
+        (|m, _| m.components[1].name = name("calibration"), Some(Outcome::UnknownComponent)),
         (|m, d| d.running = running(m, &[0, 1, 2]), Some(Outcome::AlreadyRunning)),
     ];
     for (change, expected) in cases {
@@ -109,7 +118,8 @@ fn one_rule_at_a_time() {
 }
 
 fn hook() -> Hook {
-    Hook { phase: Phase::Health, command: vec!["/bin/true".to_string()], limit_seconds: 1 }
+    let (phase, command) = (Phase::Health, vec!["/bin/true".to_string()]);
+    Hook { phase, command, limit_seconds: 1, program: None, step: None }
 }
 
 /// What a terminal runs that has these components of the manifest already.

@@ -39,6 +39,20 @@ pub struct Ask {
     pub since: Option<Timestamp>,
     /// How often it was postponed, whatever was said since.
     pub postponed: u8,
+    /// How urgently whoever ordered it wants it.
+    pub urgency: Urgency,
+}
+
+/// How urgently whoever ordered an update wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Urgency {
+    /// When the terminal's rules and its owner agree.
+    #[default]
+    Soft,
+    /// When the terminal's rules agree; the owner is not asked.
+    Forced,
+    /// Written to the slot that does not run, and no further until someone says so.
+    DownloadOnly,
 }
 
 /// Whether the owner has to be asked at all.
@@ -73,6 +87,8 @@ pub enum Consent {
     Later(Timestamp),
     /// Not before then: the owner postponed it.
     Postponed(Timestamp),
+    /// Not until someone says so: it was ordered to be written only.
+    Held,
     /// The owner said no.
     Denied,
 }
@@ -103,7 +119,9 @@ pub fn deadline(rules: &Rules, ask: &Ask) -> Option<Timestamp> {
 
 /// Whether the owner may postpone once more.
 pub fn may_postpone(rules: &Rules, ask: &Ask, now: Timestamp) -> bool {
-    ask.postponed < rules.postponements && deadline(rules, ask).is_none_or(|end| now < end)
+    ask.urgency != Urgency::Forced
+        && ask.postponed < rules.postponements
+        && deadline(rules, ask).is_none_or(|end| now < end)
 }
 
 /// Whether the owner may decline: not an update that is forced.
@@ -112,14 +130,33 @@ pub fn may_decline(rules: &Rules, ask: &Ask) -> bool {
 }
 
 fn is_forced(rules: &Rules, ask: &Ask) -> bool {
+    ask.urgency == Urgency::Forced || is_forced_by_class(rules, ask)
+}
+
+fn is_forced_by_class(rules: &Rules, ask: &Ask) -> bool {
     ask.class == Class::Security && rules.security == Security::Forced
 }
 
-/// What the owner's answer comes to at `now`.
+/// What the owner's answer comes to at `now`. What is forced needs none, and what is
+/// only to be written is not started before someone agrees to that.
 pub fn consents(rules: &Rules, ask: &Ask, now: Timestamp) -> Consents {
+    let answered = match ask.urgency {
+        Urgency::Forced => {
+            let haste = if ask.answer == Answer::Now { Haste::Now } else { Haste::None };
+            return Consents { haste, ..Consents::default() };
+        }
+        Urgency::Soft | Urgency::DownloadOnly => answered(rules, ask, now),
+    };
+    match (ask.urgency, ask.answer) {
+        (Urgency::DownloadOnly, Answer::None) => Consents { restart: Consent::Held, ..answered },
+        _ => answered,
+    }
+}
+
+fn answered(rules: &Rules, ask: &Ask, now: Timestamp) -> Consents {
     let deadline = deadline(rules, ask);
     let over = deadline.is_some_and(|end| now >= end);
-    let forced = is_forced(rules, ask);
+    let forced = is_forced_by_class(rules, ask);
     let unanswered = match ask.mode {
         Mode::Automatic => Consent::Given,
         Mode::Asked if forced && over => Consent::Given,

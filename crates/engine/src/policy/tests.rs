@@ -1,6 +1,8 @@
 //! Tables: facts of the moment, the rule that decides, and what an owner may say.
 
-use super::consent::{Answer, Ask, Class, Mode, consents, deadline, may_decline, may_postpone};
+use super::consent::{
+    Answer, Ask, Class, Mode, Urgency, consents, deadline, may_decline, may_postpone,
+};
 use super::rules::*;
 use super::*;
 use crate::{Cursor, Order, Task};
@@ -164,7 +166,8 @@ fn who_says_now_is_disturbed_but_not_in_a_call() {
 
 /// Known since the evening; what `answer` comes to so many hours later.
 fn say(answer: Answer, mode: Mode, class: Class, hours: u32) -> (Consent, Consent, Haste) {
-    let ask = Ask { answer, mode, class, since: Some(evening()), postponed: 0 };
+    let ask =
+        Ask { answer, mode, class, since: Some(evening()), postponed: 0, urgency: Urgency::Soft };
     let found = consents(&rules(), &ask, evening().after(Seconds(hours * 3600)));
     (found.write, found.restart, found.haste)
 }
@@ -355,5 +358,39 @@ fn what_is_decided_is_carried_out() {
     {
         let state = State::Activating { task: task(), failed_boots, boot: entered };
         assert_eq!(gate(&state, &facts, &rules()), expected, "{failed_boots} {entered:?}");
+    }
+}
+
+#[test]
+fn urgency_decides_whether_the_owner_is_asked() {
+    let rules = rules();
+    let ask = |urgency, answer| Ask { urgency, answer, mode: Mode::Asked, ..Ask::default() };
+    let found = |urgency, answer| consents(&rules, &ask(urgency, answer), evening());
+    let given = consent::Consents::default();
+    for answer in [Answer::None, Answer::No, Answer::At(at("2027-01-01T00:00:00Z"))] {
+        assert_eq!(found(Urgency::Forced, answer), given, "{answer:?}");
+    }
+    assert_eq!(found(Urgency::Forced, Answer::Now).haste, Haste::Now);
+    let forced = ask(Urgency::Forced, Answer::None);
+    assert!(!may_decline(&rules, &forced) && !may_postpone(&rules, &forced, evening()));
+    let automatic = Ask { mode: Mode::Automatic, ..ask(Urgency::DownloadOnly, Answer::None) };
+    let held = consents(&rules, &automatic, evening());
+    assert_eq!((held.write, held.restart), (Consent::Given, Consent::Held));
+    assert_eq!(found(Urgency::DownloadOnly, Answer::None).write, Consent::Awaited);
+    assert_eq!(found(Urgency::DownloadOnly, Answer::Yes), given);
+    assert_eq!(found(Urgency::DownloadOnly, Answer::No), consent::Consents::both(Consent::Denied));
+    assert_eq!(found(Urgency::Soft, Answer::None).write, Consent::Awaited);
+}
+
+/// Whatever the urgency, the battery and all other rules hold.
+#[test]
+fn urgency_is_no_reason_to_break_a_rule() {
+    let around = Conditions { battery: battery(3, Power::Battery), ..fine() };
+    for urgency in [Urgency::Soft, Urgency::Forced, Urgency::DownloadOnly] {
+        let ask = Ask { urgency, answer: Answer::Now, ..Ask::default() };
+        let consent = consents(&rules(), &ask, evening());
+        for step in [FULL, FILE, RESTART] {
+            assert!(obstacle(&rules(), &around, step, consent.haste).is_some(), "{urgency:?}");
+        }
     }
 }

@@ -176,3 +176,38 @@ fn counts_fit_the_cursor() {
         .collect();
     check("/components/1/payloads", json!(nine), "has not 1 to 8 payloads");
 }
+
+#[test]
+fn hooks_bring_programs_and_take_steps() {
+    let program =
+        |entry: &str, byte: u8| json!({"entry": entry, "size": 9, "sha256": digest(byte)});
+    let hook = |program: Value| json!({"phase": "after-boot", "command": ["a"], "limit_seconds": 1, "program": program});
+    let step = |phase: &str, step: Value| json!({"phase": phase, "command": ["a"], "limit_seconds": 1, "step": step});
+    let mut manifest = full();
+    manifest["configuration"] = 3.into();
+    manifest["hooks"] = json!([
+        hook(program("hooks/b", 1)),
+        hook(program("hooks/a", 2)),
+        hook(program("hooks/b", 1)),
+        step("migrate", json!({"from": 2, "to": 3})),
+    ]);
+    let read = decode(&manifest).unwrap();
+    let entries: Vec<_> = read.entries().skip(2).take(2).collect();
+    assert_eq!(entries, [("hooks/b".to_string(), 9), ("hooks/a".to_string(), 9)]);
+    for bad in ["payload/b", "hooks/../b", "b", "hooks/"] {
+        check("/hooks/0", hook(program(bad, 1)), "its entry is not in `hooks/`");
+    }
+    check(
+        "/hooks",
+        json!([hook(program("hooks/b", 1)), hook(program("hooks/b", 2))]),
+        "two different programs",
+    );
+    let large = json!({"entry": "hooks/b", "size": (1 << 20) + 1, "sha256": digest(1)});
+    check("/hooks/0", hook(large), "over 1 MiB");
+    let many: Vec<Value> =
+        (0..33).map(|n| hook(program(&alloc::format!("hooks/{n}"), 1))).collect();
+    check("/hooks", many.into(), "more than 32");
+    check("/hooks/0", step("migrate", Value::Null), "exactly when it migrates");
+    check("/hooks/0", step("health", json!({"from": 1, "to": 2})), "exactly when it migrates");
+    check("/hooks/0", step("migrate", json!({"from": 2, "to": 2})), "exactly when it migrates");
+}

@@ -140,6 +140,7 @@ fn manifest(version: &str, image: &[u8], list: &[u8], payload: &[u8]) -> Manifes
         components: vec![component],
         notes: BTreeMap::new(),
         hooks: vec![],
+        configuration: None,
         support_until: None,
         release_notes: None,
         sbom: None,

@@ -4,6 +4,7 @@ mod beside;
 mod boot;
 mod feed;
 mod flash;
+mod maker;
 mod server;
 mod storage;
 mod system;
@@ -12,6 +13,7 @@ pub use beside::{BesideEdge, runs_new};
 pub use boot::FakeBoot;
 pub use feed::FakeFeeds;
 pub use flash::FakeFlash;
+pub use maker::{FakeConfiguration, FakeHooks};
 pub use server::FakeServer;
 pub use storage::{FakeFloors, FakeJournal, FakeStore};
 pub use system::{FakeClock, FakeHealth, FakePower, FakeSenses};
@@ -37,6 +39,8 @@ pub fn all(world: &Shared) -> Edges {
         clock: Box::new(FakeClock(Rc::clone(world))),
         health: Box::new(FakeHealth(Rc::clone(world))),
         senses: Box::new(FakeSenses(Rc::clone(world))),
+        hooks: Box::new(FakeHooks),
+        configuration: Box::new(FakeConfiguration(Rc::clone(world))),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `release.toml`: what a maker writes about a release.
 
 use super::date::Date;
+use super::hooks::HookPart;
 use anyhow::Context;
-use package::{Class, ComponentKind, Hook, Link};
+use package::{Class, ComponentKind, Link};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,7 +29,9 @@ pub(crate) struct Config {
     pub(crate) release_notes: Option<Document>,
     pub(crate) sbom: Option<Document>,
     #[serde(default)]
-    pub(crate) hooks: Vec<Hook>,
+    pub(crate) hooks: Vec<HookPart>,
+    /// The version of the configuration's form that the release works with.
+    pub(crate) configuration: Option<u32>,
     pub(crate) components: Vec<Part>,
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, ProgressBar};
-use package::{Class, Component, Delta, Manifest, Package};
+use package::{Class, Component, Delta, Hook, Manifest, Package};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -93,10 +93,19 @@ fn facts(package: &Package, manifest: &Manifest) -> Vec<(&'static str, String)> 
     for (label, link) in [("SBOM", &manifest.sbom), ("release notes", &manifest.release_notes)] {
         facts.extend(link.as_ref().map(|link| (label, link.url.clone())));
     }
-    facts.extend(manifest.hooks.iter().map(|hook| ("hook", hook.command.join(" "))));
+    facts.extend(manifest.configuration.map(|form| ("configuration", format!("form {form}"))));
+    facts.extend(manifest.hooks.iter().map(|hook| ("hook", hooked(hook))));
     facts.extend(signatures(package));
     facts.extend(package.deltas().deltas.iter().map(|delta| ("delta", described(delta))));
     facts
+}
+
+fn hooked(hook: &Hook) -> String {
+    let step = hook.step.map(|step| format!(" from {} to {}", step.from, step.to));
+    let brought = if hook.program.is_some() { " (in the package)" } else { "" };
+    let (phase, step, command) =
+        (hook.phase.as_str(), step.unwrap_or_default(), hook.command.join(" "));
+    format!("{phase}{step}: {command}{brought}")
 }
 
 fn described(delta: &Delta) -> String {

@@ -7,6 +7,7 @@ mod config;
 mod date;
 mod diff;
 mod encode;
+mod hooks;
 mod inspect;
 mod keygen;
 mod keys;

@@ -3,6 +3,7 @@
 use super::config::{Bytes, Config, Document, Part};
 use super::date::{Date, or_years};
 use super::encode::{Settings, encode};
+use super::hooks::PackedHook;
 use super::keys::read_keys;
 use super::sign::{YEARS, fresh_targets, sign_all};
 use super::zip::{ZipFile, copy, folder_of, progress, replace};
@@ -51,9 +52,14 @@ A release.toml, with paths relative to it:
   # chunk_size = \"256 KiB\"  version = \"5.1\"   works_with_both = true
 
   [[hooks]]                                # optional
-  phase = \"health\"    # before-install before-activate health after-commit
+  phase = \"health\"    # before-install before-activate after-boot health after-commit
+                        # after-rollback
   command = [\"/usr/bin/selftest\", \"--quick\"]
-  limit_seconds = 60")]
+  limit_seconds = 60
+  [[hooks]]                                # a program that the package brings
+  phase = \"before-install\"
+  file = \"hooks/fits.sh\"
+  limit_seconds = 10")]
 pub(crate) struct Args {
     /// What the release is
     #[arg(short, long, value_name = "FILE", default_value = "release.toml")]
@@ -83,32 +89,47 @@ pub(crate) fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         packed.push(pack_part(part, folder, args.level, &mut payloads)?);
     }
     let components = packed.iter().map(|part| part.component.clone()).collect();
-    let manifest = describe(&config, folder, components)?;
+    let hooks = config.hooks.iter().map(|hook| hook.pack(folder));
+    let hooks = hooks.collect::<anyhow::Result<Vec<_>>>()?;
+    let manifest = describe(&config, folder, components, &hooks)?;
     let exact = serde_json::to_vec(&manifest).context("cannot write the manifest")?;
     let draft = || fresh_targets(&manifest, &exact, or_years(args.expires, now, YEARS));
     let targets = match keys.as_slice() {
         [] => None,
         keys => Some(sign_all(draft(), keys)?),
     };
-    write_package(&args.output, &exact, targets.as_ref(), &packed, &payloads.finish()?)?;
+    let documents = Documents { manifest: &manifest, exact: &exact, targets: targets.as_ref() };
+    write_package(&args.output, &documents, &packed, &hooks, &payloads.finish()?)?;
     tell(args, &manifest, &exact);
     Ok(ExitCode::SUCCESS)
 }
 
+/// What comes before the payloads.
+struct Documents<'a> {
+    manifest: &'a Manifest,
+    exact: &'a [u8],
+    targets: Option<&'a Sealed>,
+}
+
 fn write_package(
     output: &Path,
-    manifest: &[u8],
-    targets: Option<&Sealed>,
+    documents: &Documents<'_>,
     packed: &[Packed],
+    hooks: &[PackedHook],
     payloads: &ZipFile,
 ) -> anyhow::Result<()> {
     replace(output, |zip| {
-        zip.entry(Manifest::ENTRY, manifest)?;
-        if let Some(targets) = targets {
+        zip.entry(Manifest::ENTRY, documents.exact)?;
+        if let Some(targets) = documents.targets {
             zip.entry(Targets::ENTRY, targets.bytes())?;
         }
         for Packed { component, list, .. } in packed {
             zip.entry(&chunks_entry(&component.name), list)?;
+        }
+        for program in documents.manifest.programs() {
+            let with = |packed: &&PackedHook| packed.hook.program.as_ref() == Some(program);
+            let bytes = hooks.iter().find(with).map_or(&[][..], |packed| &packed.bytes);
+            zip.entry(&program.entry, bytes)?;
         }
         for Packed { component, at, size, crc32, .. } in packed {
             zip.start(&payload_entry(&component.name), *size, *crc32)?;
@@ -226,6 +247,7 @@ fn describe(
     config: &Config,
     folder: &Path,
     components: Vec<Component>,
+    hooks: &[PackedHook],
 ) -> anyhow::Result<Manifest> {
     let link = |document: &Option<Document>| {
         document.as_ref().map(|document| document.link(folder)).transpose()
@@ -240,7 +262,8 @@ fn describe(
         class: config.class,
         components,
         notes: config.notes.clone(),
-        hooks: config.hooks.clone(),
+        hooks: hooks.iter().map(|packed| packed.hook.clone()).collect(),
+        configuration: config.configuration,
         support_until: config.support_until.map(|date| date.0),
         release_notes: link(&config.release_notes)?,
         sbom: link(&config.sbom)?,
