@@ -64,7 +64,7 @@ impl Figures {
     /// The table for people.
     pub(super) fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(ASCII_MARKDOWN).set_header(["what", "measured", "goal", "reached"]);
+        table.load_style(ASCII_MARKDOWN).set_header(["what", "measured", "goal", "reached"]);
         for figure in &self.0 {
             let measured = format!("{} {}", shown(figure.value), figure.unit);
             let reached = match (figure.goal, figure.reached()) {

@@ -22,7 +22,6 @@ use line::{Sessions, Target};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
-use talk::Virtual;
 
 /// A server under a million virtual terminals, beside nginx and gooseBit
 #[derive(Debug, clap::Args)]
