@@ -24,6 +24,7 @@ usage:
   cargo xtask test [--all | --long] [STAGE...]
   cargo xtask corpus [--small | --pairs A,B] [--refresh]
   cargo xtask bench delta [--small | --pairs A,B] [--tools A,B]
+  cargo xtask bench fleet [--devices N] [--seconds S] [--json]
   cargo xtask bench install [--rounds N]
   cargo xtask build-agent TARGET
   cargo xtask check [floors | bans | licences | shape]...

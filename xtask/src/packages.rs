@@ -95,6 +95,9 @@ pub(crate) const PEERS: [Need; 11] = [
     Need { program: "openssl", package: "openssl" },
 ];
 
+/// What the bench against other servers needs besides.
+pub(crate) const FLEET_PEERS: [Need; 1] = [Need { program: "nginx", package: "nginx-light" }];
+
 /// What making the corpus of images needs.
 pub(crate) const CORPUS: [Need; 13] = [
     Need { program: "apt-get", package: "apt" },

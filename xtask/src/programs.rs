@@ -1,6 +1,6 @@
 //! Builds the project's programs and hands over to `lab`, which runs them.
 
-use crate::packages::{self, BUILD, CORPUS, DELTA_PEERS, IMAGES, PEERS, STORES};
+use crate::packages::{self, BUILD, CORPUS, DELTA_PEERS, FLEET_PEERS, IMAGES, PEERS, STORES};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -39,6 +39,7 @@ pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&BUILD)?;
     match arguments.first().map(String::as_str) {
         Some("delta") => bench_delta(root, arguments),
+        Some("fleet") => bench_fleet(root, arguments),
         _ => bench_install(root, arguments),
     }
 }
@@ -50,6 +51,16 @@ fn bench_delta(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     cargo(root, &["build", "--quiet", "--release", "--package", "lab", "--package", "tool"])?;
     let folders = [CORPUS_FOLDER, [("--scratch", "target/bench-delta")]].concat();
     let arguments = with_folders(root, arguments, &folders);
+    hand_over(&release_directory()?.join("lab"), "bench", &arguments)
+}
+
+fn bench_fleet(root: &Path, arguments: &[String]) -> Result<ExitCode> {
+    packages::ensure_installed(&STORES)?;
+    packages::ensure_installed(&FLEET_PEERS)?;
+    println!("building the server, the tool and the bench, optimised");
+    let all = ["--package", "lab", "--package", "tool", "--package", "server"];
+    cargo(root, &[&["build", "--quiet", "--release"][..], &all].concat())?;
+    let arguments = with_folders(root, arguments, &[("--folder", "target/bench-fleet")]);
     hand_over(&release_directory()?.join("lab"), "bench", &arguments)
 }
 

@@ -4,7 +4,7 @@ use crate::clock::until;
 use crate::process::{Programs, Running, said};
 use anyhow::{Context, Result, ensure};
 use protocols::operator::{
-    DeviceDetail, DeviceList, DeviceView, Explanation, ReleaseView, RolloutView, TokenList,
+    DeviceDetail, DeviceList, DeviceView, Explanation, Imports, ReleaseView, RolloutView, TokenList,
 };
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
@@ -106,6 +106,20 @@ impl Operator {
     /// The operator's token.
     pub fn token(&self) -> PathBuf {
         self.token.clone()
+    }
+
+    /// The server's number in the system.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Makes the terminals of a factory's file known. Returns how many are new.
+    ///
+    /// # Errors
+    /// The server refuses, or the file is none.
+    pub fn import(&self, file: &Path) -> Result<u32> {
+        let words = [OsStr::new("device"), OsStr::new("import"), file.as_os_str()];
+        Ok(self.refit::<Imports>(&words)?.added)
     }
 
     /// Publishes a package.

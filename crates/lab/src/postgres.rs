@@ -83,6 +83,16 @@ impl Postgres {
         server.wait().map(drop)
     }
 
+    /// The first value that `statement` gives, as text.
+    ///
+    /// # Errors
+    /// PostgreSQL refuses it.
+    pub fn ask(&self, statement: &str) -> Result<String> {
+        let mut psql = Command::new(program("psql")?);
+        psql.args(["-qtA", "-h", "127.0.0.1", "-U", "refit", "-d", "postgres", "-c", statement]);
+        Ok(said(psql.arg("-p").arg(self.port.to_string()))?.trim().to_owned())
+    }
+
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port

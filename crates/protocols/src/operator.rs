@@ -6,12 +6,14 @@
 
 mod fleet;
 pub mod forecast;
+mod import;
 mod jobs;
 mod order;
 
 pub use fleet::{
     GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder, Single,
 };
+pub use import::{IMPORT_LIMIT, ImportOrder, Imports, Made};
 pub use jobs::{DeltaList, DeltaView, JobKind, JobList, JobState, JobView};
 pub use order::{
     AbroadRule, AudienceRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule, RolloutOrder,

@@ -130,9 +130,9 @@ impl Catalogue {
     }
 
     /// The release of `product` whose images all run, if one's do.
-    pub(crate) fn running(&self, product: &Name, running: &Running) -> Option<Release> {
+    pub(crate) fn running(&self, product: &Name, running: &Running) -> Option<Arc<Published>> {
         let runs =
             |p: &&Arc<Published>| p.release.product == *product && fleet::runs(&p.images, running);
-        self.all().iter().find(runs).map(|published| published.release.clone())
+        self.all().iter().find(runs).cloned()
     }
 }

@@ -10,7 +10,7 @@ use crate::listen::Tls;
 use crate::pki::{Authority, PkiError, RENEW_AFTER};
 use crate::secret;
 use crate::server::Server;
-use crate::store::{Claim, Kind, StoreError, Stored};
+use crate::store::{Claim, Kind, StoreError, Stored, UNASKED};
 use protocols::json::sentence;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -43,7 +43,8 @@ pub(crate) async fn inherit(app: &Server) -> Stored<()> {
 /// Starts everything that nobody asks for, until `stop` changes.
 pub(crate) fn start(app: &Arc<Server>, stop: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
     let deltas = (0..app.settings.deltas.delta_jobs)
-        .map(|_| tokio::spawn(deltas::work::run(Arc::clone(app), stop.clone())));
+        .map(|_| deltas::work::run(Arc::clone(app), stop.clone()))
+        .map(|work| tokio::spawn(UNASKED.scope((), work)));
     let ticks = tokio::spawn(run(Arc::clone(app), stop.clone()));
     std::iter::once(ticks).chain(deltas).collect()
 }
@@ -51,7 +52,8 @@ pub(crate) fn start(app: &Arc<Server>, stop: &watch::Receiver<bool>) -> Vec<Join
 /// Ticks until `stop` changes.
 async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = tick(&app, clock::now()).await {
+        UNASKED.scope((), follow_clock(&app)).await;
+        if let Err(error) = UNASKED.scope((), tick(&app, clock::now())).await {
             eprintln!("refit-server: {}", sentence(&error));
         }
         tokio::select! {
@@ -60,6 +62,17 @@ async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => return,
         }
     }
+}
+
+/// Goes by the system's clock; where it was set, once the plans are brought to it.
+async fn follow_clock(app: &Server) {
+    if let Some(new) = clock::was_set()
+        && let Err(error) = app.clock_was_set(new).await
+    {
+        eprintln!("refit-server: the clock was set; goes by the old one: {}", sentence(&error));
+        return;
+    }
+    clock::take_over();
 }
 
 /// Checks the plan and does the jobs that are due.

@@ -5,8 +5,10 @@
 //! both change while nobody else can begin. Without a commit nothing happened.
 
 mod admit;
+mod clock;
 mod enrol;
 mod hear;
+mod import;
 mod jobs;
 mod labels;
 mod load;
@@ -15,21 +17,23 @@ mod releases;
 mod report;
 mod rollouts;
 mod tend;
+mod together;
 
 pub(crate) use enrol::EnrolError;
 pub(crate) use labels::LabelError;
 pub(crate) use publish::PublishError;
 pub(crate) use rollouts::{Act, ActError};
+pub(crate) use together::Desk;
 
 use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
 use crate::store::{
-    Failures, Happened, Sign, Stored, StoredAttempt, StoredDevice, Touched, Tx, Words, words,
+    Failing, Happened, Sign, Stored, StoredAttempt, StoredDevice, Touched, Tx, Words, words,
 };
 use fleet::operator::{Change, State, tend};
 use fleet::{Class, Event, Standing};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{AttemptId, DeviceId, Name, Report, Text, Timestamp};
 
 /// The name under which the server itself acts.
@@ -52,7 +56,14 @@ pub(crate) struct Entry<'s> {
     reports: Vec<(DeviceId, Report)>,
     signs: Vec<Sign>,
     sites: Vec<(Name, Text, Move)>,
+    failures: BTreeMap<Failing, i64>,
+    /// Reports that are kept already.
+    kept: BTreeSet<(DeviceId, AttemptId)>,
     events: Vec<(DeviceId, Text)>,
+    /// The rollout whose terminals in flight were looked through.
+    tended: Option<Name>,
+    /// The rollout that starts, and for how many terminals it is.
+    counted: Option<(Name, u32)>,
 }
 
 /// What becomes of the number of terminals that update at a site.
@@ -80,7 +91,11 @@ impl Server {
             reports: Vec::new(),
             signs: Vec::new(),
             sites: Vec::new(),
+            failures: BTreeMap::new(),
+            kept: BTreeSet::new(),
             events: Vec::new(),
+            tended: None,
+            counted: None,
         })
     }
 }
@@ -93,7 +108,10 @@ impl Entry<'_> {
             return Ok(());
         }
         let names = terminals.iter().map(|terminal| lock(terminal).stored.device.clone());
-        let names: Vec<DeviceId> = names.filter(|n| self.taken.devices.insert(n.clone())).collect();
+        let mut names: Vec<DeviceId> =
+            names.filter(|n| self.taken.devices.insert(n.clone())).collect();
+        // Two servers that take several in one order do not wait for each other.
+        names.sort_unstable();
         let devices = self.tx.devices_held(&names).await?;
         self.server.absorb(&mut self.tx, devices).await
     }
@@ -158,7 +176,6 @@ impl Entry<'_> {
         let flies = |standing: Standing| standing.class() == Class::InFlight;
         match (&attempt.site, flies(from), flies(to)) {
             (Some(site), true, false) => {
-                self.tx.leave_site(rollout, site).await?;
                 self.sites.push((rollout.clone(), site.clone(), Move::Leaves));
             }
             (Some(site), false, true) => {
@@ -171,10 +188,9 @@ impl Entry<'_> {
         for (standing, more) in [(from, -1), (to, 1)] {
             let failed = standing.class() == Class::Failed;
             let Some(outcome) = standing.outcome().filter(|_| failed) else { continue };
-            let (wave, origin) = (attempt.wave, attempt.origin.clone());
-            let hardware = hardware.clone();
-            let failed = Failures { wave, outcome: outcome.code(), hardware, origin, devices: 0 };
-            self.tx.count_failures(rollout, &failed, more).await?;
+            let (hardware, origin) = (hardware.clone(), attempt.origin.clone());
+            let way = (rollout.clone(), attempt.wave, outcome.code(), hardware, origin);
+            *self.failures.entry(way).or_default() += more;
         }
         Ok(())
     }
@@ -265,8 +281,10 @@ impl Entry<'_> {
         let attempts: Vec<_> = self.attempts.values().map(|(_, attempt)| attempt).collect();
         self.tx.put_attempts(&attempts).await?;
         self.tx.put_reports(&self.reports, self.now).await?;
-        for sign in &self.signs {
-            self.tx.put_sign(sign).await?;
+        self.tx.put_signs(&self.signs).await?;
+        self.tx.count_failures(&self.failures).await?;
+        for ((rollout, site), less) in self.left() {
+            self.tx.leave_site(&rollout, &site, less).await?;
         }
         let tried = attempts.iter().map(|attempt| attempt.device.clone());
         let touched = Touched {
@@ -276,13 +294,23 @@ impl Entry<'_> {
         self.tx.note(touched, self.now).await
     }
 
+    /// How many terminals of each site are done.
+    fn left(&self) -> BTreeMap<(Name, Text), u32> {
+        let mut left: BTreeMap<(Name, Text), u32> = BTreeMap::new();
+        for (rollout, site, _) in self.sites.iter().filter(|(_, _, moved)| *moved == Move::Leaves) {
+            *left.entry((rollout.clone(), site.clone())).or_default() += 1;
+        }
+        left
+    }
+
     /// Makes a committed change visible.
     fn show(&mut self) {
         for (terminal, device) in std::mem::take(&mut self.devices).into_values() {
             let release = self.server.catalogue.running(&device.facts.product, &device.running);
-            let mut locked = lock(&terminal);
-            (locked.stored, locked.release) = (device, release);
-            self.server.roster.stir();
+            let device = self.server.store.kinds().share(device);
+            self.server.alter(&terminal, |terminal| {
+                (terminal.stored, terminal.release) = (device, release);
+            });
         }
         for (terminal, attempt) in std::mem::take(&mut self.attempts).into_values() {
             self.server.show_attempt(&terminal, &attempt);
@@ -292,7 +320,8 @@ impl Entry<'_> {
             let sites = std::mem::take(&mut self.sites);
             let courses = std::mem::take(&mut self.courses);
             self.server.change_snapshot(|snapshot| {
-                snapshot.courses.extend(courses);
+                courses.into_values().for_each(|course| snapshot.take(course));
+                snapshot.audiences.extend(self.counted.take());
                 sites.into_iter().for_each(|(rollout, site, moved)| {
                     let count = snapshot.sites.entry(rollout).or_default().entry(site).or_default();
                     *count = match moved {

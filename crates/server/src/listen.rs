@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// The most connections at once; more wait in the kernel's queue.
-const CONNECTIONS: usize = 4096;
+const CONNECTIONS: usize = 8192;
 /// How long a peer may take for its handshake, or for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a shutdown waits for requests that are under way.
@@ -34,7 +35,7 @@ const SEND_BUFFER: u32 = 128 << 10;
 /// Bytes that wait in the HTTP layer before the body is asked for more.
 const WRITE_BUFFER: usize = 64 << 10;
 /// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG: u32 = 4096;
 
 /// The address that a request came from.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,15 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// The TLS configuration, exchanged when a certificate is renewed.
 pub(crate) type Tls = Arc<RwLock<Arc<ServerConfig>>>;
+
+/// Lets this process open as many files as the system allows it, which are connections
+/// here.
+pub(crate) fn allow_connections() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Without it there are fewer connections at once, and the others wait.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
 
 /// Binds `address`.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {

@@ -7,6 +7,10 @@ use protocols::json::sentence;
 use protocols::native::Problem;
 use std::error::Error;
 
+/// After how many seconds a terminal asks again that found the server busy: by then a
+/// full queue is written, and those that wait come back as they were spread before.
+const BUSY: u32 = 2;
+
 /// The answer to a request that is not served.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -68,6 +72,13 @@ impl Refusal {
         Self { retry_after: Some(60), ..refusal }
     }
 
+    /// More is said at once than can be written.
+    pub(crate) fn busy() -> Self {
+        let text = "more terminals report at once than the server can write down";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again");
+        Self { retry_after: Some(BUSY), ..refusal }
+    }
+
     /// The server does not know at present.
     pub(crate) fn stale() -> Self {
         let text = "the server's plan is not fresh enough to decide";
@@ -106,6 +117,9 @@ broken!(crate::secret::NoRandom, std::io::Error);
 
 impl From<crate::store::StoreError> for Refusal {
     fn from(error: crate::store::StoreError) -> Self {
+        if matches!(error, crate::store::StoreError::Busy) {
+            return Self::busy();
+        }
         if !error.is_away() {
             return Self::broken(&error);
         }

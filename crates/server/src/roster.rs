@@ -1,13 +1,14 @@
 //! The terminals, in memory: what polls are answered from.
 
+use crate::catalogue::Published;
 use crate::store::{Sign, StoredAttempt, StoredDevice};
 use fleet::{Attempt, Class, DeviceFacts, Shows};
 use protocols::native::{Heartbeat, Phase, Progress, Waiting};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Timestamp, Version};
+use types::{AttemptId, DeviceId, Digest, Name, Running, Timestamp, Version};
 
 /// One terminal.
 #[derive(Debug)]
@@ -15,11 +16,11 @@ pub(crate) struct Terminal {
     /// What the store keeps of it.
     pub(crate) stored: StoredDevice,
     /// The published release that it runs, if it is one.
-    pub(crate) release: Option<Release>,
+    pub(crate) release: Option<Arc<Published>>,
     /// What it is doing.
     pub(crate) phase: Phase,
     /// Why it does not go on, if it said so.
-    pub(crate) waiting: Option<Waiting>,
+    pub(crate) waiting: Option<Box<Waiting>>,
     /// Its last sign of life since the server started.
     pub(crate) seen: Option<Timestamp>,
     /// What its agent can do beside what every agent can.
@@ -58,7 +59,7 @@ pub(crate) fn fingerprint(running: &Running) -> Digest {
 
 impl Terminal {
     /// A terminal without history.
-    pub(crate) fn new(stored: StoredDevice, release: Option<Release>) -> Shared {
+    pub(crate) fn new(stored: StoredDevice, release: Option<Arc<Published>>) -> Shared {
         let (phase, seen, abilities, tries) = (Phase::Idle, None, Box::default(), Vec::new());
         let waiting = None;
         Arc::new(Mutex::new(Self { stored, release, phase, waiting, seen, abilities, tries }))
@@ -75,7 +76,7 @@ impl Terminal {
             variant: facts.variant.as_ref(),
             region: facts.region.as_ref(),
             running: &self.stored.running,
-            release: self.release.as_ref(),
+            release: self.release.as_ref().map(|published| &published.release),
             enrolled: self.stored.enrolled,
             labels: self.stored.labels(),
             abilities: &self.abilities,
@@ -111,16 +112,21 @@ impl Terminal {
 
     /// The terminal as the store should keep it after `heartbeat`, if that differs.
     pub(crate) fn changed_by(&self, heartbeat: &Heartbeat) -> Option<StoredDevice> {
-        let now = StoredDevice {
-            device: self.stored.device.clone(),
-            credential: self.stored.credential,
-            facts: heartbeat.facts.clone(),
-            slot: Some(heartbeat.slot),
-            running: heartbeat.running.clone(),
-            enrolled: self.stored.enrolled,
-            labels: self.stored.labels.clone(),
-        };
-        (now != self.stored).then_some(now)
+        let StoredDevice { facts, slot, running, .. } = &self.stored;
+        let same_facts = **facts == heartbeat.facts;
+        let same_running = **running == heartbeat.running;
+        if same_facts && same_running && *slot == Some(heartbeat.slot) {
+            return None;
+        }
+        let mut now = self.stored.clone();
+        now.slot = Some(heartbeat.slot);
+        if !same_facts {
+            now.facts = Arc::new(heartbeat.facts.clone());
+        }
+        if !same_running {
+            now.running = Arc::new(heartbeat.running.clone());
+        }
+        Some(now)
     }
 
     /// Whether `manifest` was tried before the attempt `but`.
@@ -162,8 +168,6 @@ pub(crate) struct Roster {
     attempts: RwLock<HashMap<AttemptId, Shared>>,
     /// The attempts in flight, by rollout.
     in_flight: Mutex<BTreeMap<Name, BTreeMap<AttemptId, Shared>>>,
-    /// Something changed that audiences depend on.
-    stirred: AtomicBool,
 }
 
 impl Roster {
@@ -180,7 +184,6 @@ impl Roster {
         credentials.insert(credential, Arc::clone(terminal));
         let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
         devices.insert(device, Arc::clone(terminal));
-        self.stir();
     }
 
     /// Takes note of an attempt, new or changed, of `terminal`.
@@ -227,18 +230,14 @@ impl Roster {
         range.take(limit).map(|(_, terminal)| Arc::clone(terminal)).collect()
     }
 
+    /// How many terminals there are.
+    pub(crate) fn count(&self) -> u64 {
+        let count = self.devices.read().unwrap_or_else(PoisonError::into_inner).len();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
     /// All terminals.
     pub(crate) fn all(&self) -> Vec<Shared> {
         self.page(None, usize::MAX)
-    }
-
-    /// Something changed that audiences depend on.
-    pub(crate) fn stir(&self) {
-        self.stirred.store(true, Ordering::Release);
-    }
-
-    /// Whether something changed since this was asked last.
-    pub(crate) fn was_stirred(&self) -> bool {
-        self.stirred.swap(false, Ordering::AcqRel)
     }
 }

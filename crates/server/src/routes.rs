@@ -1,6 +1,6 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
-use crate::northbound::{devices, export, health, jobs, releases, rollouts, tokens};
+use crate::northbound::{devices, export, health, jobs, metrics, releases, rollouts, tokens};
 use crate::problem::Refusal;
 use crate::southbound::{artifact, native};
 use crate::wire::App;
@@ -18,6 +18,7 @@ fn table() -> Vec<Route> {
     vec![
         ("/health", &["get"], get(health::health)),
         ("/v1/openapi.json", &["get"], get(health::openapi)),
+        ("/metrics", &["get"], get(metrics::metrics)),
         ("/v1/enrol", &["post"], post(native::enrol)),
         ("/v1/heartbeat", &["post"], post(native::heartbeat)),
         ("/v1/reports", &["post"], post(native::reports)),
@@ -35,6 +36,7 @@ fn table() -> Vec<Route> {
         ("/api/v1/jobs/{id}/retry", &["post"], post(jobs::retry)),
         ("/api/v1/stop", &["post"], post(rollouts::stop)),
         ("/api/v1/labels", &["post"], post(devices::relabel)),
+        ("/api/v1/import", &["post"], post(devices::import)),
         ("/api/v1/groups", &["get", "post"], get(devices::groups).post(devices::put_group)),
         ("/api/v1/rollouts/plan", &["post"], post(rollouts::plan)),
         ("/api/v1/rollouts/{id}/failures", &["get"], get(rollouts::failures)),

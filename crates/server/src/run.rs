@@ -83,6 +83,7 @@ pub(crate) struct Serve {
 
 /// Serves until a signal ends it.
 pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
+    listen::allow_connections();
     let folder = Folder::open(&args.data)?;
     let database = args.database.clone();
     let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));

@@ -4,16 +4,19 @@ use crate::blobs::Blobs;
 use crate::catalogue::Catalogue;
 use crate::deltas::{DeltaOptions, Shelf};
 use crate::folder::Folder;
+use crate::ledger::Desk;
+use crate::northbound::metrics::Counters;
 use crate::quota::Quota;
-use crate::roster::{Roster, Shared, Tried, lock};
+use crate::roster::{Roster, Shared, Terminal, Tried, lock};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoredAttempt};
 use crate::ticket::Tickets;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Notify;
 use trust::Root;
-use types::{Digest, Timestamp};
+use types::{Digest, Name, Timestamp};
 
 /// What a start of the server is told.
 #[derive(Debug, Clone)]
@@ -56,7 +59,15 @@ pub(crate) struct Server {
     pub(crate) wake: Notify,
     /// Rings when there are deltas to make.
     pub(crate) delta_wake: Notify,
+    /// When, of each rollout, the first terminal in flight may have failed by its silence.
+    pub(crate) expected: Mutex<BTreeMap<Name, Timestamp>>,
+    /// What is counted.
+    pub(crate) counters: Counters,
+    /// What terminals say that waits to be written.
+    pub(crate) desk: Desk,
     snapshot: RwLock<Arc<Snapshot>>,
+    /// How many terminals more or less count to rollouts than the snapshot says.
+    pub(crate) drift: Mutex<BTreeMap<Name, i64>>,
     /// Since when the store was reached without a gap.
     knows_since: AtomicI64,
 }
@@ -93,6 +104,10 @@ impl Server {
             root: RwLock::new(parts.root.map(Arc::new)),
             wake: Notify::new(),
             delta_wake: Notify::new(),
+            expected: Mutex::default(),
+            drift: Mutex::default(),
+            counters: Counters::default(),
+            desk: Desk::default(),
             snapshot: RwLock::new(Arc::new(Snapshot::new(Vec::new(), 0))),
         }
     }
@@ -125,11 +140,36 @@ impl Server {
         self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Changes a terminal, and with it how many count to which rollout. Only who holds
+    /// the store does this.
+    pub(crate) fn alter(&self, terminal: &Shared, change: impl FnOnce(&mut Terminal)) {
+        let snapshot = self.snapshot();
+        let mut locked = lock(terminal);
+        let before = snapshot.audiences_of(&locked);
+        change(&mut locked);
+        let after = snapshot.audiences_of(&locked);
+        if before != after {
+            self.note_drift(&before, -1);
+            self.note_drift(&after, 1);
+        }
+    }
+
+    /// Counts a new terminal to its rollouts.
+    pub(crate) fn count_in(&self, terminal: &Shared) {
+        self.note_drift(&self.snapshot().audiences_of(&lock(terminal)), 1);
+    }
+
+    fn note_drift(&self, rollouts: &[&Name], more: i64) {
+        let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        for rollout in rollouts {
+            *drift.entry(Name::clone(rollout)).or_default() += more;
+        }
+    }
+
     /// Takes a stored attempt, new or changed, into memory.
     pub(crate) fn show_attempt(&self, terminal: &Shared, attempt: &StoredAttempt) {
         self.roster.index(attempt, terminal);
-        let mut locked = lock(terminal);
-        if let Some(tried) = locked.tried_mut(attempt.attempt) {
+        if let Some(tried) = lock(terminal).tried_mut(attempt.attempt) {
             // What other servers sent is added to what this one sent.
             let others = attempt.served.saturating_sub(tried.stored.served);
             tried.served.fetch_add(others, Ordering::Relaxed);
@@ -137,14 +177,14 @@ impl Server {
             return;
         }
         let snapshot = self.snapshot();
-        if let Some(course) = snapshot.courses.get(&attempt.rollout) {
-            locked.tries.push(Tried {
-                stored: attempt.clone(),
-                manifest: course.rollout.release.manifest,
-                version: course.rollout.release.version.clone(),
-                served: Arc::new(AtomicU64::new(attempt.served)),
-                progress: None,
-            });
-        }
+        let Some(course) = snapshot.courses.get(&attempt.rollout) else { return };
+        let tried = Tried {
+            stored: attempt.clone(),
+            manifest: course.rollout.release.manifest,
+            version: course.rollout.release.version.clone(),
+            served: Arc::new(AtomicU64::new(attempt.served)),
+            progress: None,
+        };
+        self.alter(terminal, |terminal| terminal.tries.push(tried));
     }
 }

@@ -1,7 +1,7 @@
 //! The rollouts and the plan made of them, in memory, as one value.
 
 use crate::catalogue::Catalogue;
-use crate::roster::{Roster, Shared, lock};
+use crate::roster::{Roster, Shared, Terminal, lock};
 use crate::store::StoredRollout;
 use fleet::Plan;
 use fleet::operator::{Rollout, State, exposure_limit, track};
@@ -62,7 +62,7 @@ impl Course {
 pub(crate) struct Snapshot {
     /// Every rollout, by id.
     pub(crate) courses: BTreeMap<Name, Course>,
-    /// How many terminals each rollout is for.
+    /// How many terminals each rollout is for, as far as they were counted.
     pub(crate) audiences: BTreeMap<Name, u32>,
     /// How many terminals update at each site, of rollouts that limit sites.
     pub(crate) sites: BTreeMap<Name, BTreeMap<Text, u32>>,
@@ -79,12 +79,40 @@ impl Snapshot {
         Self { courses, audiences: BTreeMap::new(), sites: BTreeMap::new(), plan }
     }
 
-    /// Counts every audience. Terminals are locked meanwhile, so this is never done
-    /// inside of a change to the shared snapshot.
+    /// Takes a rollout, new or changed. If it is for others than before, they are to be
+    /// counted.
+    pub(crate) fn take(&mut self, course: Course) {
+        let known = self.courses.get(&course.rollout.id);
+        if known.is_none_or(|known| !is_for_the_same(&known.rollout, &course.rollout)) {
+            self.audiences.remove(&course.rollout.id);
+        }
+        self.courses.insert(course.rollout.id.clone(), course);
+    }
+
+    /// Counts the audiences that are not counted yet. Terminals are locked meanwhile, so
+    /// this is never done inside of a change to the shared snapshot.
     pub(crate) fn count(&self, roster: &Roster) -> BTreeMap<Name, u32> {
-        let terminals = roster.all();
+        let missing = |rollout: &&Rollout| !self.audiences.contains_key(&rollout.id);
+        let rollouts = self.courses.values().map(|course| &course.rollout).filter(missing);
+        rollouts.map(|rollout| (rollout.id.clone(), audience(rollout, roster))).collect()
+    }
+
+    /// The rollouts that a terminal counts to.
+    pub(crate) fn audiences_of(&self, terminal: &Terminal) -> Vec<&Name> {
         let rollouts = self.courses.values().map(|course| &course.rollout);
-        rollouts.map(|rollout| (rollout.id.clone(), audience(rollout, &terminals))).collect()
+        terminal.ask(|device| {
+            rollouts.filter(|rollout| belongs(rollout, device)).map(|r| &r.id).collect()
+        })
+    }
+
+    /// Terminals changed: so many more or less count to these rollouts.
+    pub(crate) fn drift(&mut self, drift: &BTreeMap<Name, i64>) {
+        for (rollout, more) in drift {
+            if let Some(count) = self.audiences.get_mut(rollout) {
+                let new = i64::from(*count).saturating_add(*more).max(0);
+                *count = u32::try_from(new).unwrap_or(u32::MAX);
+            }
+        }
     }
 
     /// Makes the plan anew from the rollouts.
@@ -125,10 +153,21 @@ impl Snapshot {
     }
 }
 
-/// How many of `terminals` the rollout is for.
-pub(crate) fn audience(rollout: &Rollout, terminals: &[Shared]) -> u32 {
+/// For how many terminals the rollout is.
+pub(crate) fn audience(rollout: &Rollout, roster: &Roster) -> u32 {
+    if rollout.state == State::Draft {
+        return 0;
+    }
+    let terminals = roster.all();
     let belongs = |terminal: &&Shared| lock(terminal).ask(|device| belongs(rollout, device));
     u32::try_from(terminals.iter().filter(belongs).count()).unwrap_or(u32::MAX)
+}
+
+/// Whether both have the same audience, whatever terminals do. What a rollout is for
+/// stays as it was made, but for its start and for what its release needs.
+fn is_for_the_same(one: &Rollout, other: &Rollout) -> bool {
+    let known = (one.state == State::Draft, one.started, &one.fit);
+    known == (other.state == State::Draft, other.started, &other.fit)
 }
 
 /// Whether a terminal counts as one of the rollout's audience: it had the offer, or

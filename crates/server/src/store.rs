@@ -20,6 +20,7 @@ mod failures;
 mod filter;
 mod history;
 mod jobs;
+mod kinds;
 mod labels;
 mod line;
 mod releases;
@@ -34,9 +35,10 @@ pub(crate) use changes::Touched;
 pub(crate) use copy::{backup, restore};
 pub(crate) use deltas::{MadeDelta, StoredDelta};
 pub(crate) use devices::{StoredDevice, TokenUse};
-pub(crate) use failures::Failures;
+pub(crate) use failures::{Failing, Failures};
 pub(crate) use history::{Entry as HistoryEntry, Mark};
 pub(crate) use jobs::{Claim, Far, Kind, NewJob, State as JobState, StoredJob};
+pub(crate) use kinds::Kinds;
 pub(crate) use labels::{Words, words};
 pub(crate) use rollouts::{Happened, StoredRollout};
 
@@ -60,6 +62,9 @@ pub(crate) enum StoreError {
     /// The database was out of reach a moment ago.
     #[error("the database is out of reach")]
     Away,
+    /// As many changes wait to be written as may.
+    #[error("too many changes wait to be written")]
+    Busy,
     /// The connection broke inside of a transaction, which therefore never was.
     #[error("the connection to the database broke")]
     Gone,
@@ -153,6 +158,36 @@ const QUEUE: Duration = Duration::from_secs(5);
 /// What store functions return.
 pub(crate) type Stored<T> = Result<T, StoreError>;
 
+tokio::task_local! {
+    /// Set while nobody asked for what is done.
+    pub(crate) static UNASKED: ();
+}
+
+/// How many statements were run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Statements {
+    /// Because somebody asked.
+    pub(crate) requests: u64,
+    /// By the server's own jobs.
+    pub(crate) jobs: u64,
+}
+
+/// The same, while they are counted.
+#[derive(Debug, Default)]
+struct Counted {
+    requests: AtomicU64,
+    jobs: AtomicU64,
+}
+
+impl Counted {
+    /// One more.
+    fn one(&self) {
+        let unasked = UNASKED.try_with(|()| ()).is_ok();
+        let counter = if unasked { &self.jobs } else { &self.requests };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The database.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -161,7 +196,8 @@ pub(crate) struct Store {
     /// The database was out of reach the last time. Only [`Store::reach`] tries again;
     /// everybody else is told at once.
     away: Arc<AtomicBool>,
-    statements: Arc<AtomicU64>,
+    statements: Arc<Counted>,
+    kinds: Arc<Kinds>,
 }
 
 /// A transaction. It holds the store: memory that follows the store is changed
@@ -169,7 +205,8 @@ pub(crate) struct Store {
 pub(crate) struct Tx {
     line: OwnedMutexGuard<Line>,
     away: Arc<AtomicBool>,
-    statements: Arc<AtomicU64>,
+    statements: Arc<Counted>,
+    kinds: Arc<Kinds>,
 }
 
 impl Store {
@@ -186,7 +223,7 @@ impl Store {
         let line = Line::open(address.clone()).await?;
         let shared = line.is_postgres();
         let (line, away) = (Arc::new(Mutex::new(line)), Arc::default());
-        Ok(Self { line, shared, away, statements: Arc::default() })
+        Ok(Self { line, shared, away, statements: Arc::default(), kinds: Arc::default() })
     }
 
     /// Whether other servers may use the same database.
@@ -214,25 +251,30 @@ impl Store {
     }
 
     async fn begin_on(&self, mut line: OwnedMutexGuard<Line>) -> Stored<Tx> {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.statements.one();
         let begun = line.begin().await;
         self.away.store(begun.is_err() && self.shared, Ordering::Relaxed);
         begun?;
         let (away, statements) = (Arc::clone(&self.away), Arc::clone(&self.statements));
-        Ok(Tx { line, away, statements })
+        Ok(Tx { line, away, statements, kinds: Arc::clone(&self.kinds) })
+    }
+
+    /// What terminals have in common.
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// How many statements were run since the start.
-    #[cfg(test)]
-    pub(crate) fn statements(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
+    pub(crate) fn statements(&self) -> Statements {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Statements { requests: of(&self.statements.requests), jobs: of(&self.statements.jobs) }
     }
 }
 
 impl Tx {
     /// Makes it durable. The store is held until the transaction is dropped.
     pub(crate) async fn commit(&mut self) -> Stored<()> {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.statements.one();
         let done = self.line.commit().await;
         self.judge(done)
     }
@@ -247,14 +289,14 @@ impl Tx {
 
     /// Runs `statement`. Returns how many rows it changed.
     async fn run(&mut self, statement: Statement) -> Stored<u64> {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.statements.one();
         let done = self.line.run(statement).await;
         self.judge(done)
     }
 
     /// Runs `statement`. Returns all its rows.
     async fn all(&mut self, statement: Statement) -> Stored<Vec<Row>> {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.statements.one();
         let rows = self.line.all(statement).await;
         self.judge(rows)
     }

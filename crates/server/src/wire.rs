@@ -104,6 +104,18 @@ impl FromRequestParts<App> for Operator {
     }
 }
 
+/// Who holds the operator's token and only looks: the store is not asked.
+pub(crate) struct Observer;
+
+impl FromRequestParts<App> for Observer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Reply<Self> {
+        let known = bearer(parts).map(secret::digest) == Some(app.operator);
+        if known { Ok(Self) } else { Err(refuse(parts, app)) }
+    }
+}
+
 /// Anybody, as long as the address has quota left.
 pub(crate) struct Stranger;
 

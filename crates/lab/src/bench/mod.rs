@@ -5,6 +5,7 @@
 
 mod cost;
 mod delta;
+pub(crate) mod fleet;
 mod installers;
 mod memory;
 mod nginx;
@@ -37,6 +38,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Delta(delta::DeltaArgs),
+    Fleet(fleet::FleetArgs),
     Install(InstallArgs),
 }
 
@@ -64,6 +66,7 @@ struct InstallArgs {
 pub fn run(args: &Args) -> Result<ExitCode> {
     match &args.command {
         Command::Delta(args) => delta::run(args),
+        Command::Fleet(args) => fleet::run(args),
         Command::Install(args) => install(args),
     }
 }

@@ -28,8 +28,14 @@ impl Nginx {
         fs::write(folder.join("tls.key"), key)?;
         // Free at this moment; nginx cannot tell which port it was given.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        Self::start_at(folder, port, &configuration(folder, files, port))
+    }
+
+    /// Starts a server at `port` with this configuration, on the files that are in
+    /// `folder` already.
+    pub(super) fn start_at(folder: &Path, port: u16, configuration: &str) -> Result<Self> {
         let config = folder.join("nginx.conf");
-        fs::write(&config, configuration(folder, files, port))?;
+        fs::write(&config, configuration)?;
         let program = system("nginx", "nginx-light")?;
         let words = [OsStr::new("-c"), config.as_os_str(), OsStr::new("-p"), folder.as_os_str()];
         let log = folder.join("log");

@@ -1,6 +1,6 @@
 //! What a fleet's servers live through: kills at random, a replica that dies and one
 //! that is cut off, a database that goes away, a full disk, a store of packages that
-//! does not answer.
+//! does not answer, a city whose terminals come back at once.
 //!
 //! Terminals are simulated here, a thousand at a time: they speak the protocol over
 //! HTTPS and install nothing. They keep a book of what they were promised, which is
@@ -10,6 +10,7 @@ mod book;
 mod disk;
 mod kills;
 mod replicas;
+mod storm;
 mod terminal;
 mod world;
 
@@ -26,17 +27,18 @@ pub struct Args {
     /// Repeats the chance of this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these: kills, database, replicas, disk
+    /// Only these: kills, database, replicas, disk, storm
     only: Vec<String>,
 }
 
 type Scenario = fn(&mut Chance, bool) -> Result<String>;
 
-const SCENARIOS: [(&str, Scenario); 4] = [
+const SCENARIOS: [(&str, Scenario); 5] = [
     ("kills", kills::server),
     ("database", kills::database),
     ("replicas", replicas::run),
     ("disk", disk::run),
+    ("storm", storm::run),
 ];
 
 /// Runs the scenarios; fails at the first thing that was lost.

@@ -40,3 +40,17 @@ fn what_is_left_out_has_a_safe_meaning() {
     assert_eq!((order.halt.failures_percent, order.in_flight), (None, 1000));
     assert_eq!(RolloutOrder { halt: HaltRule::default(), ..order }.halt.failures_percent, Some(5));
 }
+
+#[test]
+fn an_import_is_written_as_the_documentation_says() {
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let line = json!({"device": "cpe-1", "product": "router", "hardware": "r1",
+        "memory_class_mib": 0, "credential_sha256": digest});
+    let order = |devices: Value| json!({ "devices": devices }).to_string();
+    let read: ImportOrder = decode(order(json!([line])).as_bytes()).unwrap();
+    assert_eq!(serde_json::to_value(&read.devices[0]).unwrap(), line);
+    let many = order(Value::Array(alloc::vec![line; IMPORT_LIMIT + 1]));
+    let error = sentence(&decode::<ImportOrder>(many.as_bytes()).unwrap_err());
+    assert!(error.contains("more than 5000"), "{error}");
+    assert!(decode::<ImportOrder>(order(json!([{"device": "cpe-1"}])).as_bytes()).is_err());
+}

@@ -1,12 +1,13 @@
 //! Lets a terminal start, or takes back that it may.
 
+use super::together::Word;
 use super::{Entry, Move};
 use crate::roster::{Shared, Tried, fingerprint, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::{Stored, StoredAttempt, settle};
-use fleet::operator::Rollout;
-use fleet::{Event, Offer, Standing, offer};
+use crate::store::{Stored, StoredAttempt};
+use fleet::operator::{Rollout, State, Tally};
+use fleet::{Offer, Standing, offer};
 use types::{AttemptId, Name, Spent, Text, Timestamp};
 
 impl Server {
@@ -18,59 +19,11 @@ impl Server {
         rollout: &Name,
         now: Timestamp,
     ) -> Stored<bool> {
-        settle!(self.try_admit(terminal, rollout, now))
-    }
-
-    async fn try_admit(&self, terminal: &Shared, rollout: &Name, now: Timestamp) -> Stored<bool> {
-        let mut entry = self.begin(now).await?;
-        entry.take(std::slice::from_ref(terminal)).await?;
-        let Some(mut course) = entry.course(rollout).await? else { return Ok(false) };
-        // Asked again: between the first answer and this lock others may have started.
-        if !self.may_install(terminal, rollout, now) {
-            return Ok(false);
+        let room = self.write_down(terminal, Word::Start(rollout.clone()), now).await?;
+        if room {
+            self.wake.notify_one();
         }
-        let last = last_attempt(terminal, rollout);
-        let retry = last.as_ref().map_or(0, |last| last.retry.saturating_add(1));
-        let attempt = new_attempt(terminal, &course.rollout, retry, now);
-        if !self.enter_site(&mut entry, &course, &attempt).await? {
-            return Ok(false);
-        }
-        let limit = self.snapshot().limit(&course.rollout);
-        let tally = course.rollout.tally;
-        course.rollout.tally = match last {
-            // The device is counted already: it changes its class, as by an order.
-            Some(last) => tally.moved(last.standing, Standing::Offered),
-            None if entry.tx.count_admitted(rollout, limit).await? => tally.admitted(),
-            None => return Ok(false),
-        };
-        entry.courses.insert(rollout.clone(), course);
-        entry.put_attempt(terminal, attempt);
-        entry.commit().await?;
-        self.wake.notify_one();
-        Ok(true)
-    }
-
-    /// Counts the terminal at its site, where the rollout limits sites. Returns whether
-    /// there was room.
-    async fn enter_site(
-        &self,
-        entry: &mut Entry<'_>,
-        course: &Course,
-        attempt: &StoredAttempt,
-    ) -> Stored<bool> {
-        let limit = course.rollout.terms.site.as_ref().map(|site| site.in_flight);
-        let (Some(site), Some(limit)) = (&attempt.site, limit) else { return Ok(true) };
-        if entry.tx.enter_site(&attempt.rollout, site, limit).await? {
-            entry.sites.push((attempt.rollout.clone(), site.clone(), Move::Enters));
-            return Ok(true);
-        }
-        // Another server let others in: known from now on.
-        self.change_snapshot(|snapshot| {
-            let sites = snapshot.sites.entry(attempt.rollout.clone()).or_default();
-            sites.insert(site.clone(), limit);
-            snapshot.compile();
-        });
-        Ok(false)
+        Ok(room)
     }
 
     fn may_install(&self, terminal: &Shared, rollout: &Name, now: Timestamp) -> bool {
@@ -89,12 +42,65 @@ impl Server {
         attempt: AttemptId,
         now: Timestamp,
     ) -> Stored<()> {
-        settle!(async {
-            let mut entry = self.begin(now).await?;
-            entry.take(std::slice::from_ref(terminal)).await?;
-            entry.event(terminal, attempt, Event::GivenUp).await?;
-            entry.commit().await
-        })
+        self.write_down(terminal, Word::GaveUp(attempt), now).await.map(drop)
+    }
+}
+
+impl Entry<'_> {
+    /// Lets `terminal` start, if there is room. The rollout's row is held, so memory
+    /// and what this change made of it decide.
+    pub(super) async fn admit(&mut self, terminal: &Shared, rollout: &Name) -> Stored<bool> {
+        let Some(mut course) = self.course(rollout).await? else { return Ok(false) };
+        // Asked again: between the first answer and this change others may have started.
+        if !self.server.may_install(terminal, rollout, self.now) {
+            return Ok(false);
+        }
+        let last = last_attempt(terminal, rollout);
+        let limit = self.server.snapshot().limit(&course.rollout);
+        let Some(tally) = admitted(&course.rollout, last.as_ref(), limit) else {
+            return Ok(false);
+        };
+        let retry = last.as_ref().map_or(0, |last| last.retry.saturating_add(1));
+        let attempt = new_attempt(terminal, &course.rollout, retry, self.now);
+        if !self.enter_site(&course, &attempt).await? {
+            return Ok(false);
+        }
+        course.rollout.tally = tally;
+        self.courses.insert(rollout.clone(), course);
+        self.put_attempt(terminal, attempt);
+        Ok(true)
+    }
+
+    /// Counts the terminal at its site, where the rollout limits sites. Returns whether
+    /// there was room.
+    async fn enter_site(&mut self, course: &Course, attempt: &StoredAttempt) -> Stored<bool> {
+        let limit = course.rollout.terms.site.as_ref().map(|site| site.in_flight);
+        let (Some(site), Some(limit)) = (&attempt.site, limit) else { return Ok(true) };
+        if self.tx.enter_site(&attempt.rollout, site, limit).await? {
+            self.sites.push((attempt.rollout.clone(), site.clone(), Move::Enters));
+            return Ok(true);
+        }
+        // Another server let others in: known from now on.
+        self.server.change_snapshot(|snapshot| {
+            let sites = snapshot.sites.entry(attempt.rollout.clone()).or_default();
+            sites.insert(site.clone(), limit);
+            snapshot.compile();
+        });
+        Ok(false)
+    }
+}
+
+/// The tally with one terminal more under way, if the rollout has room for it. One that
+/// had an attempt is counted already: it changes its class, as by an order.
+fn admitted(rollout: &Rollout, last: Option<&StoredAttempt>, limit: u32) -> Option<Tally> {
+    let Tally { exposed, in_flight, .. } = rollout.tally;
+    let offers = matches!(rollout.state, State::Running | State::Finished);
+    if !offers || in_flight >= rollout.in_flight {
+        return None;
+    }
+    match last {
+        Some(last) => Some(rollout.tally.moved(last.standing, Standing::Offered)),
+        None => (exposed < limit).then(|| rollout.tally.admitted()),
     }
 }
 
@@ -115,7 +121,7 @@ pub(super) fn new_attempt(
     let locked = lock(terminal);
     let device = locked.stored.device.clone();
     let running = locked.stored.running.values().next().map(|state| &state.version);
-    let origin = locked.release.as_ref().map(|release| &release.version).or(running);
+    let origin = locked.release.as_ref().map(|published| &published.release.version).or(running);
     let site = rollout.terms.site.as_ref();
     StoredAttempt {
         attempt: AttemptId::new(rollout.id.as_str(), &device, retry),

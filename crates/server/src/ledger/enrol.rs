@@ -101,9 +101,9 @@ impl Server {
         StoredDevice {
             device: asked.device.clone(),
             credential,
-            facts: asked.facts.clone(),
+            facts: asked.facts.clone().into(),
             slot: None,
-            running: Running::new(),
+            running: Running::new().into(),
             enrolled,
             labels,
         }

@@ -1,10 +1,13 @@
 //! What a heartbeat changes.
 
+use super::Entry;
+use super::together::Word;
 use crate::roster::{Shared, Terminal, lock};
 use crate::server::Server;
-use crate::store::{Stored, settle};
+use crate::store::Stored;
 use fleet::{Event, Shows, Standing};
 use protocols::native::{Heartbeat, Progress};
+use std::sync::Arc;
 use types::{AttemptId, Timestamp};
 
 impl Server {
@@ -18,7 +21,9 @@ impl Server {
         let has_news = {
             let mut locked = lock(terminal);
             (locked.seen, locked.phase) = (Some(now), heartbeat.phase);
-            locked.waiting.clone_from(&heartbeat.waiting);
+            if locked.waiting.as_deref() != heartbeat.waiting.as_ref() {
+                locked.waiting = heartbeat.waiting.clone().map(Box::new);
+            }
             if *locked.abilities != *heartbeat.abilities {
                 locked.abilities = heartbeat.abilities.clone().into();
             }
@@ -27,28 +32,8 @@ impl Server {
         if !has_news {
             return Ok(());
         }
-        settle!(self.note_news(terminal, heartbeat, now))
-    }
-
-    async fn note_news(
-        &self,
-        terminal: &Shared,
-        heartbeat: &Heartbeat,
-        now: Timestamp,
-    ) -> Stored<()> {
-        let mut entry = self.begin(now).await?;
-        entry.take(std::slice::from_ref(terminal)).await?;
-        let (changed, shown) = {
-            let locked = lock(terminal);
-            (locked.changed_by(heartbeat), self.shown(&locked, heartbeat))
-        };
-        if let Some(device) = changed {
-            entry.put_device(terminal, device);
-        }
-        for (attempt, shows) in shown {
-            entry.event(terminal, attempt, Event::Heartbeat(shows)).await?;
-        }
-        entry.commit().await
+        let word = Word::Heartbeat(Arc::new(heartbeat.clone()));
+        self.write_down(terminal, word, now).await.map(drop)
     }
 
     /// The attempts that move by what the heartbeat shows. Only the last one is
@@ -72,5 +57,22 @@ impl Server {
         if let Some(tried) = locked.tried_mut(progress.attempt) {
             tried.progress = Some(progress);
         }
+    }
+}
+
+impl Entry<'_> {
+    /// Writes what is new about a terminal, and what it shows of its attempt.
+    pub(super) async fn hear(&mut self, terminal: &Shared, heartbeat: &Heartbeat) -> Stored<()> {
+        let (changed, shown) = {
+            let locked = lock(terminal);
+            (locked.changed_by(heartbeat), self.server.shown(&locked, heartbeat))
+        };
+        if let Some(device) = changed {
+            self.put_device(terminal, device);
+        }
+        for (attempt, shows) in shown {
+            self.event(terminal, attempt, Event::Heartbeat(shows)).await?;
+        }
+        Ok(())
     }
 }

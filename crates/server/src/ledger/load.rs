@@ -6,6 +6,7 @@ use crate::server::Server;
 use crate::snapshot::{Course, Snapshot};
 use crate::store::{Sign, Stored, StoredDevice, StoredRollout, Touched, Tx};
 use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use types::{AttemptId, DeviceId, Digest, Name, Seconds, Timestamp};
 
 /// Terminals that are read by one statement.
@@ -17,6 +18,8 @@ const SIGN_LONGEST: u32 = 60;
 /// How long the store may be out of reach before silence proves nothing: what other
 /// servers heard meanwhile may not be written.
 const GAP: Seconds = Seconds(30);
+/// By how much a sign that is stored must be ahead to be one of a wrong clock.
+const AHEAD: Seconds = Seconds(3600);
 
 impl Server {
     /// Reads releases, rollouts, terminals and attempts.
@@ -36,7 +39,9 @@ impl Server {
             }
         }
         let mut snapshot = Snapshot::clone(&self.snapshot());
+        snapshot.audiences.clear();
         snapshot.audiences = snapshot.count(&self.roster);
+        self.drift.lock().unwrap_or_else(PoisonError::into_inner).clear();
         snapshot.compile();
         snapshot.renew(now);
         self.change_snapshot(|held| *held = snapshot);
@@ -54,14 +59,15 @@ impl Server {
         self.read_root(tx).await?;
         let (stored, sites) = (tx.rollouts().await?, tx.sites().await?);
         let courses = stored.into_iter().filter_map(|rollout| Course::of(rollout, &self.catalogue));
-        let courses = courses.map(|course| (course.rollout.id.clone(), course)).collect();
+        let courses: Vec<Course> = courses.collect();
         self.change_snapshot(|snapshot| {
-            snapshot.courses = courses;
+            let there: BTreeSet<&Name> = courses.iter().map(|course| &course.rollout.id).collect();
+            snapshot.courses.retain(|rollout, _| there.contains(rollout));
+            courses.into_iter().for_each(|course| snapshot.take(course));
             snapshot.sites = sites;
             snapshot.plan.generation = generation;
             snapshot.compile();
         });
-        self.roster.stir();
         Ok(())
     }
 
@@ -69,17 +75,21 @@ impl Server {
     pub(crate) fn show_device(&self, device: StoredDevice) {
         let release = self.catalogue.running(&device.facts.product, &device.running);
         match self.roster.device(&device.device) {
-            None => self.roster.add(&Terminal::new(device, release), None),
+            None => {
+                let terminal = Terminal::new(device, release);
+                self.roster.add(&terminal, None);
+                self.count_in(&terminal);
+            }
+            Some(terminal) if lock(&terminal).stored == device => {}
             Some(terminal) => {
                 let old = lock(&terminal).stored.credential;
-                {
-                    let mut locked = lock(&terminal);
-                    if locked.stored == device {
-                        return;
-                    }
-                    (locked.stored, locked.release) = (device, release);
+                let anew = device.credential != old;
+                self.alter(&terminal, |terminal| {
+                    (terminal.stored, terminal.release) = (device, release);
+                });
+                if anew {
+                    self.roster.add(&terminal, Some(old));
                 }
-                self.roster.add(&terminal, Some(old));
             }
         }
     }
@@ -113,8 +123,7 @@ impl Server {
         let courses: Vec<Course> = courses.collect();
         if !courses.is_empty() {
             self.change_snapshot(|snapshot| {
-                let named = courses.into_iter().map(|c| (c.rollout.id.clone(), c));
-                snapshot.courses.extend(named);
+                courses.into_iter().for_each(|course| snapshot.take(course));
                 snapshot.compile();
             });
         }
@@ -174,22 +183,20 @@ impl Server {
         let limited = self.snapshot().courses.values().any(|c| c.rollout.terms.site.is_some());
         let sites = if limited { Some(tx.sites().await?) } else { None };
         let signs = self.signs(now);
-        for sign in &signs {
-            tx.put_sign(sign).await?;
-        }
+        tx.put_signs(&signs).await?;
         tx.tidy_changes(now).await?;
         tx.commit().await?;
         tx.heard(news);
         self.note_signs(&signs);
-        let counted = self.roster.was_stirred().then(|| self.snapshot().count(&self.roster));
+        let drift = std::mem::take(&mut *self.drift.lock().unwrap_or_else(PoisonError::into_inner));
+        let counted = self.snapshot().count(&self.roster);
         if now > self.snapshot().plan.good_until.after(GAP) {
             self.knows_again(now);
         }
         self.change_snapshot(|snapshot| {
-            let changed = counted.is_some() || sites.is_some();
-            if let Some(audiences) = counted {
-                snapshot.audiences = audiences;
-            }
+            let changed = !drift.is_empty() || !counted.is_empty() || sites.is_some();
+            snapshot.drift(&drift);
+            snapshot.audiences.extend(counted);
             if let Some(sites) = sites {
                 snapshot.sites = sites;
             }
@@ -221,7 +228,9 @@ impl Server {
                 let locked = lock(&terminal);
                 let Some(tried) = locked.tried(id) else { continue };
                 let new = |sign: &Sign| {
-                    sign.served > 0 || sign.seen.seconds_since(tried.stored.seen) >= every
+                    let ahead = tried.stored.seen > sign.seen.after(AHEAD);
+                    let later = sign.seen.seconds_since(tried.stored.seen) >= every;
+                    sign.served > 0 || later || ahead
                 };
                 out.extend(locked.sign(id, now).filter(new));
             }
@@ -235,7 +244,9 @@ impl Server {
             let Some(terminal) = self.roster.device(&sign.device) else { continue };
             if let Some(tried) = lock(&terminal).tried_mut(sign.attempt) {
                 tried.stored.served += sign.served;
-                tried.stored.seen = tried.stored.seen.max(sign.seen);
+                let ahead = tried.stored.seen > sign.seen.after(AHEAD);
+                let seen = if ahead { sign.seen } else { tried.stored.seen.max(sign.seen) };
+                tried.stored.seen = seen;
             }
         }
     }

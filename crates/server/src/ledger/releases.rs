@@ -27,7 +27,6 @@ impl Server {
             entry.put_rules(manifest, &rules).await?;
             entry.commit().await?;
             self.catalogue.set_rules(manifest, &rules);
-            self.roster.stir();
             Ok(())
         })
     }

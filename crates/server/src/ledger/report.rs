@@ -1,9 +1,10 @@
 //! Reports: durable before they are acknowledged, counted once.
 
 use super::Entry;
+use super::together::Word;
 use crate::roster::{Shared, lock};
 use crate::server::Server;
-use crate::store::{Stored, settle};
+use crate::store::Stored;
 use fleet::Event;
 use types::{AttemptId, Report, Timestamp};
 
@@ -13,8 +14,8 @@ use types::{AttemptId, Report, Timestamp};
 const KEPT: u64 = 4096;
 
 impl Server {
-    /// Keeps `reports` of one terminal, in one transaction with everything that
-    /// follows: the tally, and a halt if they cause one. Returns which need not be
+    /// Keeps `reports` of one terminal, in one transaction (that of others, too) with
+    /// everything that follows: the tally, and a halt if they cause one. Returns which need not be
     /// sent again.
     pub(crate) async fn file(
         &self,
@@ -22,22 +23,19 @@ impl Server {
         reports: &[Report],
         now: Timestamp,
     ) -> Stored<Vec<AttemptId>> {
-        settle!(async {
-            let mut entry = self.begin(now).await?;
-            entry.take(std::slice::from_ref(terminal)).await?;
-            entry.file(terminal, reports).await?;
-            entry.commit().await
-        })?;
+        self.write_down(terminal, Word::Reports(reports.into()), now).await?;
         lock(terminal).seen = Some(now);
         Ok(reports.iter().map(|report| report.attempt).collect())
     }
 }
 
 impl Entry<'_> {
-    async fn file(&mut self, terminal: &Shared, reports: &[Report]) -> Stored<()> {
+    pub(super) async fn file(&mut self, terminal: &Shared, reports: &[Report]) -> Stored<()> {
         let device = lock(terminal).stored.device.clone();
-        let mut known = self.tx.known_reports(&device, reports).await?;
-        for report in reports.iter().filter(|report| known.insert(report.attempt)) {
+        for report in reports {
+            if !self.kept.insert((device.clone(), report.attempt)) {
+                continue;
+            }
             if self.attempt(terminal, report.attempt).is_some() {
                 self.count(terminal, report).await?;
             } else if self.tx.count_reports(&device).await? >= KEPT {

@@ -168,10 +168,7 @@ impl Server {
         }
         if act == Act::Start {
             // So that the first wave is bounded by the true number from its first second.
-            let count = audience(&started, &self.roster.all());
-            self.change_snapshot(|snapshot| {
-                snapshot.audiences.insert(id.clone(), count);
-            });
+            entry.counted = Some((id.clone(), audience(&started, &self.roster)));
         }
         entry.commit().await?;
         self.wake.notify_one();

@@ -9,6 +9,7 @@ use crate::store::{Kind, NewJob, Stored, StoredAttempt, settle};
 use fleet::operator::{Opens, State, overdue};
 use fleet::{Event, Shows, Standing};
 use protocols::native::Phase;
+use std::sync::PoisonError;
 use types::{AttemptId, Name, Outcome, Seconds, Timestamp};
 
 /// After how long a rollout is tended at the latest, though nothing is expected.
@@ -37,6 +38,7 @@ impl Server {
                 entry.event(&terminal, attempt, event).await?;
             }
         }
+        entry.tended = Some(rollout.clone());
         entry.courses.entry(rollout.clone()).or_insert(course);
         entry.commit().await
     }
@@ -59,7 +61,7 @@ impl Server {
     ) -> Option<Event> {
         let tried = terminal.tried(attempt)?;
         let late = |since| overdue(&course.rollout.halt, since, now);
-        if late(self.last_sign(terminal.seen, &tried.stored)) {
+        if late(self.last_sign(terminal.seen, &tried.stored, now)) {
             return Some(Event::Silent);
         }
         let shows = tried.shows(&course.rollout.images, &terminal.stored.running);
@@ -80,14 +82,21 @@ impl Server {
 
     /// When a terminal last gave a sign of life, to whatever server. What came while
     /// this server did not know gives it the benefit of the doubt.
-    fn last_sign(&self, seen: Option<Timestamp>, attempt: &StoredAttempt) -> Timestamp {
-        let seen = seen.unwrap_or(self.settings.started).max(self.knows_since());
-        seen.max(attempt.seen).max(attempt.offered)
+    fn last_sign(
+        &self,
+        seen: Option<Timestamp>,
+        attempt: &StoredAttempt,
+        now: Timestamp,
+    ) -> Timestamp {
+        let seen = seen.unwrap_or(self.settings.started);
+        let all = [seen, self.knows_since(), attempt.seen, attempt.offered];
+        // What is to come was written by a clock that was wrong.
+        all.into_iter().filter(|time| *time <= now).max().unwrap_or(now)
     }
 
     /// When something is to be expected of a rollout without anybody asking; never,
     /// for one that has ended.
-    fn due(&self, course: &Course, now: Timestamp) -> Option<Timestamp> {
+    fn due(&self, course: &Course, back: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let rollout = &course.rollout;
         let in_flight = rollout.tally.in_flight > 0;
         if rollout.state == State::Draft || (rollout.state == State::Halted && !in_flight) {
@@ -98,21 +107,41 @@ impl Server {
             Some(Opens::After(seconds)) => rollout.opened.after(seconds),
             _ => now.after(IDLE),
         };
-        let back = if in_flight { self.first_overdue(course, now) } else { now.after(IDLE) };
+        let back = if in_flight { back } else { now.after(IDLE) };
         Some(opening.min(back).min(now.after(IDLE)).max(now.after(Seconds(1))))
+    }
+
+    /// When the first terminal in flight may have failed by its silence. All of them
+    /// are asked when the rollout is `tended` only: until then none fails earlier than
+    /// was known, and those that started since have all of their time.
+    fn expected(&self, course: &Course, tended: Option<&Name>, now: Timestamp) -> Timestamp {
+        let id = &course.rollout.id;
+        let mut known = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = overdue_at(now, course);
+        let first = match known.get(id) {
+            Some(first) if tended != Some(id) => fresh.min(*first),
+            _ => fresh.min(self.first_overdue(course, now)),
+        };
+        known.insert(id.clone(), first);
+        first
     }
 
     /// When the first terminal in flight will have failed by its silence.
     fn first_overdue(&self, course: &Course, now: Timestamp) -> Timestamp {
-        let not_back = course.rollout.halt.not_back;
         let last = |(attempt, terminal): &(_, Shared)| {
             let locked = lock(terminal);
-            locked.tried(*attempt).map_or(now, |tried| self.last_sign(locked.seen, &tried.stored))
+            locked
+                .tried(*attempt)
+                .map_or(now, |tried| self.last_sign(locked.seen, &tried.stored, now))
         };
         let in_flight = self.roster.in_flight(&course.rollout.id);
-        let first = in_flight.iter().map(last).min().unwrap_or(now);
-        Timestamp(first.after(not_back).0.saturating_add(1000))
+        overdue_at(in_flight.iter().map(last).min().unwrap_or(now), course)
     }
+}
+
+/// When a terminal that was seen at `seen` is surely overdue.
+fn overdue_at(seen: Timestamp, course: &Course) -> Timestamp {
+    Timestamp(seen.after(course.rollout.halt.not_back).0.saturating_add(1000))
 }
 
 impl Entry<'_> {
@@ -120,7 +149,8 @@ impl Entry<'_> {
     pub(super) async fn plan_jobs(&mut self) -> Stored<()> {
         let courses: Vec<Course> = self.courses.values().cloned().collect();
         for course in courses {
-            match self.server.due(&course, self.now) {
+            let back = self.server.expected(&course, self.tended.as_ref(), self.now);
+            match self.server.due(&course, back, self.now) {
                 Some(due) => self.tx.put_job(&tending(&course.rollout.id, due), self.now).await?,
                 None => self.tx.drop_job(&course.rollout.id).await?,
             }

@@ -8,11 +8,13 @@ use crate::snapshot::{Course, Snapshot};
 use crate::store::Happened;
 use fleet::operator::{State, outlook};
 use fleet::{Labels, Standing};
+use protocols::native::Facts;
 use protocols::operator::{
     AttemptState, AttemptView, DeviceView, EventView, LabelsView, ReleaseView, RolloutState,
     RolloutView, TallyView,
 };
 use std::sync::atomic::Ordering;
+use types::Running;
 
 pub(super) fn release_view(published: &Published) -> ReleaseView {
     ReleaseView {
@@ -85,10 +87,10 @@ pub(super) fn device_view(terminal: &Terminal) -> DeviceView {
     let stored = &terminal.stored;
     DeviceView {
         device: stored.device.clone(),
-        facts: stored.facts.clone(),
+        facts: Facts::clone(&stored.facts),
         slot: stored.slot,
-        running: stored.running.clone(),
-        release: terminal.release.clone(),
+        running: Running::clone(&stored.running),
+        release: terminal.release.as_ref().map(|published| published.release.clone()),
         phase: terminal.phase,
         seen: terminal.seen,
         labels: labels_view(stored.labels()),

@@ -15,8 +15,8 @@ use fleet::filter::Filter;
 use fleet::offer;
 use protocols::native::Waiting;
 use protocols::operator::{
-    DeviceDetail, DeviceList, Explanation, GroupList, GroupRule, LabelOrder, Moment, ReportList,
-    Timeline,
+    DeviceDetail, DeviceList, Explanation, GroupList, GroupRule, ImportOrder, LabelOrder, Moment,
+    ReportList, Timeline,
 };
 use serde::Deserialize;
 use types::{DeviceId, Name, Text};
@@ -109,8 +109,8 @@ pub(crate) async fn explain(
         Explanation {
             device: id.clone(),
             rule: offer.rule().into(),
-            sentence: sentence(&id, &offer.to_string(), locked.waiting.as_ref()),
-            waiting: locked.waiting.clone(),
+            sentence: sentence(&id, &offer.to_string(), locked.waiting.as_deref()),
+            waiting: locked.waiting.as_deref().cloned(),
             attempt: rollout.as_ref().and_then(last).map(attempt_view),
             rollout,
         }
@@ -179,6 +179,15 @@ pub(crate) async fn relabel(
         }
         LabelError::Store(_) => Refusal::broken(&error),
     })?)
+}
+
+/// `POST /api/v1/import`: makes terminals known that a factory gave their credentials.
+pub(crate) async fn import(
+    State(app): State<App>,
+    _: Operator,
+    Decoded(order): Decoded<ImportOrder>,
+) -> Reply<Response> {
+    json(&app.import(&order.devices, clock::now()).await?)
 }
 
 /// `GET /api/v1/groups`

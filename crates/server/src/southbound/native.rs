@@ -3,6 +3,7 @@
 use super::answer::{Decision, decide};
 use crate::clock;
 use crate::ledger::EnrolError;
+use crate::northbound::metrics::Counters;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
 use crate::server::Server;
@@ -45,6 +46,7 @@ pub(crate) async fn heartbeat(
 ) -> Reply<Response> {
     own_name(&terminal, &heartbeat)?;
     let answer = news(&app, &terminal, &heartbeat, clock::now()).await?;
+    Counters::more(&app.counters.heartbeats, 1);
     match answer {
         None => Ok(StatusCode::NO_CONTENT.into_response()),
         Some(answer) => json(&answer),

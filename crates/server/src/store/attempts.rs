@@ -52,6 +52,12 @@ const PUT: &str = "INSERT INTO attempts (device, attempt, rollout, retry, before
 /// What was served and seen is counted apart, by the servers that serve and see it.
 const CHANGE: &str = "ON CONFLICT (device, attempt) DO UPDATE SET standing = excluded.standing, \
      detail = excluded.detail, spent = excluded.spent, changed = excluded.changed";
+/// A sign from an hour ahead is one of a server whose clock was wrong, and is replaced.
+const SIGN: &str = "UPDATE attempts SET served = attempts.served + sign.column3, \
+     seen = CASE WHEN attempts.seen < sign.column4 OR attempts.seen > sign.column4 + 3600000 \
+     THEN sign.column4 ELSE attempts.seen END FROM (";
+const SIGNED: &str =
+    ") AS sign WHERE attempts.device = sign.column1 AND attempts.attempt = sign.column2";
 
 impl Tx {
     /// Writes attempts, new or changed, each only once.
@@ -96,32 +102,38 @@ impl Tx {
         rows.first().map(|row| parsed(row, "device", "attempt")).transpose()
     }
 
-    /// Adds to the bytes that were sent for an attempt, and writes when its terminal
-    /// was seen last.
-    pub(crate) async fn put_sign(&mut self, sign: &Sign) -> Stored<()> {
-        let text = "UPDATE attempts SET served = served + $3, seen = CASE WHEN seen < $4 \
-                    THEN $4 ELSE seen END WHERE device = $1 AND attempt = $2";
-        let statement = query(text)
-            .bind(sign.device.as_str())
-            .bind(sign.attempt.to_string())
-            .bind(signed(sign.served))
-            .bind(sign.seen);
-        self.run(statement).await.map(drop)
+    /// Adds to the bytes that were sent for attempts, and writes when their terminals
+    /// were seen last. Each attempt is named once.
+    pub(crate) async fn put_signs(&mut self, signs: &[Sign]) -> Stored<()> {
+        let row = |sign: &Sign| {
+            let (device, attempt) = (sign.device.as_str().into(), sign.attempt.to_string().into());
+            vec![device, attempt, signed(sign.served).into(), sign.seen.into()]
+        };
+        let rows: Vec<_> = signs.iter().map(row).collect();
+        for statement in insert(SIGN, &rows, SIGNED) {
+            self.run(statement).await?;
+        }
+        Ok(())
     }
 
     /// Which of these reports are kept already: a report is delivered at least once
     /// and counted once.
     pub(crate) async fn known_reports(
         &mut self,
-        device: &DeviceId,
-        reports: &[Report],
-    ) -> Stored<BTreeSet<AttemptId>> {
+        reports: &[(DeviceId, AttemptId)],
+    ) -> Stored<BTreeSet<(DeviceId, AttemptId)>> {
         let mut known = BTreeSet::new();
-        let text = "SELECT attempt FROM reports WHERE device = $1 AND attempt = $2";
-        for report in reports {
-            let statement = query(text).bind(device.as_str()).bind(report.attempt.to_string());
-            if !self.all(statement).await?.is_empty() {
-                known.insert(report.attempt);
+        let row = |(device, attempt): &(DeviceId, AttemptId)| -> Vec<Value> {
+            vec![device.as_str().into(), attempt.to_string().into()]
+        };
+        let rows: Vec<_> = reports.iter().map(row).collect();
+        let head = "SELECT device, attempt FROM reports WHERE (device, attempt) IN (";
+        for statement in insert(head, &rows, ")") {
+            for row in self.all(statement).await? {
+                known.insert((
+                    parsed(&row, "device", "report")?,
+                    parsed(&row, "attempt", "report")?,
+                ));
             }
         }
         Ok(known)

@@ -77,6 +77,17 @@ impl Place {
     }
 }
 
+/// From now on a database of SQLite fails where a report of `device` is to be kept.
+pub(crate) async fn refuse_reports_of(store: &Store, device: &str) {
+    let text = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON reports WHEN NEW.device = '{device}' \
+         BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    );
+    let mut tx = store.begin().await.unwrap();
+    tx.line.run_text(sqlx::AssertSqlSafe(text)).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
 /// A PostgreSQL server on a socket in a folder of its own.
 struct Cluster {
     folder: TempDir,

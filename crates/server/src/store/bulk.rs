@@ -31,14 +31,18 @@ pub(super) fn insert(head: &str, rows: &[Vec<Value>], tail: &str) -> Vec<Stateme
     pieces(rows).into_iter().map(statement).collect()
 }
 
-/// `head IN (...) tail` for all `values`, in as many statements as it takes.
+/// `head IN (...) tail` for all `values`, in as many statements as it takes. To be in a
+/// list twice changes nothing, so the last value fills a list up to its size.
 pub(super) fn within(head: &str, values: &[Value], tail: &str) -> Vec<Statement> {
+    let most = SIZES.first().copied().unwrap_or(1);
     let statement = |values: &[Value]| {
-        let marks = marks(&mut (0..), values.len());
+        let size = SIZES.into_iter().rfind(|size| values.len() <= *size).unwrap_or(most);
+        let marks = marks(&mut (0..), size);
         let text = query(AssertSqlSafe(format!("{head} IN ({marks}) {tail}")));
-        values.iter().cloned().fold(text, Statement::bind)
+        let filler = values.last().into_iter().cycle();
+        values.iter().chain(filler).take(size).cloned().fold(text, Statement::bind)
     };
-    pieces(values).into_iter().map(statement).collect()
+    values.chunks(most).map(statement).collect()
 }
 
 /// So many marks of values: `$1, $2`.
@@ -68,7 +72,9 @@ mod tests {
         let text = "INSERT INTO t (a, b) VALUES ($1, $2), ($3, $4), ($5, $6), ($7, $8) RETURNING a";
         assert_eq!(made.iter().map(Statement::text).collect::<Vec<_>>(), [text]);
         let made = within("SELECT a FROM t WHERE a", &[1.into(), 2.into()], "ORDER BY a");
-        assert_eq!(made.len(), 2);
-        assert_eq!(made[0].text(), "SELECT a FROM t WHERE a IN ($1) ORDER BY a");
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0].text(), "SELECT a FROM t WHERE a IN ($1, $2, $3, $4) ORDER BY a");
+        assert_eq!(within("SELECT a FROM t WHERE a", &vec![1.into(); 257], "").len(), 2);
+        assert!(within("SELECT a FROM t WHERE a", &[], "").is_empty());
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Log {
     doubtful: Touched,
     read: BTreeMap<Name, u64>,
     said: Timestamp,
+    /// Its row is gone, though it wrote one.
+    expelled: bool,
 }
 
 impl Touched {
@@ -72,7 +74,7 @@ impl Log {
     pub(super) fn new() -> Stored<Self> {
         let replica = secret::id("s").map_err(|_| StoreError::Random)?;
         let (doubtful, read, said) = (Touched::default(), BTreeMap::new(), Timestamp(0));
-        Ok(Self { replica, written: 0, pending: None, doubtful, read, said })
+        Ok(Self { replica, written: 0, pending: None, doubtful, read, said, expelled: false })
     }
 
     /// A transaction begins.
@@ -147,16 +149,28 @@ impl Tx {
 
     /// The other servers, and from which number on their changes can be read.
     async fn others(&mut self) -> Stored<Vec<(Name, u64)>> {
-        let text = "SELECT replica, kept_from FROM replicas WHERE replica <> $1";
-        let me = self.line.log.replica.to_string();
-        let rows = self.all(query(text).bind(me)).await?;
+        let rows = self.all(query("SELECT replica, kept_from FROM replicas")).await?;
         let other = |row| {
             Ok((
                 parsed(row, "replica", "server")?,
                 super::rows::unsigned(row, "kept_from", "server")?,
             ))
         };
-        rows.iter().map(other).collect()
+        let mut all: Vec<(Name, u64)> = rows.iter().map(other).collect::<Stored<_>>()?;
+        let count = all.len();
+        all.retain(|(replica, _)| *replica != self.line.log.replica);
+        self.line.log.expelled = self.line.log.written > 0 && all.len() == count;
+        Ok(all)
+    }
+
+    /// Goes on under another name after one whose clock was wrong took this server for
+    /// gone. Its numbers begin with a gap, so the others read everything.
+    async fn come_back(&mut self, now: Timestamp) -> Stored<()> {
+        self.line.log.replica = secret::id("s").map_err(|_| StoreError::Random)?;
+        (self.line.log.written, self.line.log.expelled) = (1, false);
+        let text = "INSERT INTO replicas (replica, kept_from, seen) VALUES ($1, 2, $2)";
+        let me = self.line.log.replica.to_string();
+        self.run(query(text).bind(me).bind(now)).await.map(drop)
     }
 
     async fn read_log(&mut self, replica: Name, kept_from: u64, news: &mut News) -> Stored<()> {
@@ -209,7 +223,12 @@ impl Tx {
 
     /// Says that this server is there, and removes what nobody needs any more.
     pub(crate) async fn tidy_changes(&mut self, now: Timestamp) -> Stored<()> {
-        if !self.is_shared() || now.seconds_since(self.line.log.said) < SAID {
+        if self.line.log.expelled {
+            self.come_back(now).await?;
+        }
+        let said = self.line.log.said;
+        // A clock that went back is not waited for.
+        if !self.is_shared() || (now >= said && now.seconds_since(said) < SAID) {
             return Ok(());
         }
         self.line.log.said = now;

@@ -3,10 +3,11 @@
 use super::bulk::{insert, within};
 use super::rows::{json, parsed, texts, time, to_json};
 use super::statement::{HELD, Row, Value, query};
-use super::{StoreError, Stored, Tx};
+use super::{Kinds, StoreError, Stored, Tx};
 use fleet::Labels;
 use protocols::native::Facts;
 use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use types::{DeviceId, Digest, Name, Running, Slot, Timestamp};
 
@@ -18,11 +19,11 @@ pub(crate) struct StoredDevice {
     /// SHA-256 of its credential.
     pub(crate) credential: Digest,
     /// What it is.
-    pub(crate) facts: Facts,
+    pub(crate) facts: Arc<Facts>,
     /// The slot that runs; none before its first heartbeat.
     pub(crate) slot: Option<Slot>,
     /// What it runs.
-    pub(crate) running: Running,
+    pub(crate) running: Arc<Running>,
     /// When it was enrolled first.
     pub(crate) enrolled: Timestamp,
     /// What the operator says of it, if anything.
@@ -78,6 +79,23 @@ impl Tx {
         Ok(added == 1)
     }
 
+    /// Adds terminals whose names are free. Returns which these are.
+    pub(crate) async fn add_devices(
+        &mut self,
+        devices: &[StoredDevice],
+        now: Timestamp,
+    ) -> Stored<BTreeSet<DeviceId>> {
+        let rows: Stored<Vec<_>> = devices.iter().map(|device| values(device, now)).collect();
+        let mut added = BTreeSet::new();
+        let free = "ON CONFLICT (device) DO NOTHING RETURNING device";
+        for statement in insert(PUT, &rows?, free) {
+            for row in self.all(statement).await? {
+                added.insert(parsed(&row, "device", "terminal")?);
+            }
+        }
+        Ok(added)
+    }
+
     /// At most `limit` terminals behind `after`, by name.
     pub(crate) async fn devices_after(
         &mut self,
@@ -88,7 +106,8 @@ impl Tx {
             format!("SELECT {COLUMNS} FROM devices WHERE device > $1 ORDER BY device LIMIT $2");
         let after = after.map_or("", |device| device.as_str());
         let statement = query(AssertSqlSafe(text)).bind(after).bind(i64::from(limit));
-        self.all(statement).await?.iter().map(device).collect()
+        let rows = self.all(statement).await?;
+        rows.iter().map(|row| device(row, &self.kinds)).collect()
     }
 
     /// These terminals; their rows are held until the transaction ends.
@@ -97,7 +116,7 @@ impl Tx {
         let mut all = Vec::new();
         for statement in within(&head, &texts(devices), &format!("ORDER BY device{HELD}")) {
             for row in self.all(statement).await? {
-                all.push(device(&row)?);
+                all.push(device(&row, &self.kinds)?);
             }
         }
         Ok(all)
@@ -109,7 +128,7 @@ impl Tx {
         let mut all = Vec::new();
         for statement in within(&head, &texts(devices), "") {
             for row in self.all(statement).await? {
-                all.push(device(&row)?);
+                all.push(device(&row, &self.kinds)?);
             }
         }
         Ok(all)
@@ -181,9 +200,9 @@ fn values(device: &StoredDevice, now: Timestamp) -> Stored<Vec<Value>> {
     Ok(vec![
         device.device.as_str().into(),
         device.credential.0.to_vec().into(),
-        to_json(&device.facts, "facts")?.into(),
+        to_json(device.facts.as_ref(), "facts")?.into(),
         device.slot.map(|slot| slot.to_string()).into(),
-        to_json(&device.running, "running")?.into(),
+        to_json(device.running.as_ref(), "running")?.into(),
         device.enrolled.into(),
         now.into(),
         match &device.labels {
@@ -193,7 +212,7 @@ fn values(device: &StoredDevice, now: Timestamp) -> Stored<Vec<Value>> {
     ])
 }
 
-fn device(row: &Row) -> Stored<StoredDevice> {
+fn device(row: &Row, kinds: &Kinds) -> Stored<StoredDevice> {
     let what = "terminal";
     let credential: &[u8] = row.try_get("credential")?;
     let slot: Option<&str> = row.try_get("slot")?;
@@ -201,9 +220,9 @@ fn device(row: &Row) -> Stored<StoredDevice> {
     Ok(StoredDevice {
         device: parsed(row, "device", what)?,
         credential: Digest(credential.try_into().map_err(|_| StoreError::Row { what })?),
-        facts: json(row, "facts", what)?,
+        facts: kinds.facts(row.try_get("facts")?)?,
         slot,
-        running: json(row, "running", what)?,
+        running: kinds.running(row.try_get("running")?)?,
         enrolled: time(row, "enrolled")?,
         labels: if row.try_get::<&str>("labels")?.is_empty() {
             None

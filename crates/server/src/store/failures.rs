@@ -22,14 +22,19 @@ pub(crate) struct Failures {
     pub(crate) devices: u32,
 }
 
-const FAILED: &str = "INSERT INTO rollout_failures (rollout, wave, outcome, hardware, origin, devices) \
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (rollout, wave, outcome, hardware, origin) \
+/// One way in which terminals fail: rollout, wave, outcome, hardware, what ran before.
+pub(crate) type Failing = (Name, u32, u16, Name, Text);
+
+const FAILED: &str =
+    "INSERT INTO rollout_failures (rollout, wave, outcome, hardware, origin, devices)";
+const COUNTED: &str = "ON CONFLICT (rollout, wave, outcome, hardware, origin) \
      DO UPDATE SET devices = rollout_failures.devices + excluded.devices";
 const ENTER: &str = "INSERT INTO rollout_sites (rollout, site, in_flight) VALUES ($1, $2, 1) \
      ON CONFLICT (rollout, site) DO UPDATE SET in_flight = rollout_sites.in_flight + 1 \
      WHERE rollout_sites.in_flight < $3";
-const LEAVE: &str = "UPDATE rollout_sites SET in_flight = in_flight - 1 \
-     WHERE rollout = $1 AND site = $2 AND in_flight > 0";
+const LEAVE: &str = "UPDATE rollout_sites SET in_flight = \
+     CASE WHEN in_flight > $3 THEN in_flight - $3 ELSE 0 END WHERE rollout = $1 AND site = $2";
+
 impl Tx {
     /// Counts one more terminal of a site, if it has fewer than `limit`. Returns whether
     /// it had: the row decides, whatever a memory believes.
@@ -43,10 +48,15 @@ impl Tx {
         Ok(self.run(statement.bind(i64::from(limit))).await? == 1)
     }
 
-    /// Counts one terminal of a site less.
-    pub(crate) async fn leave_site(&mut self, rollout: &Name, site: &Text) -> Stored<()> {
+    /// Counts so many terminals of a site less.
+    pub(crate) async fn leave_site(
+        &mut self,
+        rollout: &Name,
+        site: &Text,
+        less: u32,
+    ) -> Stored<()> {
         let statement = query(LEAVE).bind(rollout.as_str()).bind(site.as_str());
-        self.run(statement).await.map(drop)
+        self.run(statement.bind(i64::from(less))).await.map(drop)
     }
 
     /// How many terminals update at each site, by rollout.
@@ -61,21 +71,23 @@ impl Tx {
         Ok(out)
     }
 
-    /// Counts terminals that failed so, or no longer do.
-    pub(crate) async fn count_failures(
-        &mut self,
-        rollout: &Name,
-        failed: &Failures,
-        more: i64,
-    ) -> Stored<()> {
-        let statement = query(FAILED)
-            .bind(rollout.as_str())
-            .bind(i64::from(failed.wave))
-            .bind(i64::from(failed.outcome))
-            .bind(failed.hardware.as_str())
-            .bind(failed.origin.as_str())
-            .bind(more);
-        self.run(statement).await.map(drop)
+    /// Counts how many terminals more failed in each way, or less.
+    pub(crate) async fn count_failures(&mut self, more: &BTreeMap<Failing, i64>) -> Stored<()> {
+        let row = |((rollout, wave, outcome, hardware, origin), more): (&Failing, &i64)| {
+            vec![
+                rollout.as_str().into(),
+                i64::from(*wave).into(),
+                i64::from(*outcome).into(),
+                hardware.as_str().into(),
+                origin.as_str().into(),
+                (*more).into(),
+            ]
+        };
+        let rows: Vec<_> = more.iter().filter(|(_, more)| **more != 0).map(row).collect();
+        for statement in insert(FAILED, &rows, COUNTED) {
+            self.run(statement).await?;
+        }
+        Ok(())
     }
 
     /// How the terminals of a rollout failed, most frequent first.

@@ -49,9 +49,9 @@ fn terminal(number: usize) -> impl Strategy<Value = StoredDevice> {
         let device = StoredDevice {
             device: name(&format!("d{number}")),
             credential: Digest::of(&[u8::try_from(number).unwrap()]),
-            facts,
+            facts: facts.into(),
             slot: None,
-            running,
+            running: running.into(),
             enrolled: Timestamp(0),
             labels: None,
         };
@@ -235,12 +235,10 @@ async fn a_site_holds_as_many_as_it_may() {
         assert!(tx.enter_site(&spring, &olt, 2).await.unwrap());
         assert!(!tx.enter_site(&spring, &olt, 2).await.unwrap());
         assert!(tx.enter_site(&name("summer"), &olt, 2).await.unwrap());
-        tx.leave_site(&spring, &olt).await.unwrap();
+        tx.leave_site(&spring, &olt, 1).await.unwrap();
         assert_eq!(tx.sites().await.unwrap()[&spring][&olt], 1);
         assert!(tx.enter_site(&spring, &olt, 2).await.unwrap());
-        for _ in 0..3 {
-            tx.leave_site(&spring, &olt).await.unwrap();
-        }
+        tx.leave_site(&spring, &olt, 3).await.unwrap();
         assert!(!tx.sites().await.unwrap().contains_key(&spring));
     })
     .await;
@@ -262,7 +260,8 @@ async fn failures_are_counted_by_kind_as_they_happen() {
         for (outcome, hardware, more) in
             [(209, "r1", 1), (209, "r1", 1), (400, "r2", 1), (400, "r2", -1), (204, "r1", 1)]
         {
-            tx.count_failures(&spring, &failed(outcome, hardware, 0), more).await.unwrap();
+            let way = (spring.clone(), 1, outcome, name(hardware), "1.0".into());
+            tx.count_failures(&[(way, more)].into()).await.unwrap();
         }
         let seen = tx.failures(&spring).await.unwrap();
         assert_eq!(seen, [failed(209, "r1", 2), failed(204, "r1", 1)]);

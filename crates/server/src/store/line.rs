@@ -17,6 +17,8 @@ use tokio::time::timeout;
 
 /// How long a statement, or a new connection, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Statements that a connection keeps prepared: all that there are, in all their sizes.
+const STATEMENTS: usize = 512;
 /// How long a transaction of a server that was cut off goes on holding its rows.
 const ABANDONED: Duration = Duration::from_secs(4);
 /// How long a statement waits for rows that another transaction holds. Longer than
@@ -206,6 +208,7 @@ async fn sqlite(path: &Path) -> Stored<SqliteConnection> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .statement_cache_capacity(STATEMENTS)
         .busy_timeout(PATIENCE);
     Ok(options.connect().await?)
 }
@@ -214,6 +217,7 @@ async fn sqlite(path: &Path) -> Stored<SqliteConnection> {
 /// engines know these.
 async fn postgres(url: &str) -> Stored<PgConnection> {
     let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Address)?;
+    let options = options.statement_cache_capacity(STATEMENTS);
     let mut connection = options.application_name("refit-server").connect().await?;
     let limits = [
         ("statement_timeout", PATIENCE),

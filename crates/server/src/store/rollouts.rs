@@ -50,9 +50,6 @@ const PUT: &str = "INSERT INTO rollouts (rollout, name, manifest, audience, wave
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $8, 0, $8, 0, 0, 0, 0, 0, $12)";
 const MOVE: &str = "UPDATE rollouts SET state = $2, who = $3, why = $4, since = $5, wave = $6, \
      opened = $7, started = COALESCE(started, $8) WHERE rollout = $1";
-const ADMIT: &str = "UPDATE rollouts SET exposed = exposed + 1, in_flight = in_flight + 1 \
-     WHERE rollout = $1 AND state IN ('running', 'finished') AND exposed < $2 \
-     AND in_flight < in_flight_limit";
 const TALLY: &str = "UPDATE rollouts SET exposed = $2, in_flight = $3, confirmed = $4, \
      failed = $5, neutral = $6, lost = $7 WHERE rollout = $1";
 const HAPPENED: &str = "INSERT INTO rollout_events (rollout, number, at, who, what, why) \
@@ -100,13 +97,6 @@ impl Tx {
             .bind(rollout.opened.0)
             .bind(started);
         self.run(statement).await.map(drop)
-    }
-
-    /// Counts one more terminal, if `limit` and the rollout's own limit leave room.
-    /// Returns whether they did: the row decides, whatever a memory believes.
-    pub(crate) async fn count_admitted(&mut self, rollout: &Name, limit: u32) -> Stored<bool> {
-        let statement = query(ADMIT).bind(rollout.as_str()).bind(i64::from(limit));
-        Ok(self.run(statement).await? == 1)
     }
 
     /// Writes what became of a rollout's terminals.

@@ -19,9 +19,10 @@ fn device(id: &str) -> StoredDevice {
     StoredDevice {
         device: name(id),
         credential: Digest::of(id.as_bytes()),
-        facts: Facts { product, hardware, variant: None, region: None, memory_class_mib: 64 },
+        facts: Facts { product, hardware, variant: None, region: None, memory_class_mib: 64 }
+            .into(),
         slot: Some(Slot::B),
-        running: Running::new(),
+        running: Running::new().into(),
         enrolled: Timestamp(1),
         labels: None,
     }
@@ -111,7 +112,7 @@ async fn what_is_written_is_read_back() {
         let id = attempt.attempt;
         for (served, seen) in [(1 << 40, Timestamp(20)), (5, Timestamp(15))] {
             let sign = Sign { device: name("d0"), attempt: id, served, seen };
-            tx.put_sign(&sign).await.unwrap();
+            tx.put_signs(&[sign]).await.unwrap();
         }
         (attempt.served, attempt.seen) = ((1 << 40) + 5, Timestamp(20));
         tx.commit().await.unwrap();

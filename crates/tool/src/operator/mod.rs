@@ -5,6 +5,7 @@ mod client;
 mod devices;
 mod export;
 mod fleet;
+mod import;
 mod jobs;
 mod login;
 mod publish;
@@ -26,6 +27,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rollout(rollout::Command),
     Devices(devices::Args),
+    /// What a factory knows of terminals
+    #[command(subcommand)]
+    Device(import::Command),
     Explain(devices::ExplainArgs),
     Timeline(fleet::TimelineArgs),
     Label(fleet::LabelArgs),
@@ -48,6 +52,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::EnrolToken(args) => tokens::run(&args),
         Command::Rollout(command) => rollout::run(command),
         Command::Devices(args) => devices::run(&args),
+        Command::Device(command) => import::run(&command),
         Command::Explain(args) => devices::explain(&args),
         Command::Timeline(args) => fleet::timeline(&args),
         Command::Label(args) => fleet::label(&args),

@@ -4,7 +4,7 @@ use super::*;
 use types::Outcome;
 
 /// Two servers on one PostgreSQL that know the same release and terminals.
-async fn two() -> (Place, Bench, Bench) {
+pub(super) async fn two() -> (Place, Bench, Bench) {
     let place = Place::postgres();
     let one = Bench::on(&place).await;
     one.publish("2").await;

@@ -211,9 +211,9 @@ async fn a_frozen_audience_stays_as_it_was() {
     let late = StoredDevice {
         device: name("d9"),
         credential: Digest::of(b"d9"),
-        facts: facts(),
+        facts: facts().into(),
         slot: None,
-        running: Running::new(),
+        running: Running::new().into(),
         enrolled: later(1),
         labels: None,
     };
