@@ -78,6 +78,8 @@ fn tally(course: &Course, snapshot: &Snapshot) -> TallyView {
         failed: tally.failed,
         lost: tally.lost,
         neutral: tally.neutral,
+        fetched: tally.fetched,
+        full: tally.full,
     }
 }
 

@@ -135,6 +135,7 @@ impl Bench {
             since: NOW,
             wave: 0,
             opened: NOW,
+            prepared: None,
             tally: Tally::default(),
         }
     }
