@@ -77,9 +77,9 @@ pub(crate) async fn reports(
     let mut out = String::from(if wanted.format == Format::Csv && first { HEAD } else { "" });
     for entry in entries.iter().filter(|entry| wanted.wants(entry)) {
         match wanted.format {
-            Format::Csv => csv(&mut out, &line(entry, full(&app, entry))),
+            Format::Csv => csv(&mut out, &line(entry, full_bytes(&app, entry))),
             Format::Jsonl => {
-                let text = serde_json::to_string(&line(entry, full(&app, entry)));
+                let text = serde_json::to_string(&line(entry, full_bytes(&app, entry)));
                 out += &text.map_err(|error| Refusal::broken(&error))?;
                 out.push('\n');
             }
@@ -106,7 +106,7 @@ impl Wanted {
 }
 
 /// Bytes of the full payloads of the release that a report is about.
-fn full(app: &Server, entry: &HistoryEntry) -> u64 {
+fn full_bytes(app: &Server, entry: &HistoryEntry) -> u64 {
     let snapshot = app.snapshot();
     let course = entry.rollout.as_ref().and_then(|rollout| snapshot.courses.get(rollout));
     let published = course.and_then(|c| app.catalogue.find(c.rollout.release.manifest));
