@@ -55,6 +55,8 @@ pub struct Track {
 pub enum Gate {
     /// It does.
     Open,
+    /// To nobody until then: deltas to the release are being made.
+    Preparing(Timestamp),
     /// To nobody new; who has it goes on.
     Paused(Text),
     /// To nobody; who has it gives it up.
@@ -86,6 +88,8 @@ pub enum Offer<'p> {
     Unable(&'p Track, &'static str),
     /// The schedule is closed for it, until then if it opens within two weeks.
     NotNow(&'p Track, Option<Timestamp>),
+    /// Deltas to the release are being made; it is waited for them until then at most.
+    Preparing(&'p Track, Timestamp),
     /// The rollout is paused.
     Paused(&'p Track, &'p Text),
     /// The rollout is halted.
@@ -124,7 +128,7 @@ fn under_way<'p>(track: &'p Track, device: &DeviceFacts<'_>) -> Option<Offer<'p>
     }
     Some(match &track.gate {
         Gate::Halted(_) => Offer::Withdrawn(track, attempt.id),
-        Gate::Open | Gate::Paused(_) => Offer::Continue(track, attempt.id),
+        Gate::Open | Gate::Preparing(_) | Gate::Paused(_) => Offer::Continue(track, attempt.id),
     })
 }
 
@@ -171,7 +175,8 @@ fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>, turn: Turn, now: Timest
     match &track.gate {
         Gate::Paused(why) => return Offer::Paused(track, why),
         Gate::Halted(why) => return Offer::Halted(track, why),
-        Gate::Open => {}
+        Gate::Preparing(until) if now < *until => return Offer::Preparing(track, *until),
+        Gate::Open | Gate::Preparing(_) => {}
     }
     let bucket = bucket(track.rollout.as_str().as_bytes(), device.id);
     if turn == Turn::First && bucket >= track.share {
@@ -272,6 +277,7 @@ impl<'p> Offer<'p> {
             Self::SiteFull(_) => "site-full",
             Self::Unable(..) => "unable",
             Self::NotNow(..) => "not-now",
+            Self::Preparing(..) => "preparing",
             Self::Paused(..) => "paused",
             Self::Halted(..) => "halted",
             Self::FailedBefore(..) => "failed-before",
@@ -296,6 +302,7 @@ impl<'p> Offer<'p> {
             | Self::SiteFull(track)
             | Self::Unable(track, _)
             | Self::NotNow(track, _)
+            | Self::Preparing(track, _)
             | Self::Paused(track, _)
             | Self::Halted(track, _)
             | Self::FailedBefore(track, _)
@@ -329,6 +336,9 @@ impl fmt::Display for Offer<'_> {
             Self::Unable(t, what) => write!(f, "{t} asks for {what}, which its agent cannot do"),
             Self::NotNow(t, Some(at)) => write!(f, "{t} is open for it again at {at}"),
             Self::NotNow(t, None) => write!(f, "{t} is not open for it in the next two weeks"),
+            Self::Preparing(t, until) => {
+                write!(f, "{t} waits until deltas to it are made, until {until} at the latest")
+            }
             Self::Paused(t, why) => write!(f, "{t} is paused: {why}"),
             Self::Halted(t, why) => write!(f, "{t} is halted: {why}"),
             Self::FailedBefore(t, outcome) => {

@@ -5,7 +5,7 @@ use crate::filter::Filter;
 use crate::{DeviceFacts, Mismatch, Schedule};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
-use types::{Name, Outcome, Text};
+use types::{Name, Outcome, Seconds, Text};
 
 /// The most automatic retries of one device: a release that does not get through so
 /// often needs a person.
@@ -26,6 +26,10 @@ pub struct Terms {
     /// How often a device that failed by no fault of the release tries anew by itself.
     #[serde(default)]
     pub retries: u8,
+    /// How long nobody is offered the release after the start, while deltas to it are
+    /// being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_for_deltas: Option<Seconds>,
     /// Whether devices that join after the start take part.
     #[serde(default)]
     pub latecomers: Latecomers,

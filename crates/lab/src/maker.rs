@@ -6,9 +6,6 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The memory that the lab's terminals have for a delta.
-const DELTA_HEAP: &str = "8 MiB";
-
 /// A maker with keys, of which two of three must sign.
 #[derive(Debug, Clone)]
 pub struct Maker {
@@ -108,18 +105,6 @@ impl Maker {
         }
         command.args(release.details.expires.map(|date| format!("--expires={date}")));
         said(&mut command).with_context(|| format!("cannot pack {}", package.display()))?;
-        Ok(())
-    }
-
-    /// Adds a delta from the release in `older` to `package`.
-    ///
-    /// # Errors
-    /// The tool fails.
-    pub fn add_delta(&self, package: &Path, older: &Path) -> Result<()> {
-        let mut command = self.programs.refit();
-        command.arg("add-delta").arg(package).arg("--from").arg(older);
-        command.args(["--fast", "--max-heap", DELTA_HEAP]);
-        said(&mut command).with_context(|| format!("cannot add to {}", package.display()))?;
         Ok(())
     }
 }

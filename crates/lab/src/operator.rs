@@ -4,7 +4,8 @@ use crate::clock::until;
 use crate::process::{Programs, Running, said};
 use anyhow::{Context, Result, ensure};
 use protocols::operator::{
-    DeviceDetail, DeviceList, DeviceView, Explanation, Imports, ReleaseView, RolloutView, TokenList,
+    DeltaList, DeviceDetail, DeviceList, DeviceView, Explanation, Imports, ReleaseView,
+    RolloutView, TokenList,
 };
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
@@ -155,6 +156,18 @@ impl Operator {
     /// The server does not answer.
     pub fn rollout(&self, id: &str) -> Result<RolloutView> {
         self.words(&["rollout", "status", id])
+    }
+
+    /// The deltas that the server made to a release, by its version.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn deltas(&self, version: &str) -> Result<DeltaList> {
+        #[derive(serde::Deserialize)]
+        struct Shown {
+            deltas: DeltaList,
+        }
+        Ok(self.words::<Shown>(&["release", "show", version])?.deltas)
     }
 
     /// All terminals.

@@ -194,6 +194,12 @@ pub struct TallyView {
     pub lost: u32,
     /// Declined, were withdrawn, or ran it already.
     pub neutral: u32,
+    /// Bytes that the terminals which reported success fetched.
+    #[serde(default)]
+    pub fetched: u64,
+    /// Bytes that full payloads would have had for them; what is missing, deltas saved.
+    #[serde(default)]
+    pub full: u64,
 }
 
 /// All rollouts, newest first.

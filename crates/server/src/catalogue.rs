@@ -56,6 +56,16 @@ impl Published {
         self.span(&payload_entry(component)).map_or(0, |span| span.size)
     }
 
+    /// Bytes of the full payloads that a terminal needs which runs `before`; of all, where
+    /// nobody knows what it runs.
+    pub(crate) fn full_bytes(&self, before: Option<&Self>) -> u64 {
+        let same = |name: &Name, image: &Digest| {
+            before.is_some_and(|before| before.images.get(name) == Some(image))
+        };
+        let needed = self.images.iter().filter(|(name, image)| !same(name, image));
+        needed.map(|(name, _)| self.full_size(name)).sum()
+    }
+
     /// Where `entry` lies.
     pub(crate) fn span(&self, entry: &str) -> Option<&Span> {
         self.entries.iter().find(|span| span.name == entry)

@@ -50,6 +50,7 @@ impl Course {
             why: stored.why,
             wave: stored.wave,
             opened: stored.opened,
+            prepared: stored.prepared,
             tally: stored.tally,
         };
         let StoredRollout { name, made, who, since, .. } = stored;

@@ -35,6 +35,8 @@ pub struct Forecast {
     pub waves: Vec<WaveForecast>,
     /// When the schedule lets the first and the last of them begin.
     pub opens: Option<(Timestamp, Timestamp)>,
+    /// Until when everybody would wait for deltas, at the latest, if they would.
+    pub waits_until: Option<Timestamp>,
     /// Who needs releases in between, by the versions of their way.
     pub over: BTreeMap<Vec<Version>, Crowd>,
     /// Who would not get it, by reason.
@@ -140,8 +142,10 @@ impl<'r> DryRun<'r> {
             WaveForecast { count, bytes: bytes(count), earliest }
         });
         let (waves, bytes) = (waves.collect(), bytes(self.gets.count));
+        let waits = self.rollout.terms.wait_for_deltas;
+        let waits_until = waits.map(|waits| self.now.after(waits));
         let Self { gets, opens, over, out, .. } = self;
-        Forecast { gets, bytes, waves, opens, over, out }
+        Forecast { gets, bytes, waves, opens, waits_until, over, out }
     }
 
     /// How many are in with each wave, counted over the whole rollout.

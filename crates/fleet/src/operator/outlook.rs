@@ -21,6 +21,9 @@ fn running(rollout: &Rollout, audience: u32, now: Timestamp) -> String {
     if let Some(starts) = schedule.starts.filter(|starts| now < *starts) {
         return format!("it waits for its start at {starts}");
     }
+    if let Some(until) = rollout.preparing().filter(|until| now < *until) {
+        return format!("it waits until deltas to it are made, until {until} at the latest");
+    }
     let wave = exposure_limit(rollout, audience).min(audience);
     let Tally { exposed, in_flight, confirmed, failed, .. } = rollout.tally;
     let number = rollout.wave + 1;

@@ -40,11 +40,20 @@ pub struct Rollout {
     pub opened: Timestamp,
     /// When it was started, if it was.
     pub started: Option<Timestamp>,
+    /// When it stopped to wait for its deltas, if it did.
+    pub prepared: Option<Timestamp>,
     /// What became of its devices.
     pub tally: Tally,
 }
 
 impl Rollout {
+    /// Until when it waits for its deltas, if it does: at most so long after its start.
+    pub fn preparing(&self) -> Option<Timestamp> {
+        let offers = matches!(self.state, State::Running | State::Paused);
+        let waits = self.terms.wait_for_deltas.filter(|_| offers && self.prepared.is_none());
+        Some(self.started.unwrap_or(self.opened).after(waits?))
+    }
+
     /// The first rule that keeps `device` out of the audience, if one does.
     pub fn mismatch(&self, device: &DeviceFacts<'_>) -> Option<Mismatch> {
         let Self { audience, fit, terms, release, images, .. } = self;
@@ -174,6 +183,10 @@ pub struct Tally {
     pub neutral: u32,
     /// Of those that failed: did not come back.
     pub lost: u32,
+    /// Bytes that those which reported success fetched.
+    pub fetched: u64,
+    /// Bytes that full payloads would have had for them.
+    pub full: u64,
 }
 
 impl Tally {
@@ -193,6 +206,14 @@ impl Tally {
         *self.class_mut(from) = self.class_mut(from).saturating_sub(1);
         *self.class_mut(to) = self.class_mut(to).saturating_add(1);
         self
+    }
+
+    /// The tally after one more device reported success: it fetched so many bytes, where
+    /// full payloads have so many.
+    #[must_use]
+    pub fn fetched(self, bytes: u64, full: u64) -> Self {
+        let (fetched, all) = (self.fetched.saturating_add(bytes), self.full.saturating_add(full));
+        Self { fetched, full: all, ..self }
     }
 
     fn class_mut(&mut self, class: Class) -> &mut u32 {

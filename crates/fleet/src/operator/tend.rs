@@ -83,7 +83,8 @@ pub fn tend(rollout: &Rollout, audience: u32, now: Timestamp) -> Option<Change> 
     if let Some(why) = halted(&allowance(rollout), rollout.tally, wave).filter(|_| offers) {
         return Some(Change::Halt(why));
     }
-    if rollout.state != State::Running {
+    let prepares = rollout.preparing().is_some_and(|until| now < until);
+    if rollout.state != State::Running || prepares {
         return None;
     }
     match rollout.waves.get(rollout.wave + 1) {
@@ -144,7 +145,9 @@ pub fn track(rollout: &Rollout, audience: u32, full_sites: BTreeSet<Text>) -> Op
 fn gate(rollout: &Rollout) -> Option<Gate> {
     match rollout.state {
         State::Draft => None,
-        State::Running | State::Finished => Some(Gate::Open),
+        State::Running | State::Finished => {
+            Some(rollout.preparing().map_or(Gate::Open, Gate::Preparing))
+        }
         State::Paused => Some(Gate::Paused(rollout.why.clone())),
         State::Halted => Some(Gate::Halted(rollout.why.clone())),
     }

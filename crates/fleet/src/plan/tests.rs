@@ -163,6 +163,10 @@ fn the_last_started_rollout_decides_alone() {
         "paused",
         "r3 of router 3 is paused: lunch",
     );
+    let later = Timestamp(NOW.0 + 1000);
+    let preparing = |until| Track { gate: Gate::Preparing(until), ..track("r3", "3", 3) };
+    check(vec![preparing(later)], &device(), "preparing", "waits until deltas to it are made");
+    check(vec![preparing(NOW)], &device(), "install", "is open for it");
     let halted = Track { gate: Gate::Halted("smoke".into()), ..track("r3", "3", 3) };
     check(vec![halted, track("r2", "2", 2)], &device(), "halted", "smoke");
 }

@@ -15,7 +15,7 @@ use agent::platform::stop::Stop;
 use anyhow::{Context, Result, bail, ensure};
 use fleet::Fleet;
 use prepare::Releases;
-use protocols::operator::{RolloutState, RolloutView};
+use protocols::operator::{RolloutState, RolloutView, TallyView};
 use show::Show;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +25,8 @@ use storm::Storm;
 /// How long one rollout may take: at least, and for each terminal.
 const ROLLOUT_LEAST: Duration = Duration::from_secs(120);
 const ROLLOUT_EACH: Duration = Duration::from_secs(10);
+/// How long a rollout waits for the server's deltas at most.
+const WAITS: [&str; 2] = ["--wait-for-deltas", "120"];
 /// How often the operator looks.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -73,7 +75,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let show = Show::new(stop);
     let releases = Releases::prepare(&programs, folder.path(), args, &show)?;
     let stores = stores::Stores::start(args.store, &programs, &show)?;
-    let options = stores.options();
+    let mut options = stores.options();
+    // A demo has no minutes for the last percent.
+    options.extend(["--delta-effort", "fast"].map(str::to_owned));
     let count = args.terminals.into();
     let mut fleet = Fleet::start(&programs, folder.path(), &releases, count, &options)?;
     show.say(&format!("the server listens on {}", fleet.operator.address()));
@@ -100,6 +104,7 @@ fn story(
     seed: u64,
 ) -> Result<(RolloutView, Storm)> {
     fleet.wait_for_all(show)?;
+    fleet.operator.publish(&releases.first.package)?;
     good_release(fleet, releases, show)?;
     let halted = bad_release(fleet, releases, show)?;
     let storm = stormy_release(fleet, releases, show, seed)?;
@@ -112,11 +117,15 @@ fn good_release(fleet: &Fleet, releases: &Releases, show: &Show) -> Result<()> {
     show.title(&format!("release {}: a good one, in waves", release.version));
     fleet.operator.publish(&release.package)?;
     let waves = ["--wave", "25%", "--wave", "50%", "--wave", "100%"];
-    let rollout = fleet.operator.roll_out("a good release", release.version, &waves)?;
-    watch(fleet, show, &rollout, |view| match view.state {
+    let options = [&waves[..], &WAITS].concat();
+    let rollout = fleet.operator.roll_out("a good release", release.version, &options)?;
+    let done = watch(fleet, show, &rollout, |view| match view.state {
         RolloutState::Halted => bail!("the good release was halted: {}", view.why),
         _ => Ok(view.tally.confirmed == fleet.size()),
     })?;
+    show.deltas(&done, &fleet.operator.deltas(release.version)?);
+    let TallyView { fetched, full, .. } = done.tally;
+    ensure!(!releases.alike || fetched * 2 < full, "deltas saved too little: {:?}", done.tally);
     Ok(())
 }
 
@@ -142,8 +151,8 @@ fn stormy_release(fleet: &mut Fleet, releases: &Releases, show: &Show, seed: u64
     let release = &releases.stormy;
     show.title(&format!("release {}: in a storm of kills (seed {seed})", release.version));
     fleet.operator.publish(&release.package)?;
-    let waves = ["--wave", "50%", "--wave", "100%"];
-    let rollout = fleet.operator.roll_out("a release in a storm", release.version, &waves)?;
+    let options = [&["--wave", "50%", "--wave", "100%"], &WAITS[..]].concat();
+    let rollout = fleet.operator.roll_out("a release in a storm", release.version, &options)?;
     let mut storm = Storm::new(seed, fleet.terminals.len());
     let limit = limit(fleet);
     let began = now();
@@ -154,6 +163,7 @@ fn stormy_release(fleet: &mut Fleet, releases: &Releases, show: &Show, seed: u64
         ensure!(view.state != RolloutState::Halted, "the storm halted the release: {}", view.why);
         if view.tally.confirmed == fleet.size() {
             show.done();
+            show.deltas(&view, &fleet.operator.deltas(release.version)?);
             return Ok(storm);
         }
         ensure!(now() - began < limit, "the release did not arrive within {} s", limit.as_secs());

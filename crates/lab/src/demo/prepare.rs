@@ -33,6 +33,10 @@ pub(super) struct Releases {
     pub(super) root: PathBuf,
     pub(super) factory: PathBuf,
     pub(super) slot_size: u64,
+    /// They were made here, and are alike: deltas must pay.
+    pub(super) alike: bool,
+    /// What the terminals run at first, as the server knows it.
+    pub(super) first: Prepared,
     pub(super) good: Prepared,
     pub(super) bad: Prepared,
     pub(super) stormy: Prepared,
@@ -50,14 +54,6 @@ impl Releases {
         let maker = Maker::new(programs, &folder.join("keys"))?;
         let images = Images::new(folder, args)?;
         let factory = images.make(1, FACTORY)?;
-        let adds = |package: &Path, older: &Path, from: &str| -> Result<()> {
-            show.check()?;
-            let before = fs::metadata(package)?.len();
-            maker.add_delta(package, older)?;
-            let more = fs::metadata(package)?.len() - before;
-            show.say(&format!("and a delta from {from} of {} KiB, which needs no key", more >> 10));
-            Ok(())
-        };
         let pack = |number: u64, version: &'static str, image: &Path| -> Result<Prepared> {
             show.check()?;
             let package = folder.join(format!("{version}.zip"));
@@ -74,14 +70,14 @@ impl Releases {
         let first = pack(1, FACTORY, &factory)?;
         let image = images.make(2, GOOD)?;
         let good = pack(2, GOOD, &image)?;
-        adds(&good.package, &first.package, FACTORY)?;
         let broken = folder.join("broken.img");
         image::make_unbootable(&images.make(3, BAD)?, &broken)?;
         let bad = pack(3, BAD, &broken)?;
         let image = images.make(4, STORMY)?;
         let stormy = pack(4, STORMY, &image)?;
-        adds(&stormy.package, &good.package, GOOD)?;
-        Ok(Self { root: maker.root(), factory, slot_size: images.size, good, bad, stormy })
+        let (root, slot_size) = (maker.root(), images.size);
+        let alike = args.images.is_empty();
+        Ok(Self { root, factory, slot_size, alike, first, good, bad, stormy })
     }
 }
 

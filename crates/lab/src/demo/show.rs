@@ -6,7 +6,7 @@ use agent::platform::stop::Stop;
 use anyhow::{Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocols::native::Phase;
-use protocols::operator::{DeviceView, RolloutView};
+use protocols::operator::{DeltaList, DeviceView, RolloutView};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -84,6 +84,24 @@ impl Show {
             state.line = line;
         }
         Ok(())
+    }
+
+    /// Says which deltas the server made by itself, and what they saved.
+    pub(super) fn deltas(&self, rollout: &RolloutView, deltas: &DeltaList) {
+        for delta in deltas.deltas.iter().filter(|delta| delta.kept) {
+            let from = delta.from.as_deref().unwrap_or("what runs");
+            let percent = delta.size as f64 * 100.0 / delta.full.max(1) as f64;
+            let kib = delta.size >> 10;
+            self.say(&format!(
+                "the server made a delta from {from} by itself: {kib} KiB, {percent:.1} % of full"
+            ));
+        }
+        let (mib, tally) = (f64::from(1 << 20), rollout.tally);
+        self.say(&format!(
+            "{:.1} MiB were fetched where full payloads have {:.1} MiB",
+            tally.fetched as f64 / mib,
+            tally.full as f64 / mib,
+        ));
     }
 
     /// The chapter is over.

@@ -10,6 +10,8 @@ mod clock;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod deltas;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod misfits;

@@ -23,6 +23,9 @@ pub struct Forecast {
     /// When it lets the last of them begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
+    /// Until when everybody would wait for deltas, at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_until: Option<Timestamp>,
     /// Who needs releases in between, by their way.
     #[serde(default)]
     pub over: Vec<Way>,

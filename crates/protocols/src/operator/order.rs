@@ -220,6 +220,10 @@ pub struct TermsRule {
     /// How many at one site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<SiteRule>,
+    /// Offer the release to nobody until deltas to it are made, so many seconds after the
+    /// start at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_for_deltas: Option<Seconds>,
     /// How often a terminal tries anew by itself after it failed by no fault of the
     /// release (the network, a lost terminal); 0 to 10.
     #[serde(default)]
@@ -269,6 +273,7 @@ impl Message for RolloutOrder {
         let crowded = lists.iter().any(|n| *n > LIST_LIMIT);
         let hours = schedule.windows.len().max(schedule.quiet.len()) > 32;
         let no_site = self.terms.site.as_ref().is_some_and(|site| site.in_flight == 0);
+        let no_wait = self.terms.wait_for_deltas == Some(Seconds(0));
         crowded
             .then_some("has a list of more than 256 entries")
             .or(self.waves.iter().find_map(WaveRule::fault))
@@ -276,6 +281,7 @@ impl Message for RolloutOrder {
             .or((self.in_flight == 0).then_some("lets no terminal update at all"))
             .or(hours.then_some("has more than 32 windows or quiet hours"))
             .or(no_site.then_some("lets no terminal of a site update at all"))
+            .or(no_wait.then_some("waits for deltas for no time at all"))
             .or((self.terms.retries > 10).then_some("retries more than 10 times"))
     }
 }

@@ -29,6 +29,8 @@ fn a_rollout_is_written_as_the_documentation_says() {
     check(&order(json!([{"percent": 5, "opens": {"when_confirmed_percent": 0}}])), Some("opens"));
     check(&json!({"name": "x", "release": "2", "halt": {}}), Some("no halting rule"));
     check(&json!({"name": "x", "release": "2", "in_flight": 0}), Some("no terminal"));
+    check(&json!({"name": "x", "release": "2", "wait_for_deltas": 60}), None);
+    check(&json!({"name": "x", "release": "2", "wait_for_deltas": 0}), Some("no time at all"));
     check(&json!({"release": "2"}), Some("no rollout"));
 }
 

@@ -5,6 +5,7 @@
 //! takes the lowest part of the processors, and ends when its standard input does: so it
 //! never outlives the server, however that ends.
 
+use super::options::Effort;
 use anyhow::{Context as _, Result, bail};
 use delta::{DiffOptions, FrameDecoder, PatchHeader, Progress, Stage};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -44,6 +45,8 @@ pub(crate) struct Request {
     pub(crate) output: PathBuf,
     /// Bytes of memory that applying it may take.
     pub(crate) max_heap: u64,
+    /// How hard to look.
+    pub(crate) effort: Effort,
 }
 
 /// Where a full payload is, and the image that it holds.
@@ -117,7 +120,12 @@ fn made(request: &Request, memory: u64) -> Result<Said> {
     }
     let (old, new) = (image(&request.old)?, image(&request.new)?);
     let memory = memory.saturating_sub(images.saturating_mul(2));
-    let options = DiffOptions { max_heap: request.max_heap, memory, ..DiffOptions::default() };
+    let effort = match request.effort {
+        Effort::Best => delta::Effort::Best,
+        Effort::Fast => delta::Effort::Fast,
+    };
+    let max_heap = request.max_heap;
+    let options = DiffOptions { max_heap, effort, memory, ..DiffOptions::default() };
     let delta = match delta::diff(&old, &new, &options, &Aloud::default()) {
         Ok(delta) => delta,
         Err(error) => return Ok(Said::Refused { why: error.to_string() }),

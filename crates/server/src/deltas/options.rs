@@ -1,6 +1,7 @@
 //! How much a server may spend on deltas.
 
 use fleet::operator::Limits;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How much a server may spend on deltas.
@@ -16,6 +17,9 @@ pub(crate) struct DeltaOptions {
     /// Seconds that making one may take; one that needs more is dropped
     #[arg(long, default_value_t = 7200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) delta_seconds: u32,
+    /// How hard to look for a small delta
+    #[arg(long, value_enum, default_value_t = Effort::Best)]
+    pub(crate) delta_effort: Effort,
     /// The most deltas of one release
     #[arg(long, default_value_t = 16)]
     pub(crate) delta_limit: u16,
@@ -25,6 +29,16 @@ pub(crate) struct DeltaOptions {
     /// MiB of deltas that are kept in all; what was fetched longest ago goes first
     #[arg(long, default_value_t = 10_240)]
     pub(crate) delta_cache_mib: u32,
+}
+
+/// How hard to look for a small delta.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Effort {
+    /// The smallest one.
+    Best,
+    /// One that is a little larger, in a third of the time.
+    Fast,
 }
 
 impl DeltaOptions {
@@ -51,6 +65,7 @@ impl Default for DeltaOptions {
             delta_jobs: 1,
             delta_memory_mib: 1024,
             delta_seconds: 60,
+            delta_effort: Effort::Best,
             delta_limit: 4,
             delta_release_mib: 64,
             delta_cache_mib: 64,

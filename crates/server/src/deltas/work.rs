@@ -130,6 +130,7 @@ async fn attempt(
             new: new.1,
             output: std::path::absolute(output.path())?,
             max_heap: u64::from(order.class) << 20,
+            effort: app.settings.deltas.delta_effort,
         };
         let came = ask_child(app, claim, &request, stop).await?;
         let full = full_size(&pair.new.1);

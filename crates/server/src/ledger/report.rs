@@ -6,7 +6,7 @@ use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::store::Stored;
 use fleet::Event;
-use types::{AttemptId, Report, Timestamp};
+use types::{AttemptId, Outcome, Report, Timestamp};
 
 /// The most reports kept of one terminal. Those of attempts that this server never
 /// offered (a card, another server) are kept too; a terminal that invents them
@@ -50,6 +50,9 @@ impl Entry<'_> {
     async fn count(&mut self, terminal: &Shared, report: &Report) -> Stored<()> {
         self.event(terminal, report.attempt, Event::Report(report.outcome)).await?;
         self.note_cost(terminal, report);
+        if report.outcome == Outcome::Ok {
+            self.note_savings(terminal, report).await?;
+        }
         // The heartbeat that showed the release may have come before the report.
         if let Some(shows) = self.shows_now(terminal, report.attempt).await? {
             self.event(terminal, report.attempt, Event::Heartbeat(shows)).await?;
@@ -63,6 +66,22 @@ impl Entry<'_> {
         attempt.spent = report.spent;
         self.signs.extend(lock(terminal).sign(report.attempt, self.now));
         self.put_attempt(terminal, attempt);
+    }
+
+    /// Counts what a terminal fetched that succeeded, and what it would have without deltas.
+    async fn note_savings(&mut self, terminal: &Shared, report: &Report) -> Stored<()> {
+        let Some(attempt) = self.attempt(terminal, report.attempt) else { return Ok(()) };
+        let Some(mut course) = self.course(&attempt.rollout).await? else { return Ok(()) };
+        let release = &course.rollout.release;
+        let catalogue = &self.server.catalogue;
+        let before = catalogue.named(attempt.origin.as_str(), Some(&release.product));
+        let published = catalogue.find(release.manifest);
+        let full = published.map_or(0, |p| p.full_bytes(before.first().map(AsRef::as_ref)));
+        if full > 0 {
+            course.rollout.tally = course.rollout.tally.fetched(report.spent.bytes, full);
+            self.courses.insert(attempt.rollout.clone(), course);
+        }
+        Ok(())
     }
 
     /// What the last heartbeat showed of an attempt, if it showed the release. That

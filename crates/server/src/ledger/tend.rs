@@ -1,16 +1,16 @@
 //! The job that tends one rollout: terminals that did not come back, waves that
 //! open by time.
 
-use super::Entry;
+use super::{Entry, SERVER};
 use crate::roster::{Shared, Terminal, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
-use crate::store::{Kind, NewJob, Stored, StoredAttempt, settle};
+use crate::store::{Kind, NewJob, Stored, StoredAttempt, StoredDelta, settle};
 use fleet::operator::{Opens, State, overdue};
 use fleet::{Event, Shows, Standing};
 use protocols::native::Phase;
 use std::sync::PoisonError;
-use types::{AttemptId, Name, Outcome, Seconds, Timestamp};
+use types::{AttemptId, Name, Outcome, Seconds, Text, Timestamp};
 
 /// After how long a rollout is tended at the latest, though nothing is expected.
 const IDLE: Seconds = Seconds(30);
@@ -39,7 +39,8 @@ impl Server {
             }
         }
         entry.tended = Some(rollout.clone());
-        entry.courses.entry(rollout.clone()).or_insert(course);
+        let course = entry.courses.entry(rollout.clone()).or_insert(course).clone();
+        entry.prepare(course).await?;
         entry.commit().await
     }
 
@@ -102,6 +103,10 @@ impl Server {
         if rollout.state == State::Draft || (rollout.state == State::Halted && !in_flight) {
             return None;
         }
+        // Deltas are asked for: whoever makes them does not know who waits.
+        if rollout.preparing().is_some() && rollout.state == State::Running {
+            return Some(now.after(Seconds(1)));
+        }
         let next = rollout.waves.get(rollout.wave + 1).map(|wave| wave.opens);
         let opening = match next {
             Some(Opens::After(seconds)) => rollout.opened.after(seconds),
@@ -145,6 +150,32 @@ fn overdue_at(seen: Timestamp, course: &Course) -> Timestamp {
 }
 
 impl Entry<'_> {
+    /// Lets a rollout begin that waits for its deltas, once there is nothing to wait for.
+    async fn prepare(&mut self, mut course: Course) -> Stored<()> {
+        let rollout = &mut course.rollout;
+        let Some(until) = rollout.preparing().filter(|_| rollout.state == State::Running) else {
+            return Ok(());
+        };
+        let manifest = rollout.release.manifest;
+        let pending = self.tx.pending_deltas(&manifest.to_string(), self.now).await?;
+        if pending > 0 && self.now < until {
+            return Ok(());
+        }
+        let deltas = self.tx.deltas().await?;
+        let leads =
+            |delta: &&StoredDelta| rollout.images.get(&delta.component) == Some(&delta.target);
+        let kept = deltas.iter().filter(leads).filter(|delta| delta.made.is_some()).count();
+        let dropped = deltas.iter().filter(leads).count() - kept;
+        rollout.why = Text::from(match pending {
+            0 => format!("{kept} deltas are made, {dropped} were dropped"),
+            _ => format!("the time is up: {kept} deltas are made, {pending} jobs are under way"),
+        });
+        (rollout.prepared, rollout.opened) = (Some(self.now), self.now);
+        // What is offered from now on is what was counted.
+        self.server.shelf.replace(deltas);
+        self.move_course(course, SERVER, "offers begin".into()).await
+    }
+
     /// Writes when the rollouts of this change are to be tended next.
     pub(super) async fn plan_jobs(&mut self) -> Stored<()> {
         let courses: Vec<Course> = self.courses.values().cloned().collect();

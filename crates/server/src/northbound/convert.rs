@@ -80,6 +80,8 @@ fn tally(course: &Course, snapshot: &Snapshot) -> TallyView {
         failed: tally.failed,
         lost: tally.lost,
         neutral: tally.neutral,
+        fetched: tally.fetched,
+        full: tally.full,
     }
 }
 

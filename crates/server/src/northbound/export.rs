@@ -1,6 +1,7 @@
 //! Reports for other programs: CSV (RFC 4180) or one JSON object a line, page by page.
 
 use crate::problem::{Refusal, Reply};
+use crate::server::Server;
 use crate::store::{HistoryEntry, Mark};
 use crate::wire::{App, Operator};
 use axum::body::Body;
@@ -17,7 +18,7 @@ const PAGE: u32 = 5000;
 const NEXT: HeaderName = HeaderName::from_static("refit-next");
 /// The columns of CSV, and the fields of JSON.
 const HEAD: &str = "received,device,rollout,attempt,source,version,outcome,sentence,detail,bytes,\
-     seconds,failed_boots\r\n";
+     seconds,failed_boots,full\r\n";
 
 /// What is exported.
 #[derive(Debug, Deserialize)]
@@ -58,6 +59,8 @@ struct Line<'a> {
     bytes: u64,
     seconds: u32,
     failed_boots: u32,
+    /// Bytes of its release's full payloads; 0 where the release is not known.
+    full: u64,
 }
 
 /// `GET /api/v1/export/reports`
@@ -74,9 +77,9 @@ pub(crate) async fn reports(
     let mut out = String::from(if wanted.format == Format::Csv && first { HEAD } else { "" });
     for entry in entries.iter().filter(|entry| wanted.wants(entry)) {
         match wanted.format {
-            Format::Csv => csv(&mut out, &line(entry)),
+            Format::Csv => csv(&mut out, &line(entry, full_bytes(&app, entry))),
             Format::Jsonl => {
-                let text = serde_json::to_string(&line(entry));
+                let text = serde_json::to_string(&line(entry, full_bytes(&app, entry)));
                 out += &text.map_err(|error| Refusal::broken(&error))?;
                 out.push('\n');
             }
@@ -102,7 +105,15 @@ impl Wanted {
     }
 }
 
-fn line(entry: &HistoryEntry) -> Line<'_> {
+/// Bytes of the full payloads of the release that a report is about.
+fn full_bytes(app: &Server, entry: &HistoryEntry) -> u64 {
+    let snapshot = app.snapshot();
+    let course = entry.rollout.as_ref().and_then(|rollout| snapshot.courses.get(rollout));
+    let published = course.and_then(|c| app.catalogue.find(c.rollout.release.manifest));
+    published.map_or(0, |published| published.full_bytes(None))
+}
+
+fn line(entry: &HistoryEntry, full: u64) -> Line<'_> {
     let report = &entry.report;
     Line {
         received: entry.received,
@@ -117,6 +128,7 @@ fn line(entry: &HistoryEntry) -> Line<'_> {
         bytes: report.spent.bytes,
         seconds: report.spent.seconds.0,
         failed_boots: report.failed_boots.into(),
+        full,
     }
 }
 
@@ -138,7 +150,8 @@ fn csv(out: &mut String, line: &Line<'_>) {
         out.push(',');
     }
     // Writing to a string does not fail.
-    let _ = write!(out, "{},{},{}\r\n", line.bytes, line.seconds, line.failed_boots);
+    let Line { bytes, seconds, failed_boots, full, .. } = line;
+    let _ = write!(out, "{bytes},{seconds},{failed_boots},{full}\r\n");
 }
 
 /// A text of a terminal that no spreadsheet takes for a formula.
@@ -200,8 +213,8 @@ mod tests {
     fn a_line_of_csv_is_harmless_in_a_spreadsheet() {
         let check = |detail: &str, field: &str| {
             let mut out = String::new();
-            csv(&mut out, &line(&entry(detail)));
-            assert!(out.ends_with(&format!(",{field},7,9,3\r\n")), "{out}");
+            csv(&mut out, &line(&entry(detail), 80));
+            assert!(out.ends_with(&format!(",{field},7,9,3,80\r\n")), "{out}");
             assert!(out.starts_with("1970-01-01T00:00:01Z,cpe:1,,"), "{out}");
         };
         check("plain", "plain");

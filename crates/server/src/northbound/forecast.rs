@@ -33,6 +33,7 @@ pub(super) fn forecast(
         waves: seen.waves.iter().map(wave).collect(),
         first: seen.opens.map(|(first, _)| first),
         last: seen.opens.map(|(_, last)| last),
+        waits_until: seen.waits_until,
         over: over.map(|(versions, some)| wire::Way { versions, crowd: crowd(some) }).collect(),
         out: out.map(|(why, some)| wire::Reason { why, crowd: crowd(some) }).collect(),
     }

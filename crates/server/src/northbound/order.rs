@@ -125,7 +125,7 @@ pub(super) fn halt_rule(halt: &Halt) -> HaltRule {
 }
 
 pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
-    let TermsRule { mode, schedule, site, retries } = &order.terms;
+    let TermsRule { mode, schedule, site, wait_for_deltas, retries } = &order.terms;
     let windows = |texts: &[String]| texts.iter().map(|text| read(text)).collect::<Reply<_>>();
     let site = site.as_ref();
     Ok(Terms {
@@ -142,6 +142,7 @@ pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
         },
         site: site.map(|site| SiteLimit { by: site.by.clone(), in_flight: site.in_flight }),
         retries: *retries,
+        wait_for_deltas: *wait_for_deltas,
         latecomers: match order.audience.latecomers {
             LatecomerRule::Included => Latecomers::Included,
             LatecomerRule::LeftOut => Latecomers::LeftOut,
@@ -165,6 +166,7 @@ pub(super) fn terms_rule(terms: &Terms) -> TermsRule {
             zone: schedule.zone.as_ref().map(ToString::to_string),
         },
         site: site.map(|site| SiteRule { by: site.by.clone(), in_flight: site.in_flight }),
+        wait_for_deltas: terms.wait_for_deltas,
         retries: terms.retries,
     }
 }

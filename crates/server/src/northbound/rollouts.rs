@@ -136,6 +136,7 @@ fn draft(
         since: now,
         wave: 0,
         opened: now,
+        prepared: None,
         tally: Tally::default(),
     };
     Ok((stored, published))

@@ -1,5 +1,6 @@
 //! Heartbeats in memory: what costs a statement, and what a stale plan says.
 
+mod deltas;
 mod replicas;
 
 use super::native::news;
@@ -138,6 +139,7 @@ impl Bench {
             since: NOW,
             wave: 0,
             opened: NOW,
+            prepared: None,
             tally: Tally::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Rollouts, how they go, and what happened to them.
 
 use super::bulk::within;
-use super::rows::{json, parsed, texts, time, to_json, unsigned};
+use super::rows::{json, parsed, signed, texts, time, to_json, unsigned};
 use super::statement::{HELD, Row, query};
 use super::{Stored, Tx};
 use fleet::operator::{Halt, Rollout, State, Tally, Wave};
@@ -28,6 +28,8 @@ pub(crate) struct StoredRollout {
     pub(crate) since: Timestamp,
     pub(crate) wave: usize,
     pub(crate) opened: Timestamp,
+    /// When it stopped to wait for its deltas.
+    pub(crate) prepared: Option<Timestamp>,
     pub(crate) tally: Tally,
 }
 
@@ -49,15 +51,15 @@ const PUT: &str = "INSERT INTO rollouts (rollout, name, manifest, audience, wave
      failed, neutral, terms) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $8, 0, $8, 0, 0, 0, 0, 0, $12)";
 const MOVE: &str = "UPDATE rollouts SET state = $2, who = $3, why = $4, since = $5, wave = $6, \
-     opened = $7, started = COALESCE(started, $8) WHERE rollout = $1";
+     opened = $7, started = COALESCE(started, $8), prepared = $9 WHERE rollout = $1";
 const TALLY: &str = "UPDATE rollouts SET exposed = $2, in_flight = $3, confirmed = $4, \
-     failed = $5, neutral = $6, lost = $7 WHERE rollout = $1";
+     failed = $5, neutral = $6, lost = $7, fetched = $8, full_size = $9 WHERE rollout = $1";
 const HAPPENED: &str = "INSERT INTO rollout_events (rollout, number, at, who, what, why) \
      SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM rollout_events WHERE rollout = $1";
 
 const COLUMNS: &str = "rollout, name, manifest, audience, waves, halt, in_flight_limit, made, \
      started, state, who, why, since, wave, opened, exposed, in_flight, confirmed, failed, neutral, \
-     terms, lost";
+     terms, lost, prepared, fetched, full_size";
 
 impl Tx {
     /// Adds a rollout, as a draft.
@@ -95,7 +97,8 @@ impl Tx {
             .bind(since.0)
             .bind(wave)
             .bind(rollout.opened.0)
-            .bind(started);
+            .bind(started)
+            .bind(rollout.prepared.map(|at| at.0));
         self.run(statement).await.map(drop)
     }
 
@@ -108,7 +111,9 @@ impl Tx {
             .bind(i64::from(tally.confirmed))
             .bind(i64::from(tally.failed))
             .bind(i64::from(tally.neutral))
-            .bind(i64::from(tally.lost));
+            .bind(i64::from(tally.lost))
+            .bind(signed(tally.fetched))
+            .bind(signed(tally.full));
         self.run(statement).await.map(drop)
     }
 
@@ -174,6 +179,7 @@ fn text(row: &Row, column: &str) -> Stored<Text> {
 fn rollout(row: &Row) -> Stored<StoredRollout> {
     let what = "rollout";
     let started: Option<i64> = row.try_get("started")?;
+    let prepared: Option<i64> = row.try_get("prepared")?;
     Ok(StoredRollout {
         id: parsed(row, "rollout", what)?,
         name: text(row, "name")?,
@@ -191,6 +197,7 @@ fn rollout(row: &Row) -> Stored<StoredRollout> {
         since: time(row, "since")?,
         wave: unsigned(row, "wave", what)?,
         opened: time(row, "opened")?,
+        prepared: prepared.map(Timestamp),
         tally: Tally {
             exposed: unsigned(row, "exposed", what)?,
             in_flight: unsigned(row, "in_flight", what)?,
@@ -198,6 +205,8 @@ fn rollout(row: &Row) -> Stored<StoredRollout> {
             failed: unsigned(row, "failed", what)?,
             neutral: unsigned(row, "neutral", what)?,
             lost: unsigned(row, "lost", what)?,
+            fetched: unsigned(row, "fetched", what)?,
+            full: unsigned(row, "full_size", what)?,
         },
     })
 }

@@ -167,3 +167,51 @@ fn a_server_may_leave_deltas_to_others_and_an_operator_may_do_without() {
     assert_eq!(dropped["why"], "operator cancelled it: no");
     assert_eq!(job(&rig, &manifest)["state"], "cancelled", "it is not planned for again");
 }
+
+#[test]
+fn a_rollout_waits_for_its_deltas_and_counts_what_they_saved() {
+    let (rig, terminal) = rig(&[], "1.0");
+    publish(&rig, "2.0", &edited(&image("1.0")));
+    let order = json!({"name": "spring", "release": "2.0", "wait_for_deltas": 3600});
+    let forecast = rig.post("/api/v1/rollouts/plan", &order).1;
+    assert!(forecast["waits_until"].is_string(), "{forecast}");
+    let id = rig.rollout(&order);
+    // Whatever it waited for is there with the first offer.
+    until_within(PATIENCE, &true, || beat(&terminal, 8).1["offer"].is_object());
+    let base = base(&terminal, 8);
+    let list = terminal.client.fetch(&format!("{base}{}", Deltas::ENTRY), &[]).body;
+    assert_eq!(Deltas::decode(&list).unwrap().deltas.len(), 1);
+    let history = rig.status(&id)["history"].clone();
+    let begin = history.as_array().unwrap().iter().find(|event| event["what"] == "offers begin");
+    assert_eq!(begin.unwrap()["why"], "1 deltas are made, 0 were dropped", "{history}");
+    let attempt = terminal.offered().unwrap();
+    assert_eq!(terminal.report(&attempt, 0).0, 200);
+    assert_eq!(terminal.report(&attempt, 0).0, 200, "counted once");
+    let full = terminal.client.fetch(&format!("{base}payload/rootfs.zst"), &[]);
+    assert_eq!(full.status, 410, "the attempt has ended");
+    let tally = rig.status(&id)["tally"].clone();
+    let full = tally["full"].as_u64().unwrap();
+    assert!(tally["fetched"] == 1 && full > 500_000, "{tally}");
+    let path = format!("{}/api/v1/export/reports", rig.url());
+    let bearer = format!("Bearer {}", rig.token().trim());
+    let lines = rig.client().fetch(&path, &[("authorization", &bearer)]).body;
+    let line: Value = serde_json::from_slice(&lines).unwrap();
+    assert_eq!((line["bytes"].as_u64(), line["full"].as_u64()), (Some(1), Some(full)));
+}
+
+#[test]
+fn a_rollout_waits_for_its_deltas_no_longer_than_it_may() {
+    let (rig, terminal) = rig(&["--delta-jobs", "0"], "1.0");
+    let manifest = publish(&rig, "2.0", &edited(&image("1.0")));
+    let id = rig.rollout(&json!({"name": "a", "release": "2.0", "wait_for_deltas": 3600}));
+    until(&json!("waiting"), || job(&rig, &manifest)["state"].clone());
+    assert_eq!((rig.rule("d0").as_str(), terminal.offered()), ("preparing", None));
+    let outlook = rig.status(&id)["outlook"].as_str().unwrap().to_owned();
+    assert!(outlook.starts_with("it waits until deltas to it are made, until 2"), "{outlook}");
+    rig.rollout(&json!({"name": "b", "release": "2.0", "wait_for_deltas": 1}));
+    until(&true, || beat(&terminal, 8).1["offer"].is_object());
+    // The first one gives up waiting when nothing more is to come.
+    let job = job(&rig, &manifest)["id"].as_str().unwrap().to_owned();
+    assert_eq!(rig.post(&format!("/api/v1/jobs/{job}/cancel"), &json!({})).0, 200);
+    until(&true, || rig.status(&id)["outlook"].as_str().unwrap().starts_with("wave 1 holds"));
+}

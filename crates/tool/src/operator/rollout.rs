@@ -7,7 +7,10 @@ mod plan;
 use super::access::Access;
 use super::client::Client;
 use super::show::{json, table, word};
-use protocols::operator::{EventView, Reason, RetryOrder, RolloutList, RolloutOrder, RolloutView};
+use indicatif::HumanBytes;
+use protocols::operator::{
+    EventView, Reason, RetryOrder, RolloutList, RolloutOrder, RolloutView, TallyView,
+};
 use types::{DeviceId, Name};
 
 /// Rollouts of releases to terminals
@@ -140,6 +143,21 @@ fn row(view: &RolloutView) -> Vec<String> {
     ]
 }
 
+/// What deltas saved, once somebody has got the release.
+fn saved(tally: &TallyView) -> Option<String> {
+    let TallyView { fetched, full, .. } = *tally;
+    let saved = full.saturating_sub(fetched);
+    let percent = saved as f64 * 100.0 / full as f64;
+    (full > 0).then(|| {
+        format!(
+            "{} fetched where full payloads have {}: {} saved ({percent:.1} %)",
+            HumanBytes(fetched),
+            HumanBytes(full),
+            HumanBytes(saved),
+        )
+    })
+}
+
 fn print_all(rollouts: &[RolloutView]) -> anyhow::Result<()> {
     println!("{}", table(&HEAD, rollouts.iter().map(row)));
     Ok(())
@@ -151,6 +169,7 @@ fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
     }
     print_all(std::slice::from_ref(view))?;
     println!("\n{}", view.outlook);
+    saved(&view.tally).iter().for_each(|line| println!("{line}"));
     let row = |event: &EventView| {
         vec![
             event.at.to_string(),
@@ -161,4 +180,18 @@ fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
     };
     println!("\n{}", table(&["at", "who", "what", "why"], view.history.iter().map(row)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_saved_is_said_once_there_is_something() {
+        let tally = |fetched, full| TallyView { fetched, full, ..TallyView::default() };
+        assert_eq!(saved(&tally(0, 0)), None);
+        let said = "1.00 MiB fetched where full payloads have 8.00 MiB: 7.00 MiB saved (87.5 %)";
+        assert_eq!(saved(&tally(1 << 20, 8 << 20)).as_deref(), Some(said));
+        assert!(saved(&tally(9, 8)).unwrap().ends_with("0 B saved (0.0 %)"));
+    }
 }

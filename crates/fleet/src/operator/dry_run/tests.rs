@@ -52,6 +52,7 @@ fn rollout(step: &Step, waves: Vec<Wave>) -> Rollout {
         wave: 0,
         opened: NOW,
         started: None,
+        prepared: None,
         tally: Tally::default(),
     }
 }

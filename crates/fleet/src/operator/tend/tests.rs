@@ -36,12 +36,32 @@ fn rollout(waves: Vec<Wave>) -> Rollout {
         wave: 0,
         opened: Timestamp(0),
         started: Some(Timestamp(0)),
+        prepared: None,
         tally: Tally::default(),
     }
 }
 
 fn halt(allows: Allowance) -> Halt {
     Halt { allows, not_back: Seconds(60) }
+}
+
+#[test]
+fn nothing_begins_before_the_deltas_are_there_or_the_time_is_up() {
+    let terms = Terms { wait_for_deltas: Some(Seconds(60)), ..Terms::default() };
+    let waves = [Opens::ByHand, Opens::After(Seconds(5))].map(|o| wave(Size::Percent(50), o));
+    let waits = Rollout { terms, ..rollout(waves.into()) };
+    let gate = |rollout: &Rollout| track(rollout, 10, BTreeSet::new()).unwrap().gate;
+    let until = Timestamp(60_000);
+    assert_eq!(gate(&waits), Gate::Preparing(until));
+    assert_eq!(tend(&waits, 10, Timestamp(59_999)), None);
+    assert!(matches!(tend(&waits, 10, until), Some(Change::Open(1, _))), "the time is up");
+    let prepared = Rollout { prepared: Some(Timestamp(1)), ..waits.clone() };
+    assert_eq!(gate(&prepared), Gate::Open);
+    assert!(tend(&prepared, 10, Timestamp(6_000)).is_some());
+    let halted = Rollout { state: State::Halted, ..waits.clone() };
+    assert!(matches!(gate(&halted), Gate::Halted(_)));
+    let text = crate::operator::outlook(&waits, 10, Timestamp(1));
+    assert!(text.starts_with("it waits until deltas to it are made, until 1970"), "{text}");
 }
 
 fn quarters() -> Vec<Wave> {
@@ -54,8 +74,7 @@ fn tally(in_flight: u32, confirmed: u32, failed: u32) -> Tally {
         in_flight,
         confirmed,
         failed,
-        neutral: 0,
-        lost: 0,
+        ..Tally::default()
     }
 }
 
@@ -333,5 +352,13 @@ fn count(fleet: &[Member]) -> Tally {
         |attempt: &&Attempt| matches!(attempt.standing, Standing::Lost | Standing::LostReported);
     let lost = fleet.iter().flat_map(|m| &m.attempts).filter(silent).count();
     let lost = u32::try_from(lost).unwrap();
-    Tally { exposed, in_flight: of(0), confirmed: of(1), failed: of(2), neutral: of(3), lost }
+    Tally {
+        exposed,
+        in_flight: of(0),
+        confirmed: of(1),
+        failed: of(2),
+        neutral: of(3),
+        lost,
+        ..Tally::default()
+    }
 }

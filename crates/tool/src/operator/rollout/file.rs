@@ -14,6 +14,7 @@ const KEYS: &[&str] = &[
     "in_flight",
     "mode",
     "retries",
+    "wait_for_deltas",
     "audience",
     "audience.product",
     "audience.hardware",

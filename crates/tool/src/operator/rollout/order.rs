@@ -55,9 +55,14 @@ pub(crate) struct Args {
     /// The most terminals that update at the same time
     #[arg(long, default_value_t = 1000)]
     in_flight: u32,
+    /// Seconds after the start that the rollout may wait for deltas, before the first
+    /// terminal gets the release
+    #[arg(long, value_name = "SECONDS")]
+    wait_for_deltas: Option<u32>,
     /// A file with all of this, JSON or TOML, in place of the options
     #[arg(long, conflicts_with_all = ["name", "release", "product", "hardware", "region", "variant",
-        "running", "filter", "wave", "failures_percent", "failures_count", "back_percent", "not_back"])]
+        "running", "filter", "wave", "failures_percent", "failures_count", "back_percent", "not_back",
+        "wait_for_deltas"])]
     file: Option<PathBuf>,
     /// Start it at once
     #[arg(long)]
@@ -141,7 +146,10 @@ impl Args {
             waves: self.wave.iter().map(|WaveArg(wave)| wave.clone()).collect(),
             halt: self.halt(),
             in_flight: self.in_flight,
-            terms: TermsRule::default(),
+            terms: TermsRule {
+                wait_for_deltas: self.wait_for_deltas.map(Seconds),
+                ..TermsRule::default()
+            },
         })
     }
 

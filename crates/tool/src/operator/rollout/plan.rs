@@ -115,6 +115,9 @@ fn print(forecast: &Forecast) -> anyhow::Result<()> {
     if let (Some(first), Some(last)) = (forecast.first, forecast.last) {
         println!("\nthe schedule lets the first begin at {first}, the last at {last}");
     }
+    if let Some(until) = forecast.waits_until {
+        println!("\nit would wait until deltas to it are made, until {until} at the latest");
+    }
     if !forecast.over.is_empty() {
         println!();
         let way = |versions: &[Version]| {
@@ -181,6 +184,7 @@ mod tests {
             waves: vec![],
             first: None,
             last: None,
+            waits_until: None,
             over: vec![way(&["2", "3"]), way(&["1.5", "2", "3"]), way(&["1.2", "1.5", "2", "3"])],
             out: vec![],
         };
