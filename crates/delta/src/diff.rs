@@ -261,9 +261,7 @@ impl Maker<'_> {
         let covers = compare(old)?;
         let moves = moves::find(&covers, old, new);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
-        let Some(translated) = known.translate(old).filter(|_| self.way == Find::Sorted) else {
-            return Ok((covers, moves));
-        };
+        let Some(translated) = known.translate(old) else { return Ok((covers, moves)) };
         let covers = compare(&translated)?;
         let moves = moves::find(&covers, old, new);
         Ok((covers, moves))

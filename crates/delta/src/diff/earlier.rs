@@ -40,7 +40,7 @@ struct Gap {
 
 impl<'a> Earlier<'a> {
     /// Chains what `covers` leave of `new`; `depth` candidates are looked at.
-    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize, models: u8) -> Self {
+    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize) -> Self {
         let mut gaps = Vec::new();
         let (mut at, mut sum) = (0, 0);
         let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
@@ -54,8 +54,21 @@ impl<'a> Earlier<'a> {
         let mut earlier =
             Self { new, gaps, anchors: Vec::new(), chain: Vec::new(), depth, costs: Vec::new() };
         earlier.link(sum);
-        earlier.price(sum, models);
         earlier
+    }
+
+    /// Estimates what new bytes cost; before, all cost the same.
+    pub(crate) fn price(mut self, models: u8) -> Self {
+        self.costs = Vec::with_capacity(self.chain.len());
+        let mut symbols = Symbols::new(models, Moves::default());
+        for gap in &self.gaps {
+            for (at, byte) in self.new.iter().enumerate().skip(gap.at).take(gap.len) {
+                let mut meter = Meter::default();
+                symbols.learn(&mut meter, at as u64, *byte);
+                self.costs.push(u8::try_from(meter.cost + NEW_KIND).unwrap_or(u8::MAX));
+            }
+        }
+        self
     }
 
     fn link(&mut self, sum: usize) {
@@ -79,19 +92,6 @@ impl<'a> Earlier<'a> {
                     *link = *head;
                 }
                 *head = order as u32 + 1;
-            }
-        }
-    }
-
-    /// Estimates what new bytes cost.
-    fn price(&mut self, sum: usize, models: u8) {
-        self.costs = Vec::with_capacity(sum);
-        let mut symbols = Symbols::new(models, Moves::default());
-        for gap in &self.gaps {
-            for (at, byte) in self.new.iter().enumerate().skip(gap.at).take(gap.len) {
-                let mut meter = Meter::default();
-                symbols.learn(&mut meter, at as u64, *byte);
-                self.costs.push(u8::try_from(meter.cost + NEW_KIND).unwrap_or(u8::MAX));
             }
         }
     }

@@ -22,13 +22,14 @@ pub(crate) enum Find {
 }
 
 impl Find {
-    /// Bytes of memory that it takes for `len` bytes of old.
+    /// Bytes of memory that it takes for `len` bytes of old, and once more old with
+    /// other addresses.
     pub(crate) fn memory(self, len: usize) -> u64 {
-        match self {
-            // Suffixes, and once more old with other addresses.
-            Self::Sorted => (len as u64).saturating_mul(5).saturating_add(1 << 20),
+        let places = match self {
+            Self::Sorted => (len as u64).saturating_mul(4).saturating_add(1 << 20),
             Self::Sampled => 4 << sampled_log(len),
-        }
+        };
+        places.saturating_add(len as u64)
     }
 }
 
@@ -96,7 +97,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Every eighth place of old, by a hash of what stands there.
+/// Every fourth place of old, by a hash of what stands there.
 pub(crate) struct Sampled<'a> {
     bytes: &'a [u8],
     /// For each hash, the first place with it in steps of `STEP`, plus one.
@@ -104,10 +105,10 @@ pub(crate) struct Sampled<'a> {
 }
 
 /// Bytes that are hashed.
-const SAMPLE: usize = 24;
+const SAMPLE: usize = 16;
 
 /// Bytes from one sample to the next.
-const STEP: usize = 8;
+const STEP: usize = 4;
 
 impl<'a> Sampled<'a> {
     fn new(bytes: &'a [u8]) -> Self {

@@ -45,7 +45,7 @@ pub(crate) struct Pair<'a> {
     pub(crate) image: &'a [u8],
 }
 
-/// Writes the patch; `depth` candidates for what stood before are looked at.
+/// Writes the patch.
 pub(crate) fn write(
     header: &PatchHeader,
     pair: Pair<'_>,
@@ -54,14 +54,17 @@ pub(crate) fn write(
     progress: &dyn Progress,
 ) -> Result<Written, DiffError> {
     let new = pair.new.bytes.as_slice();
-    let depth = if options.effort == Effort::Fast { 8 } else { 48 };
+    let earlier = match options.effort {
+        Effort::Fast => Earlier::new(new, covers, 8),
+        Effort::Best => Earlier::new(new, covers, 48).price(header.models),
+    };
     let mut writer = Writer {
         pair,
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
         almost_full: options.span.min(ALMOST_FULL),
-        earlier: Earlier::new(new, covers, depth, header.models),
+        earlier,
         symbols: Symbols::new(header.models, Moves::from_bytes(&header.moves).unwrap_or_default()),
         coder: Encoder::new(),
         ledger: Ledger::new(pair),

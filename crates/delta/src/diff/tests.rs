@@ -314,7 +314,7 @@ fn sampling_finds_what_stayed() {
     let best = check(&old, &new).bytes.len();
     for options in [
         DiffOptions { effort: Effort::Fast, ..DiffOptions::default() },
-        DiffOptions { memory: 72 << 20, ..DiffOptions::default() },
+        DiffOptions { memory: 76 << 20, ..DiffOptions::default() },
     ] {
         let delta = diff(&old, &new, &options, &()).unwrap();
         assert!(apply(&delta.bytes, &old).unwrap().0 == new);
@@ -330,7 +330,7 @@ fn the_memory_is_divided_or_refused() {
         let options = DiffOptions { memory, ..DiffOptions::default() };
         diff(&old, &old[77..], &options, &()).map(|delta| delta.bytes.len())
     };
-    assert!(make(80 << 20).is_ok() && make(71 << 20).is_ok());
+    assert!(make(80 << 20).is_ok() && make(76 << 20).is_ok());
     assert!(matches!(make(60 << 20), Err(DiffError::Memory { limit, .. }) if limit == 60 << 20));
 }
 
