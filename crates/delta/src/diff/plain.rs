@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use std::collections::{HashMap, HashSet};
 
 /// A correction that is longer leaves its stream as it is: a span must hold it.
-const CORRECTION_MAX: usize = 32 << 10;
+const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
 
 /// Streams deeper in streams are left as they are.
 const DEPTH_MAX: usize = crate::patch::DEPTH_MAX - 1;
