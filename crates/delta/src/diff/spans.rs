@@ -6,16 +6,25 @@ use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
+use super::resume::Reader;
 use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
+use crate::apply::least_heap;
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Symbols};
-use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Inside, Method, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes after which a span ends, wherever it is; some are left for what the
 /// last symbol and the lists take more than was thought.
 const FULL: usize = SPAN_MAX - (6 << 10);
+
+/// Two spans of which the second begins inside a stream have at most so many bytes
+/// together: a cut costs both while the second one's start is not yet in the image.
+const TWO: usize = 250 << 10;
+
+/// Bytes after which a span ends inside a long stream.
+const HALF: usize = TWO / 2 - (6 << 10);
 
 /// The most bytes after which a span ends where no stream is open.
 const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
@@ -55,6 +64,8 @@ pub(crate) fn write(
 ) -> Result<Written, DiffError> {
     let new = pair.new.bytes.as_slice();
     let depth = if options.effort == Effort::Fast { 8 } else { 48 };
+    let fixed = least_heap(header.window_log, header.models, &header.moves) + header.encoders;
+    let spare = header.heap.saturating_sub(fixed);
     let mut writer = Writer {
         pair,
         old: &pair.old.bytes,
@@ -70,6 +81,9 @@ pub(crate) fn write(
         finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
+        full: FULL,
+        inside: None,
+        reader: Reader::new(header, pair.image, spare),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
         explanation: Explanation::default(),
@@ -141,6 +155,11 @@ struct Writer<'a> {
     from: u64,
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
+    /// Bytes after which the span ends wherever it is.
+    full: usize,
+    /// The stream in which the span begins.
+    inside: Option<Inside>,
+    reader: Reader<'a>,
     bytes: Vec<u8>,
     prices: Prices,
     explanation: Explanation,
@@ -154,7 +173,13 @@ impl Writer<'_> {
         let bytes = self.coder.len() + self.ledger.cost(self.at);
         let almost = bytes >= self.almost_full || self.at - self.base >= PLAIN_MAX;
         let due = self.at != self.base && self.pair.new.is_tree(self.at);
-        if bytes >= FULL || almost && self.pair.new.is_outside(self.at) || due {
+        // What is left of a long stream may not fit.
+        let half = || {
+            let left = self.pair.new.left_of_long(self.at);
+            bytes >= HALF && left.is_some_and(|left| left > self.full - bytes)
+        };
+        let outside = || self.pair.new.is_outside(self.at);
+        if bytes >= self.full || due || almost && outside() || half() {
             self.end_span()?;
         }
         if self.at == self.base {
@@ -170,7 +195,7 @@ impl Writer<'_> {
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
         let SpanLists { bytes: lists, image, corrections } =
-            self.ledger.lists(self.base, self.at, self.from)?;
+            self.ledger.lists(self.base, self.at, self.from, self.inside.take())?;
         let before = self.bytes.len();
         let bytes = symbols.len() + lists.len() + 3;
         let raw = image.and_then(|range| self.pair.image.get(range));
@@ -192,6 +217,10 @@ impl Writer<'_> {
         if let Some(finished) = self.ledger.finished() {
             self.finished = finished;
         }
+        let inside = self.ledger.inside(self.finished);
+        self.inside = inside.and_then(|(turn, inside)| self.reader.complete(turn, inside));
+        let both = TWO.saturating_sub(self.bytes.len() - before);
+        self.full = if self.inside.is_some() { both.min(FULL) } else { FULL };
         Ok(())
     }
 
