@@ -7,6 +7,7 @@
 
 mod cover;
 mod earlier;
+mod ends;
 mod index;
 mod lists;
 mod moves;

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
 
 /// Streams with more content are worth a point of resumption inside.
-const LONG: usize = 512 << 10;
+pub(crate) const LONG: usize = 512 << 10;
 
 /// Streams deeper in streams are left as they are.
 const DEPTH_MAX: usize = crate::patch::DEPTH_MAX - 1;
@@ -116,7 +116,8 @@ impl Budget {
     /// Bytes of heap that the encoder of one stream may take.
     pub(crate) fn stream_max(options: &DiffOptions) -> u64 {
         let room = options.max_heap;
-        let room = room.saturating_sub(least_heap(Self::window_log(options), *MODELS.start(), MOVES));
+        let room =
+            room.saturating_sub(least_heap(Self::window_log(options), *MODELS.start(), MOVES));
         room / 4 * 3
     }
 
@@ -349,11 +350,17 @@ impl PlainNew {
         stream.is_none_or(|stream| stream.end <= at)
     }
 
+    /// The first place behind `at` where an outermost stream begins.
+    pub(crate) fn next_stream(&self, at: usize) -> usize {
+        let number = self.streams.partition_point(|stream| stream.start <= at);
+        self.streams.get(number).map_or(usize::MAX, |stream| stream.start)
+    }
+
     /// How much content of the outermost stream is to come at a place that lies in it
     /// and in no other, if the stream is long.
     pub(crate) fn left_of_long(&self, at: usize) -> Option<usize> {
         let before = self.streams.partition_point(|stream| stream.start < at);
-        let NewPlace { start, end, .. } = *self.streams.get(before.checked_sub(1)?)?;
+        let Outermost { start, end, .. } = *self.streams.get(before.checked_sub(1)?)?;
         (end > at && end - start > LONG).then_some(())?;
         let number = self.turns.partition_point(|(start, _)| *start <= at).checked_sub(1)?;
         matches!(self.turns.get(number), Some((_, Turn::Raw { depth: 1, .. }))).then_some(end - at)

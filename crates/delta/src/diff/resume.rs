@@ -1,6 +1,6 @@
 //! Points of resumption inside of streams: how much of the image must be there.
 
-use crate::apply::{REFEED_HEAP, Refeed};
+use crate::apply::{REFEED_HEAP, Refeed, least_heap};
 use crate::correction::Correction;
 use crate::patch::{Inside, PatchHeader};
 
@@ -18,7 +18,9 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(header: &'a PatchHeader, image: &'a [u8], spare: u64) -> Self {
+    pub(super) fn new(header: &'a PatchHeader, image: &'a [u8]) -> Self {
+        let least = least_heap(header.window_log, header.models, &header.moves);
+        let spare = header.heap.saturating_sub(least + header.encoders);
         Self { header, image, spare, open: None }
     }
 

@@ -2,36 +2,17 @@
 
 use super::cover::Cover;
 use super::earlier::{Earlier, LONG};
+use super::ends::Ends;
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
-use super::resume::Reader;
 use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
-use crate::apply::least_heap;
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Symbols};
-use crate::patch::{FRAME, Inside, Method, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
-
-/// Bytes after which a span ends, wherever it is; some are left for what the
-/// last symbol and the lists take more than was thought.
-const FULL: usize = SPAN_MAX - (6 << 10);
-
-/// Two spans of which the second begins inside a stream have at most so many bytes
-/// together: a cut costs both while the second one's start is not yet in the image.
-const TWO: usize = 250 << 10;
-
-/// Bytes after which a span ends inside a long stream.
-const HALF: usize = TWO / 2 - (6 << 10);
-
-/// The most bytes after which a span ends where no stream is open.
-const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
-
-/// Bytes of plain new after which a span ends where no stream is open: what a
-/// terminal makes again after it lost power.
-const PLAIN_MAX: usize = 32 << 20;
 
 /// The most bytes of one copy.
 const COPY_MAX: usize = 4 << 20;
@@ -64,14 +45,11 @@ pub(crate) fn write(
 ) -> Result<Written, DiffError> {
     let new = pair.new.bytes.as_slice();
     let depth = if options.effort == Effort::Fast { 8 } else { 48 };
-    let fixed = least_heap(header.window_log, header.models, &header.moves) + header.encoders;
-    let spare = header.heap.saturating_sub(fixed);
     let mut writer = Writer {
         pair,
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
-        almost_full: options.span.min(ALMOST_FULL),
         earlier: Earlier::new(new, covers, depth, header.models),
         symbols: Symbols::new(header.models, Moves::from_bytes(&header.moves).unwrap_or_default()),
         coder: Encoder::new(),
@@ -81,9 +59,7 @@ pub(crate) fn write(
         finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
-        full: FULL,
-        inside: None,
-        reader: Reader::new(header, pair.image, spare),
+        ends: Ends::new(header, pair.new, pair.image, covers, options.span),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
         explanation: Explanation::default(),
@@ -139,8 +115,6 @@ struct Writer<'a> {
     old: &'a [u8],
     new: &'a [u8],
     window: u64,
-    /// Bytes after which a span ends where no stream is open.
-    almost_full: usize,
     earlier: Earlier<'a>,
     symbols: Symbols,
     coder: Encoder,
@@ -155,11 +129,7 @@ struct Writer<'a> {
     from: u64,
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
-    /// Bytes after which the span ends wherever it is.
-    full: usize,
-    /// The stream in which the span begins.
-    inside: Option<Inside>,
-    reader: Reader<'a>,
+    ends: Ends<'a>,
     bytes: Vec<u8>,
     prices: Prices,
     explanation: Explanation,
@@ -171,15 +141,7 @@ impl Writer<'_> {
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
         self.prices.reached(self.at, self.explanation.symbols());
         let bytes = self.coder.len() + self.ledger.cost(self.at);
-        let almost = bytes >= self.almost_full || self.at - self.base >= PLAIN_MAX;
-        let due = self.at != self.base && self.pair.new.is_tree(self.at);
-        // What is left of a long stream may not fit.
-        let half = || {
-            let left = self.pair.new.left_of_long(self.at);
-            bytes >= HALF && left.is_some_and(|left| left > self.full - bytes)
-        };
-        let outside = || self.pair.new.is_outside(self.at);
-        if bytes >= self.full || due || almost && outside() || half() {
+        if self.ends.is_due(bytes, self.base, self.at) {
             self.end_span()?;
         }
         if self.at == self.base {
@@ -195,7 +157,7 @@ impl Writer<'_> {
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
         let SpanLists { bytes: lists, image, corrections } =
-            self.ledger.lists(self.base, self.at, self.from, self.inside.take())?;
+            self.ledger.lists(self.base, self.at, self.from, self.ends.take_inside())?;
         let before = self.bytes.len();
         let bytes = symbols.len() + lists.len() + 3;
         let raw = image.and_then(|range| self.pair.image.get(range));
@@ -218,9 +180,7 @@ impl Writer<'_> {
             self.finished = finished;
         }
         let inside = self.ledger.inside(self.finished);
-        self.inside = inside.and_then(|(turn, inside)| self.reader.complete(turn, inside));
-        let both = TWO.saturating_sub(self.bytes.len() - before);
-        self.full = if self.inside.is_some() { both.min(FULL) } else { FULL };
+        self.ends.ended(self.bytes.len() - before, self.at, inside);
         Ok(())
     }
 
@@ -229,7 +189,7 @@ impl Writer<'_> {
         while self.at < end {
             self.make_room(next)?;
             let base = self.base;
-            let end = end.min(self.pair.new.next_tree(self.at));
+            let end = end.min(self.ends.boundary(self.coder.len(), self.at));
             for step in self.plan(end) {
                 self.make_room(next)?;
                 if self.base != base {
@@ -377,7 +337,7 @@ impl Writer<'_> {
         while self.at < end {
             let from = cover.from + (self.at - cover.to);
             self.make_room(from)?;
-            let end = end.min(self.pair.new.next_tree(self.at));
+            let end = end.min(self.ends.boundary(self.coder.len(), self.at));
             if self.at >= grid_end {
                 grid_end = (self.at + GRID_BLOCK).min(end);
                 self.choose_grid(from, grid_end);
