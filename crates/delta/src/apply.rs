@@ -7,15 +7,19 @@ mod emit;
 mod machine;
 mod old;
 mod pages;
+mod refeed;
 
 use crate::coder::{Decoder, Moves};
-use crate::patch::{FRAME, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Inside, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use emit::Emitter;
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use emit::stream_heap;
 use machine::Machine;
 use old::PlainOld;
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use refeed::{HEAP as REFEED_HEAP, Refeed};
 
 /// Bytes that can be read anywhere: the old image, or the finished part of the
 /// new one.
@@ -139,8 +143,18 @@ pub struct Applier {
     input: u64,
     /// Bytes of the image before the streams that are open.
     finished: u64,
+    /// Bytes of the patch before the span, and before the one that it started with.
+    span: u64,
+    first: u64,
+    /// Bytes of heap that are free when a stream is opened again.
+    spare: u64,
     reset: Reset,
+    /// Points that can be started from as soon as so much of the image is there.
+    later: VecDeque<Reset>,
 }
+
+/// So many such points wait; one more makes the first be forgotten.
+const LATER_MAX: usize = 8;
 
 /// Where in the patch it is.
 enum State {
@@ -192,7 +206,20 @@ impl Applier {
         let emitter = Emitter::new(header.recipes.clone(), header.encoders, header.target.size);
         let state = State::Span(Vec::with_capacity(SPAN_MAX));
         let (out, input) = (at.out, at.input);
-        Ok(Self { header, machine, emitter, state, out, input, finished: out, reset: at })
+        Ok(Self {
+            spare: header.cache + decoder,
+            header,
+            machine,
+            emitter,
+            state,
+            out,
+            input,
+            finished: out,
+            span: input,
+            first: input,
+            reset: at,
+            later: VecDeque::new(),
+        })
     }
 
     /// The last point from which decoding can start again.
@@ -221,7 +248,7 @@ impl Applier {
                 if old.size() != want {
                     return Err(ApplyError::Source { got: old.size(), want });
                 }
-                self.collect(bytes, input, &mut consumed)?
+                self.collect(bytes, input, &mut consumed, new)?
             }
             state => state,
         };
@@ -231,12 +258,18 @@ impl Applier {
         let out = out.get_mut(..room).unwrap_or_default();
         let (filled, state) = self.make(state, out, old, new)?;
         self.out = self.out.saturating_add(filled as u64);
+        while let Some(reset) = self.later.pop_front_if(|reset| reset.out <= self.out) {
+            self.reset = reset;
+        }
         if let State::Span(bytes) = &state
             && bytes.is_empty()
-            && self.emitter.is_outside()
         {
-            self.finished = self.out;
-            self.reset = Reset { out: self.out, input: self.input };
+            self.span = self.input;
+            if self.emitter.is_outside() {
+                self.finished = self.out;
+                self.reset = Reset { out: self.out, input: self.input };
+                self.later.clear();
+            }
         }
         self.state = state;
         let end = self.out == self.header.target.size && matches!(self.state, State::Span(_));
@@ -252,6 +285,7 @@ impl Applier {
         mut bytes: Vec<u8>,
         input: &[u8],
         consumed: &mut usize,
+        new: &mut dyn ReadAt,
     ) -> Result<State, ApplyError> {
         take(&mut bytes, input, consumed, FRAME);
         let Some((frame, _)) = bytes.split_first_chunk() else { return Ok(State::Span(bytes)) };
@@ -262,12 +296,12 @@ impl Applier {
         }
         match method {
             Method::Stored => Ok(State::Stored(bytes, FRAME)),
-            Method::Coded => self.start(bytes),
+            Method::Coded => self.start(bytes, new),
         }
     }
 
     /// Reads the lists of a coded span.
-    fn start(&mut self, mut bytes: Vec<u8>) -> Result<State, ApplyError> {
+    fn start(&mut self, mut bytes: Vec<u8>, new: &mut dyn ReadAt) -> Result<State, ApplyError> {
         let short = ApplyError::Damaged("a span is too short");
         let len: Option<&[u8; 3]> = bytes.get(FRAME..).and_then(|body| body.first_chunk());
         let [low, middle, high] = *len.ok_or(short)?;
@@ -281,9 +315,29 @@ impl Applier {
             return Err(short);
         }
         bytes.drain(..symbols_at);
+        if let Some(inside) = lists.inside.take() {
+            self.begin_inside(&inside, new)?;
+        }
         self.machine.start(&mut lists, self.finished);
         self.emitter.list(lists.parts, self.finished);
         Ok(State::Coded(Decoder::new(bytes)))
+    }
+
+    /// The span begins inside a stream: it is opened again if nothing was applied
+    /// before, else the span is one that can be started from.
+    fn begin_inside(&mut self, inside: &Inside, new: &mut dyn ReadAt) -> Result<(), ApplyError> {
+        if !self.emitter.is_outside() {
+            if self.later.len() == LATER_MAX {
+                self.later.pop_front();
+            }
+            self.later.push_back(Reset { out: inside.needs, input: self.span });
+            return Ok(());
+        }
+        if self.span != self.first || self.out != inside.needs || new.size() < self.out {
+            return Err(ApplyError::Damaged("a span begins in a stream that is not open"));
+        }
+        self.finished = inside.finished;
+        self.emitter.reopen(inside, self.spare, new)
     }
 
     /// Fills `out` from the span.

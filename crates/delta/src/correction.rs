@@ -63,6 +63,11 @@ impl Correction {
         !self.sequences.is_empty()
     }
 
+    /// The stored edits of sequences.
+    pub(crate) fn sequences(&self) -> &[u8] {
+        &self.sequences
+    }
+
     /// Its edits of bytes, and the stored edits of sequences.
     pub(crate) fn into_parts(self) -> (Vec<Edit>, Vec<u8>) {
         (self.edits, self.sequences)

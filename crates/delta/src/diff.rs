@@ -7,11 +7,13 @@
 
 mod cover;
 mod earlier;
+mod ends;
 mod index;
 mod lists;
 mod moves;
 mod plain;
 mod price;
+mod resume;
 mod spans;
 mod way;
 
@@ -295,6 +297,7 @@ impl Both {
         let how = OpenOptions { purpose: Purpose::Old, max_heap, threads };
         let opened_old = open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
         let known = plain::Known::new(old, &opened_old);
+        let max_heap = plain::Budget::stream_max(options);
         let how = OpenOptions { purpose: Purpose::New, max_heap, threads };
         let holds = |encoded: &[u8]| known.holds(encoded);
         let opened_new = open(new, &how, &holds, &hear(Stage::OpeningNew, new.len() as u64));

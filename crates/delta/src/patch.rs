@@ -6,7 +6,7 @@ mod lists;
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use header::MODELS;
 pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
-pub(crate) use lists::{DEPTH_MAX, Lists, NewStream, OldStream, Part};
+pub(crate) use lists::{DEPTH_MAX, Inside, Lists, NewStream, OldStream, Part};
 
 /// Bytes of a span's frame: method and length of the body.
 pub(crate) const FRAME: usize = 4;

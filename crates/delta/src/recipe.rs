@@ -15,6 +15,7 @@ use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{self, Fault, Progress, drain};
 use crate::correction::Correction;
 use crate::sequences;
+use crate::tokens::Told;
 use alloc::vec::Vec;
 use corrector::Corrector;
 pub use deflate::Wrapper;
@@ -228,7 +229,7 @@ impl Recipe {
                 *edits = Some((sequences, *self));
                 *whole = Some(Vec::new());
             }
-            Encoding::Deflate(encoder) => encoder.correct(sequences),
+            Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
         }
         if !edits.is_empty() {
@@ -243,8 +244,7 @@ impl Recipe {
             _ if !correction.has_sequences() => 0,
             // The content, what is chosen, and what is wanted; two contexts in turn.
             Self::Zstd(_) => plain.saturating_add(3 * 16 * (plain / 3 + 64)),
-            // The content, what zlib makes, and what is wanted.
-            _ => plain.saturating_mul(3).saturating_add(1 << 16),
+            _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
     }
@@ -401,6 +401,15 @@ impl Encoder {
                 drain(&[], out, true, |input, out, end| codec.code(input, out, end))
             }
         })
+    }
+
+    /// What waited at most while another choice than zlib's was told.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn waited(&self) -> Option<crate::tokens::Waits> {
+        match &self.encoding {
+            Encoding::Deflate(encoder) => encoder.waited(),
+            _ => None,
+        }
     }
 
     fn corrected(

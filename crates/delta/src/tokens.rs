@@ -5,10 +5,12 @@
 //! Streams here come from zlib, edits from anybody: both are read with bounds.
 
 mod codes;
+mod retell;
 
 use crate::correction::{CorrectionError, number, put_number};
 use alloc::vec::Vec;
-use codes::{Bits, Codes, END, Writer};
+use codes::{Bits, Codes, Writer};
+pub(crate) use retell::Retelling;
 
 /// A match, or a literal if its length is 1; the literal itself is the content's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +22,7 @@ pub(crate) struct Token {
 const LITERAL: Token = Token { length: 1, distance: 0 };
 
 /// The tokens of a deflate stream, one after the other.
-struct Tokens<'a> {
-    bits: Bits<'a>,
+struct Tokens {
     block: Now,
     last: bool,
     /// What is told of the blocks so far, if somebody wants to know.
@@ -36,30 +37,44 @@ enum Now {
     Coded(Codes),
 }
 
-impl<'a> Tokens<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        let bits = Bits { bytes, at: 0 };
+/// What comes next in a stream of which not all need be there.
+enum Next {
+    Token(Token),
+    End,
+    /// More bytes are needed to tell.
+    Later,
+}
+
+/// Bytes that are enough for a token, or for the head of a block (RFC 1951, 3.2.7).
+const AHEAD: usize = 1 << 10;
+
+impl Tokens {
+    fn new() -> Self {
         let (last, blocks) = (false, None);
-        Self { bits, block: Now::Between, last, blocks, in_block: 0, head: Vec::new() }
+        Self { block: Now::Between, last, blocks, in_block: 0, head: Vec::new() }
     }
 
-    /// `None` if the stream is none; the inner one at its end.
-    fn next(&mut self) -> Option<Option<Token>> {
+    /// What comes next; `all` says that no more bytes follow. `None` if it is no
+    /// deflate stream.
+    fn next(&mut self, bits: &mut Bits<'_>, all: bool) -> Option<Next> {
         loop {
+            if !all && bits.bytes.len().saturating_sub(bits.at / 8) < AHEAD {
+                return Some(Next::Later);
+            }
             match &mut self.block {
-                Now::Between if self.last => return Some(None),
-                Now::Between => self.open()?,
+                Now::Between if self.last => return Some(Next::End),
+                Now::Between => self.open(bits)?,
                 Now::Stored(0) => self.close(),
                 Now::Stored(left) => {
                     *left -= 1;
-                    self.bits.at += 8;
+                    bits.take(8)?;
                     self.in_block += 1;
-                    return Some(Some(LITERAL));
+                    return Some(Next::Token(LITERAL));
                 }
-                Now::Coded(codes) => match codes.token(&mut self.bits)? {
+                Now::Coded(codes) => match codes.token(bits)? {
                     Some(token) => {
                         self.in_block += 1;
-                        return Some(Some(token));
+                        return Some(Next::Token(token));
                     }
                     None => self.close(),
                 },
@@ -67,26 +82,26 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    fn open(&mut self) -> Option<()> {
-        self.last = self.bits.take(1)? == 1;
-        let kind = self.bits.take(2)?;
+    fn open(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+        self.last = bits.take(1)? == 1;
+        let kind = bits.take(2)?;
         self.head.clear();
         put_number(&mut self.head, u64::from(kind << 1) | u64::from(self.last));
-        let start = self.bits.clone();
+        let start = bits.clone();
         self.block = match kind {
             0 => {
-                let left = (8 - self.bits.at % 8) % 8;
-                let padding = self.bits.take(left as u8)?;
+                let left = (8 - bits.at % 8) % 8;
+                let padding = bits.take(left as u8)?;
                 put_number(&mut self.head, padding.into());
-                let length = self.bits.take(16)?;
-                (self.bits.take(16)? == length ^ 0xffff).then_some(())?;
+                let length = bits.take(16)?;
+                (bits.take(16)? == length ^ 0xffff).then_some(())?;
                 Now::Stored(length)
             }
             1 => Now::Coded(Codes::fixed()),
             2 => {
-                let codes = Codes::read(&mut self.bits)?;
+                let codes = Codes::read(bits)?;
                 let (mut from, mut writer) = (start, Writer::default());
-                let count = self.bits.at - from.at;
+                let count = bits.at - from.at;
                 for _ in 0..count {
                     writer.put(from.take(1)?, 1);
                 }
@@ -110,147 +125,73 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// Where in the edits one is.
-enum Phase {
-    Start,
-    Keep(u64),
-    Put(u64),
-    Rest,
+/// How much waits at most while a stream is told: content that zlib has and that is
+/// not told yet, and bytes of zlib that are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Waits {
+    pub(crate) plain: usize,
+    pub(crate) made: usize,
 }
 
-/// Edits that are being applied to what zlib chose.
-struct Edited<'a> {
-    chosen: Tokens<'a>,
-    edits: &'a [u8],
-    phase: Phase,
-    /// Literals of a run that are still to come.
-    literals: u64,
+impl Waits {
+    /// More is never granted: zlib holds back at most 32,767 matches of 258 bytes.
+    pub(crate) const MOST: Self = Self { plain: 9 << 20, made: 2 << 20 };
 }
 
-impl Edited<'_> {
-    fn next(&mut self) -> Result<Token, CorrectionError> {
-        loop {
-            if self.literals > 0 {
-                self.literals -= 1;
-                return Ok(LITERAL);
-            }
-            match &mut self.phase {
-                Phase::Start if self.edits.is_empty() => self.phase = Phase::Rest,
-                Phase::Start => self.phase = Phase::Keep(number(&mut self.edits)?),
-                Phase::Keep(0) => {
-                    for _ in 0..number(&mut self.edits)? {
-                        self.choice()?;
-                    }
-                    self.phase = Phase::Put(number(&mut self.edits)?);
-                }
-                Phase::Keep(left) => {
-                    *left -= 1;
-                    return self.choice();
-                }
-                Phase::Put(0) => self.phase = Phase::Start,
-                Phase::Put(left) => {
-                    *left -= 1;
-                    if let Some(token) = self.given()? {
-                        return Ok(token);
-                    }
-                }
-                Phase::Rest => return self.choice(),
-            }
+/// What waits is stored in units of so many bytes.
+const UNIT: usize = 4 << 10;
+
+/// A correction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// What telling it takes.
+    pub(crate) waits: Waits,
+    /// How many tokens each block has, and its head.
+    blocks: Vec<u8>,
+    /// What is put in place of zlib's choice.
+    edits: Vec<u8>,
+}
+
+impl Told {
+    /// Reads the stored form.
+    pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
+        let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
+        let (plain, made, len) = (size()?, size()?, size()?);
+        let (plain, made) = (plain.saturating_mul(UNIT), made.saturating_mul(UNIT));
+        if plain > Waits::MOST.plain || made > Waits::MOST.made {
+            return Err(CorrectionError::Size(Waits::MOST.plain));
         }
+        let (blocks, edits) = bytes.split_at_checked(len).ok_or(CorrectionError::Short)?;
+        let waits = Waits { plain, made };
+        Ok(Self { waits, blocks: blocks.to_vec(), edits: edits.to_vec() })
     }
 
-    /// A match that is put in, or the start of a run of literals.
-    fn given(&mut self) -> Result<Option<Token>, CorrectionError> {
-        let value = number(&mut self.edits)?;
-        if value & 1 == 0 {
-            self.literals = value >> 1;
-            return Ok(None);
+    /// The stored form.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let units = |bytes: usize| bytes.div_ceil(UNIT);
+        for size in [units(self.waits.plain), units(self.waits.made), self.blocks.len()] {
+            put_number(&mut out, size as u64);
         }
-        let length = u16::try_from((value >> 1).saturating_add(3));
-        let distance = u16::try_from(number(&mut self.edits)?.saturating_add(1));
-        match (length, distance) {
-            (Ok(length @ 3..=258), Ok(distance @ 1..=32768)) => {
-                Ok(Some(Token { length, distance }))
-            }
-            _ => Err(CorrectionError::Sequence),
-        }
+        out.extend_from_slice(&self.blocks);
+        out.extend_from_slice(&self.edits);
+        out
     }
 
-    fn choice(&mut self) -> Result<Token, CorrectionError> {
-        self.chosen.next().flatten().ok_or(CorrectionError::Short)
+    /// Bytes of heap that telling takes beside the correction: what waits, and what
+    /// comes out at once of content that waited, at most 15 bits a byte.
+    pub(crate) fn heap(&self) -> u64 {
+        (3 * self.waits.plain + self.waits.made + CODES) as u64
     }
 }
 
-/// Writes the deflate stream of `plain` that `stored` tells, given the one that
-/// zlib makes.
-pub(crate) fn apply(stored: &[u8], zlib: &[u8], plain: &[u8]) -> Result<Vec<u8>, CorrectionError> {
-    let mut bytes = stored;
-    let len = usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX);
-    let (mut blocks, edits) = bytes.split_at_checked(len).ok_or(CorrectionError::Short)?;
-    let chosen = Tokens::new(zlib);
-    let mut edited = Edited { chosen, edits, phase: Phase::Start, literals: 0 };
-    let (mut writer, mut rest) = (Writer::default(), plain);
-    while !blocks.is_empty() {
-        let count = number(&mut blocks)?;
-        let head = number(&mut blocks)?;
-        writer.put((head & 1) as u32, 1);
-        writer.put((head >> 1 & 3) as u32, 2);
-        let codes = match head >> 1 & 3 {
-            0 => {
-                let content = stored_head(&mut blocks, count, &mut writer)?;
-                let (now, later) =
-                    rest.split_at_checked(content).ok_or(CorrectionError::Sequence)?;
-                writer.out.extend_from_slice(now);
-                rest = later;
-                for _ in 0..count {
-                    (edited.next()? == LITERAL).then_some(()).ok_or(CorrectionError::Sequence)?;
-                }
-                continue;
-            }
-            1 => Codes::fixed(),
-            _ => coded_head(&mut blocks, &mut writer)?,
-        };
-        for _ in 0..count {
-            let token = edited.next()?;
-            let literal = rest.first().copied().unwrap_or_default();
-            rest = rest.get(usize::from(token.length)..).ok_or(CorrectionError::Sequence)?;
-            codes.write(token, literal, &mut writer).ok_or(CorrectionError::Sequence)?;
-        }
-        codes.literals.write(END, &mut writer).ok_or(CorrectionError::Sequence)?;
-    }
-    writer.align(0);
-    if rest.is_empty() { Ok(writer.out) } else { Err(CorrectionError::Short) }
-}
-
-fn stored_head(
-    blocks: &mut &[u8],
-    count: u64,
-    writer: &mut Writer,
-) -> Result<usize, CorrectionError> {
-    writer.align(number(blocks)? as u32);
-    let length = u16::try_from(count).map_err(|_| CorrectionError::Sequence)?;
-    writer.put(length.into(), 16);
-    writer.put((!length).into(), 16);
-    Ok(usize::from(length))
-}
-
-fn coded_head(blocks: &mut &[u8], writer: &mut Writer) -> Result<Codes, CorrectionError> {
-    let count = usize::try_from(number(blocks)?).unwrap_or(usize::MAX);
-    let (head, rest) = blocks.split_at_checked(count.div_ceil(8)).ok_or(CorrectionError::Short)?;
-    *blocks = rest;
-    let mut bits = Bits { bytes: head, at: 0 };
-    let codes = Codes::read(&mut bits).ok_or(CorrectionError::Sequence)?;
-    (bits.at == count).then_some(()).ok_or(CorrectionError::Sequence)?;
-    let mut bits = Bits { bytes: head, at: 0 };
-    for _ in 0..count {
-        writer.put(bits.take(1).ok_or(CorrectionError::Short)?, 1);
-    }
-    Ok(codes)
-}
+/// Bytes of the codes of two blocks, and of what zlib makes of one piece.
+const CODES: usize = 192 << 10;
 
 /// What turns the deflate stream that zlib makes into `wanted`; the length of that.
 #[cfg(any(test, feature = "diff"))]
-pub(crate) fn find(zlib: &[u8], wanted: &[u8]) -> Option<(Vec<u8>, usize)> {
+pub(crate) fn find(zlib: &[u8], wanted: &[u8]) -> Option<(Told, usize)> {
     let mut to = Walk::new(wanted)?;
     let (mut from, mut edits) = (Walk::new(zlib)?, Vec::new());
     loop {
@@ -284,13 +225,9 @@ pub(crate) fn find(zlib: &[u8], wanted: &[u8]) -> Option<(Vec<u8>, usize)> {
         put_number(&mut edits, drop);
         put_tokens(&mut edits, &put);
     }
-    let len = to.tokens.bits.at.div_ceil(8);
+    let len = to.bits.at.div_ceil(8);
     let blocks = to.tokens.blocks.unwrap_or_default();
-    let mut out = Vec::new();
-    put_number(&mut out, blocks.len() as u64);
-    out.extend(blocks);
-    out.extend(edits);
-    Some((out, len))
+    Some((Told { waits: Waits::MOST, blocks, edits }, len))
 }
 
 #[cfg(any(test, feature = "diff"))]
@@ -311,7 +248,8 @@ fn put_tokens(out: &mut Vec<u8>, tokens: &[Token]) {
 /// Tokens and the position in the content at which the next one starts.
 #[cfg(any(test, feature = "diff"))]
 struct Walk<'a> {
-    tokens: Tokens<'a>,
+    tokens: Tokens,
+    bits: Bits<'a>,
     next: Option<Token>,
     at: u64,
 }
@@ -319,15 +257,19 @@ struct Walk<'a> {
 #[cfg(any(test, feature = "diff"))]
 impl<'a> Walk<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
-        let mut tokens = Tokens::new(bytes);
+        let mut tokens = Tokens::new();
         tokens.blocks = Some(Vec::new());
-        let next = tokens.next()?;
-        Some(Self { tokens, next, at: 0 })
+        let mut walk = Self { tokens, bits: Bits { bytes, at: 0 }, next: None, at: 0 };
+        walk.step()?;
+        Some(walk)
     }
 
     fn step(&mut self) -> Option<()> {
         self.at += self.next.map_or(0, |token| u64::from(token.length));
-        self.next = self.tokens.next()?;
+        self.next = match self.tokens.next(&mut self.bits, true)? {
+            Next::Token(token) => Some(token),
+            Next::End | Next::Later => None,
+        };
         Some(())
     }
 }

@@ -1,8 +1,9 @@
 //! Plain new becomes the image: streams are encoded again.
 
+use super::refeed::{self, Refeed};
 use super::{ApplyError, ReadAt};
 use crate::correction::Correction;
-use crate::patch::{DEPTH_MAX, NewStream, Part};
+use crate::patch::{DEPTH_MAX, Inside, NewStream, Part};
 use crate::recipe::{Encoder, Recipe};
 use crate::verity::Tree;
 use alloc::collections::VecDeque;
@@ -33,6 +34,8 @@ pub(crate) struct Emitter {
     made: Vec<u8>,
     /// Bytes of heap that streams may take.
     heap: u64,
+    /// Bytes that come out of streams and are in the image already.
+    skip: u64,
     /// The tree of hashes that is being made.
     tree: Option<Tree>,
     /// Bytes of the image that are finished.
@@ -56,10 +59,35 @@ impl Emitter {
             given: 0,
             made: Vec::new(),
             heap,
+            skip: 0,
             tree: None,
             finished: 0,
             hashes: size.saturating_mul(HASHED_MAX),
         }
+    }
+
+    /// Brings the stream in which a span begins to where it was: what is there of it in
+    /// `new` is decoded, within `spare` bytes of heap, and encoded again.
+    pub(crate) fn reopen(
+        &mut self,
+        inside: &Inside,
+        spare: u64,
+        new: &mut dyn ReadAt,
+    ) -> Result<(), ApplyError> {
+        self.start(&inside.stream)?;
+        let recipe = self.recipes.get(inside.stream.recipe);
+        let recipe = recipe.ok_or(ApplyError::Damaged("a stream has no recipe"))?;
+        if recipe.decoder_heap(inside.stream.plain).saturating_add(refeed::HEAP) > spare {
+            return Err(ApplyError::Damaged("a stream needs more heap than declared"));
+        }
+        let mut refeed = Refeed::new(recipe, inside.stream.plain)?;
+        self.skip = inside.needs - inside.at;
+        let mut read = |from: u64, into: &mut [u8]| {
+            new.read_at(inside.at + from, into).map_err(ApplyError::New)
+        };
+        let there = self.skip;
+        refeed.advance(inside.done, there, &mut read, &mut |plain| self.push(1, plain))?;
+        Ok(())
     }
 
     /// A span makes these parts; `finished` bytes of the image are there.
@@ -202,7 +230,9 @@ impl Emitter {
     /// one around it.
     fn push(&mut self, depth: usize, bytes: &[u8]) -> Result<(), ApplyError> {
         let Some(around) = depth.checked_sub(1) else {
-            self.ready.extend_from_slice(bytes);
+            let skip = self.skip.min(bytes.len() as u64);
+            self.skip -= skip;
+            self.ready.extend_from_slice(bytes.get(skip as usize..).unwrap_or_default());
             return Ok(());
         };
         let Some(open) = self.open.get_mut(around) else { return Ok(()) };

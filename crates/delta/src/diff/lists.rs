@@ -5,7 +5,7 @@ use super::DiffError;
 use super::plain::Turn;
 use super::spans::Pair;
 use crate::coder::Encoder;
-use crate::patch::{Lists, NewStream, OldStream, Part};
+use crate::patch::{Inside, Lists, NewStream, OldStream, Part};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -39,6 +39,8 @@ pub(crate) struct Ledger<'a> {
     bytes: usize,
     /// Streams that are open.
     depth: usize,
+    /// The turn that opened the outermost one of them.
+    outermost: usize,
     /// Bytes of the image before the first turn that is not over, if no stream
     /// is open there.
     image: usize,
@@ -48,7 +50,7 @@ impl<'a> Ledger<'a> {
     /// Before the first span.
     pub(crate) fn new(pair: Pair<'a>) -> Self {
         let read = BTreeSet::new();
-        Self { pair, read, turn: 0, done: 0, ahead: 0, bytes: 0, depth: 0, image: 0 }
+        Self { pair, read, turn: 0, done: 0, ahead: 0, bytes: 0, depth: 0, outermost: 0, image: 0 }
     }
 
     /// All turns are over.
@@ -91,12 +93,31 @@ impl<'a> Ledger<'a> {
         (self.depth == 0).then_some(self.image)
     }
 
+    /// Where the next span begins inside a stream, if in just one: the turn that opened
+    /// it, and what an applier needs to know but how much of the image.
+    pub(crate) fn inside(&self, finished: usize) -> Option<(usize, Inside)> {
+        (self.depth == 1).then_some(())?;
+        let turns = &self.pair.new.turns;
+        let (_, Turn::Open { at, recipe, plain, correction }) = turns.get(self.outermost)? else {
+            return None;
+        };
+        let done = match turns.get(self.turn)? {
+            (_, Turn::Raw { at, .. }) => at + self.done,
+            (_, Turn::Open { at, .. }) => *at,
+            _ => return None,
+        };
+        let stream = NewStream { recipe: *recipe, plain: *plain, correction: correction.clone() };
+        let (at, finished, done) = (*at as u64, finished as u64, done as u64);
+        Some((self.outermost, Inside { stream, at, finished, done, needs: at }))
+    }
+
     /// Ends a span that began at `base`, at `at`: its lists.
     pub(crate) fn lists(
         &mut self,
         base: usize,
         at: usize,
         from: u64,
+        inside: Option<Inside>,
     ) -> Result<SpanLists, DiffError> {
         let (outside, start) = (self.depth == 0, self.image);
         let parts = self.parts(base, at);
@@ -107,7 +128,7 @@ impl<'a> Ledger<'a> {
         });
         let corrections = corrections.sum();
         let (plain, to) = ((at - base) as u64, base as u64);
-        let lists = Lists { plain, to, from, old: self.old(), parts };
+        let lists = Lists { plain, to, from, inside, old: self.old(), parts };
         let mut coder = Encoder::new();
         lists.code(&mut coder, |_| false).map_err(|_| DiffError::Span)?;
         self.read.clear();
@@ -133,15 +154,15 @@ impl<'a> Ledger<'a> {
         let mut parts: Vec<Part> = Vec::new();
         while let Some((start, turn)) = self.pair.new.turns.get(self.turn) {
             match turn {
-                Turn::Raw { image, len } => {
+                Turn::Raw { at: from, depth, len } => {
                     let until = at.saturating_sub(*start).min(*len);
                     let count = until - self.done;
                     if count > 0 {
                         put_raw(&mut parts, count as u64);
                     }
                     self.done = until;
-                    if let Some(image) = image {
-                        self.image = image + until;
+                    if *depth == 0 {
+                        self.image = from + until;
                     }
                     if until < *len {
                         break;
@@ -155,6 +176,9 @@ impl<'a> Ledger<'a> {
                     let (recipe, plain) = (*recipe, *plain);
                     let correction = correction.clone();
                     parts.push(Part::Open(NewStream { recipe, plain, correction }));
+                    if self.depth == 0 {
+                        self.outermost = self.turn;
+                    }
                     self.depth += 1;
                 }
                 Turn::Close => {
@@ -174,7 +198,7 @@ impl<'a> Ledger<'a> {
     fn image_at(&self) -> usize {
         let next = self.pair.new.turns.get(self.turn);
         match next {
-            Some((_, Turn::Raw { image: Some(image), .. })) => image + self.done,
+            Some((_, Turn::Raw { at, depth: 0, .. })) => at + self.done,
             None => self.pair.image.len(),
             Some((_, Turn::Open { at, .. } | Turn::Verity { at, .. })) => *at,
             Some(_) => self.image,

@@ -1,7 +1,7 @@
 //! Plain old and plain new: images laid out with what their streams hold.
 
 use super::{DiffError, DiffOptions};
-use crate::apply::{least_heap, stream_heap};
+use crate::apply::{REFEED_HEAP, least_heap, stream_heap};
 use crate::open::{Opened, Stream};
 use crate::patch::{MODELS, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
@@ -11,7 +11,10 @@ use alloc::vec::Vec;
 use std::collections::{HashMap, HashSet};
 
 /// A correction that is longer leaves its stream as it is: a span must hold it.
-const CORRECTION_MAX: usize = 32 << 10;
+const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
+
+/// Streams with more content are worth a point of resumption inside.
+pub(crate) const LONG: usize = 512 << 10;
 
 /// Streams deeper in streams are left as they are.
 const DEPTH_MAX: usize = crate::patch::DEPTH_MAX - 1;
@@ -33,8 +36,8 @@ pub(crate) struct PlainOld {
 /// A turn in plain new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Bytes of the image (where they are in it) or of a stream.
-    Raw { image: Option<usize>, len: usize },
+    /// Bytes of the image or of a stream, `at` where in it, so many streams deep.
+    Raw { at: usize, depth: usize, len: usize },
     /// A stream begins; `at` is where it starts in the bytes around it.
     Open { at: usize, recipe: usize, plain: u64, correction: Vec<u8> },
     /// The last stream ends.
@@ -110,6 +113,18 @@ impl Recipes {
 }
 
 impl Budget {
+    /// Bytes of heap that the encoder of one stream may take.
+    pub(crate) fn stream_max(options: &DiffOptions) -> u64 {
+        let room = options.max_heap;
+        let room =
+            room.saturating_sub(least_heap(Self::window_log(options), *MODELS.start(), MOVES));
+        room / 4 * 3
+    }
+
+    fn window_log(options: &DiffOptions) -> u8 {
+        (options.max_heap / 8).max(1).ilog2().clamp(16, 22) as u8
+    }
+
     /// Divides the heap among what these images need.
     pub(crate) fn new(
         options: &DiffOptions,
@@ -118,7 +133,7 @@ impl Budget {
         trees: &mut Vec<Found>,
     ) -> Result<Self, DiffError> {
         let limit = options.max_heap;
-        let window_log = (limit / 8).max(1).ilog2().clamp(16, 22) as u8;
+        let window_log = Self::window_log(options);
         let least = least_heap(window_log, *MODELS.start(), MOVES);
         let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
         let chains = new.streams.iter().filter_map(chain);
@@ -137,6 +152,12 @@ impl Budget {
         let models = MODELS.rev().find(fits).unwrap_or(*MODELS.start());
         let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
         let cache = left.min(content).min(CACHE_MAX);
+        // What resuming inside a stream takes, in the place of cache and decoder.
+        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG);
+        let again =
+            long.map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64) + REFEED_HEAP);
+        let again = again.filter(|heap| *heap <= left + decoder).max().unwrap_or(0);
+        let decoder = decoder.max(again.saturating_sub(cache));
         Ok(Self { window_log, models, encoders, decoder, cache })
     }
 
@@ -317,8 +338,7 @@ impl PlainNew {
     fn raw(&mut self, bytes: &[u8], from: usize, to: usize, depth: usize) {
         let raw = bytes.get(from..to).unwrap_or_default();
         if !raw.is_empty() {
-            let image = (depth == 0).then_some(from);
-            self.turns.push((self.bytes.len(), Turn::Raw { image, len: raw.len() }));
+            self.turns.push((self.bytes.len(), Turn::Raw { at: from, depth, len: raw.len() }));
             self.bytes.extend_from_slice(raw);
         }
     }
@@ -330,12 +350,28 @@ impl PlainNew {
         stream.is_none_or(|stream| stream.end <= at)
     }
 
+    /// The first place behind `at` where an outermost stream begins.
+    pub(crate) fn next_stream(&self, at: usize) -> usize {
+        let number = self.streams.partition_point(|stream| stream.start <= at);
+        self.streams.get(number).map_or(usize::MAX, |stream| stream.start)
+    }
+
+    /// How much content of the outermost stream is to come at a place that lies in it
+    /// and in no other, if the stream is long.
+    pub(crate) fn left_of_long(&self, at: usize) -> Option<usize> {
+        let before = self.streams.partition_point(|stream| stream.start < at);
+        let Outermost { start, end, .. } = *self.streams.get(before.checked_sub(1)?)?;
+        (end > at && end - start > LONG).then_some(())?;
+        let number = self.turns.partition_point(|(start, _)| *start <= at).checked_sub(1)?;
+        matches!(self.turns.get(number), Some((_, Turn::Raw { depth: 1, .. }))).then_some(end - at)
+    }
+
     /// Where in the image the bytes from a place stand, and how many of them
     /// follow each other there.
     pub(crate) fn image(&self, at: usize) -> Option<(usize, usize)> {
         let number = self.turns.partition_point(|(start, _)| *start <= at).checked_sub(1)?;
         match self.turns.get(number)? {
-            (start, Turn::Raw { image: Some(image), len }) if at < start + len => {
+            (start, Turn::Raw { at: image, depth: 0, len }) if at < start + len => {
                 Some((image + at - start, start + len - at))
             }
             _ => None,

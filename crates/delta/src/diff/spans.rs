@@ -2,6 +2,7 @@
 
 use super::cover::Cover;
 use super::earlier::{Earlier, LONG};
+use super::ends::Ends;
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
@@ -12,17 +13,6 @@ use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Symbols};
 use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
-
-/// Bytes after which a span ends, wherever it is; some are left for what the
-/// last symbol and the lists take more than was thought.
-const FULL: usize = SPAN_MAX - (6 << 10);
-
-/// The most bytes after which a span ends where no stream is open.
-const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
-
-/// Bytes of plain new after which a span ends where no stream is open: what a
-/// terminal makes again after it lost power.
-const PLAIN_MAX: usize = 32 << 20;
 
 /// The most bytes of one copy.
 const COPY_MAX: usize = 4 << 20;
@@ -63,7 +53,6 @@ pub(crate) fn write(
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
-        almost_full: options.span.min(ALMOST_FULL),
         earlier,
         symbols: Symbols::new(header.models, Moves::from_bytes(&header.moves).unwrap_or_default()),
         coder: Encoder::new(),
@@ -73,6 +62,7 @@ pub(crate) fn write(
         finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
+        ends: Ends::new(header, pair.new, pair.image, covers, options.span),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
         explanation: Explanation::default(),
@@ -128,8 +118,6 @@ struct Writer<'a> {
     old: &'a [u8],
     new: &'a [u8],
     window: u64,
-    /// Bytes after which a span ends where no stream is open.
-    almost_full: usize,
     earlier: Earlier<'a>,
     symbols: Symbols,
     coder: Encoder,
@@ -144,6 +132,7 @@ struct Writer<'a> {
     from: u64,
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
+    ends: Ends<'a>,
     bytes: Vec<u8>,
     prices: Prices,
     explanation: Explanation,
@@ -155,9 +144,7 @@ impl Writer<'_> {
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
         self.prices.reached(self.at, self.explanation.symbols());
         let bytes = self.coder.len() + self.ledger.cost(self.at);
-        let almost = bytes >= self.almost_full || self.at - self.base >= PLAIN_MAX;
-        let due = self.at != self.base && self.pair.new.is_tree(self.at);
-        if bytes >= FULL || almost && self.pair.new.is_outside(self.at) || due {
+        if self.ends.is_due(bytes, self.base, self.at) {
             self.end_span()?;
         }
         if self.at == self.base {
@@ -173,7 +160,7 @@ impl Writer<'_> {
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
         let SpanLists { bytes: lists, image, corrections } =
-            self.ledger.lists(self.base, self.at, self.from)?;
+            self.ledger.lists(self.base, self.at, self.from, self.ends.take_inside())?;
         let before = self.bytes.len();
         let bytes = symbols.len() + lists.len() + 3;
         let raw = image.and_then(|range| self.pair.image.get(range));
@@ -195,6 +182,8 @@ impl Writer<'_> {
         if let Some(finished) = self.ledger.finished() {
             self.finished = finished;
         }
+        let inside = self.ledger.inside(self.finished);
+        self.ends.ended(self.bytes.len() - before, self.at, inside);
         Ok(())
     }
 
@@ -203,7 +192,7 @@ impl Writer<'_> {
         while self.at < end {
             self.make_room(next)?;
             let base = self.base;
-            let end = end.min(self.pair.new.next_tree(self.at));
+            let end = end.min(self.ends.boundary(self.coder.len(), self.at));
             for step in self.plan(end) {
                 self.make_room(next)?;
                 if self.base != base {
@@ -351,7 +340,7 @@ impl Writer<'_> {
         while self.at < end {
             let from = cover.from + (self.at - cover.to);
             self.make_room(from)?;
-            let end = end.min(self.pair.new.next_tree(self.at));
+            let end = end.min(self.ends.boundary(self.coder.len(), self.at));
             if self.at >= grid_end {
                 grid_end = (self.at + GRID_BLOCK).min(end);
                 self.choose_grid(from, grid_end);

@@ -27,7 +27,11 @@ fn texture(len: usize, mut seed: u32) -> Vec<u8> {
 }
 
 fn check(old: &[u8], new: &[u8]) -> Delta {
-    let delta = diff(old, new, &DiffOptions::default(), &()).unwrap();
+    check_with(&DiffOptions::default(), old, new)
+}
+
+fn check_with(options: &DiffOptions, old: &[u8], new: &[u8]) -> Delta {
+    let delta = diff(old, new, options, &()).unwrap();
     let (out, _) = apply(&delta.bytes, old).unwrap();
     assert!(out == new, "other bytes came out");
     delta
@@ -252,7 +256,12 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     use crate::{DeflateOptions, Recipe, Wrapper};
     let options = DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
     let recipe = Recipe::Deflate { wrapper: Wrapper::GzipTail, options };
-    let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
+    let head = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3];
+    [&head, encoded(recipe, content).as_slice()].concat()
+}
+
+fn encoded(recipe: crate::Recipe, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![];
     let mut encoder = recipe.encoder(content.len() as u64).unwrap();
     encoder.push(content, &mut out).unwrap();
     encoder.finish(&mut out).unwrap();
@@ -288,14 +297,77 @@ fn streams_in_streams_are_opened_and_made_again() {
     assert!(delta.bytes.len() < 2000, "{}: {:?}", delta.bytes.len(), delta.explanation);
 }
 
-/// A stream with more new content than one span takes.
+/// A file of xz.
+fn xz(content: &[u8]) -> Vec<u8> {
+    let options = crate::LzmaOptions::preset(1, false).unwrap();
+    let dict_byte = crate::recipe::xz::dictionary_byte(options.dict);
+    let recipe =
+        crate::XzRecipe { check: 1, sized: false, block: 0, branch: 0, dict_byte, options };
+    encoded(crate::Recipe::Xz(recipe), content)
+}
+
+fn zstd(content: &[u8]) -> Vec<u8> {
+    use crate::ZstdOptions;
+    let switches = ZstdOptions::CONTENT_SIZE | ZstdOptions::PLEDGED;
+    let options = ZstdOptions { level: 3, switches, splitter: 1, ..ZstdOptions::default() };
+    encoded(crate::Recipe::Zstd(options), content)
+}
+
+/// An encoder of xz takes some memory.
+const LARGE: u64 = 64 << 20;
+
+/// A stream with more new content than one span takes can be gone on with inside.
 #[test]
-fn a_stream_may_need_many_spans() {
+fn a_stream_of_many_spans_can_be_resumed() {
     let old = texture(1 << 20, 60);
-    let new = [&old[..500_000], &texture(2 << 20, 61), &old[500_000..]].concat();
-    let (old, new) = (around(&gzip(&old), 70), around(&gzip(&new), 71));
-    let delta = check(&old, &new);
-    assert!(delta.explanation.spans >= 3, "{:?}", delta.explanation);
+    let inner = gzip(&texture(30_000, 62));
+    let new =
+        [&old[..500_000], &texture(1 << 20, 61), &inner, &texture(1 << 20, 63), &old].concat();
+    for pack in [gzip, xz, zstd] {
+        let (old, new) = (around(&pack(&old), 70), around(&pack(&new), 71));
+        let options = DiffOptions { max_heap: LARGE, ..DiffOptions::default() };
+        let delta = check_with(&options, &old, &new);
+        assert!(delta.explanation.spans >= 5, "{:?} {}", delta.explanation, delta.census);
+        let (_, resets) = apply(&delta.bytes, &old).unwrap();
+        let parts = resets.windows(2).map(|pair| pair[1].input - pair[0].input);
+        assert!(parts.max().unwrap() < 128 << 10, "{resets:?}");
+        for at in resets {
+            let done = &new[..at.out as usize];
+            let rest = crate::apply::tests::resume(&delta.bytes, &old, done, at).unwrap();
+            assert!(rest == new[at.out as usize..], "{at:?}");
+        }
+    }
+}
+
+/// Whoever says where to go on may be wrong, and so may be what is there.
+#[test]
+fn wrong_points_of_resumption_are_refused() {
+    let (old, new) = (texture(1 << 20, 65), texture(2 << 20, 66));
+    let (old, new) = (around(&xz(&old), 70), around(&xz(&new), 71));
+    let options = DiffOptions { max_heap: LARGE, ..DiffOptions::default() };
+    let patch = check_with(&options, &old, &new).bytes;
+    let (_, resets) = apply(&patch, &old).unwrap();
+    let resume = crate::apply::tests::resume;
+    let at = resets[2];
+    assert!(resets.len() > 4, "{resets:?}");
+    for out in [0, at.out - 1, at.out + 1] {
+        let wrong = crate::Reset { out, ..at };
+        assert!(resume(&patch, &old, &new[..out as usize], wrong).is_err());
+    }
+    let mut seed = 5u32;
+    for _ in 0..200 {
+        let mut bad = patch.clone();
+        let mut done = new[..at.out as usize].to_vec();
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // The lists of the span, or what was made of the stream.
+        let place = at.input as usize + 4 + (seed >> 8) as usize % 60;
+        bad[place] ^= 1 << (seed >> 29);
+        if seed & 256 == 0 {
+            let place = done.len() - 1 - (seed >> 10) as usize % 100_000;
+            done[place] ^= 1 << (seed >> 29);
+        }
+        let _ = resume(&bad, &old, &done, at);
+    }
 }
 
 #[test]

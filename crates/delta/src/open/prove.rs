@@ -4,7 +4,8 @@ use super::guess::candidates;
 use super::{Form, Place, zstd_frame};
 use crate::correction::Correction;
 use crate::recipe::{Recipe, Wrapper};
-use crate::{sequences, tokens};
+use crate::sequences;
+use crate::tokens::{self, Told};
 use alloc::vec::Vec;
 
 /// How much content the encoder gets before its output is looked at.
@@ -21,8 +22,8 @@ const AGREEMENT_SHARE: usize = 2;
 /// are held in memory.
 const RECHOSEN_MAX: usize = 1 << 20;
 
-/// Streams of deflate with more content are not corrected by their matches: the
-/// content is held in memory.
+/// Streams of deflate with more content are not corrected by their matches: too many
+/// edits.
 const RETOLD_MAX: usize = 64 << 20;
 
 /// Levels of zlib that other encoders' choices are compared with.
@@ -161,28 +162,32 @@ fn retold(
         let Recipe::Deflate { options, .. } = *recipe else { return None };
         let raw = Recipe::Deflate { wrapper: Wrapper::Raw, options };
         let zlib = corrected_bytes(&raw, plain, &Correction::default())?;
-        let (stored, _) = tokens::find(&zlib, wanted)?;
-        Some((stored.len(), *recipe, stored))
+        let (told, _) = tokens::find(&zlib, wanted)?;
+        Some((told.to_bytes().len(), *recipe, told))
     };
     // GNU gzip's hashes have the width of memory level 8.
     let likely = all.iter().filter(|recipe| {
         matches!(recipe, Recipe::Deflate { options, .. } if options.mem_level == 8
             && options.strategy == 0 && RETOLD_LEVELS.contains(&options.level))
     });
-    let mut best: Option<(usize, Recipe, Vec<u8>)> = None;
-    for (size, recipe, stored) in likely.filter_map(made) {
+    let mut best: Option<(usize, Recipe, Told)> = None;
+    for (size, recipe, told) in likely.filter_map(made) {
         if best.as_ref().is_none_or(|(least, ..)| size < *least) {
-            best = Some((size, recipe, stored));
+            best = Some((size, recipe, told));
         }
         if size <= encoded.len() / CERTAIN_SHARE {
             break;
         }
     }
-    let (size, recipe, stored) = best?;
-    let correction = Correction::of_sequences(stored);
-    let exact = || corrected_bytes(&recipe, plain, &correction).as_deref() == Some(encoded);
-    let worth = pays(size, encoded);
-    (worth && exact()).then_some((recipe, correction))
+    let (size, recipe, mut told) = best?;
+    pays(size, encoded).then_some(())?;
+    let correction = Correction::of_sequences(told.to_bytes());
+    let mut encoder = recipe.corrected(plain.len() as u64, correction).ok()?;
+    let mut made = Vec::new();
+    encoder.push(plain, &mut made).ok()?;
+    encoder.finish(&mut made).ok()?;
+    told.waits = encoder.waited()?;
+    (made == encoded).then(|| (recipe, Correction::of_sequences(told.to_bytes())))
 }
 
 /// What the recipe makes with the correction.

@@ -58,6 +58,21 @@ pub(crate) struct NewStream {
     pub(crate) correction: Vec<u8>,
 }
 
+/// The stream in which a span begins, for an applier that begins there as well.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Inside {
+    /// The stream.
+    pub(crate) stream: NewStream,
+    /// Bytes of the image before it.
+    pub(crate) at: u64,
+    /// Bytes of the image that count as finished while it is open.
+    pub(crate) finished: u64,
+    /// Bytes of its content before the span.
+    pub(crate) done: u64,
+    /// Bytes of the image out of which that content can be read.
+    pub(crate) needs: u64,
+}
+
 /// The lists of a span.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Lists {
@@ -67,6 +82,8 @@ pub(crate) struct Lists {
     pub(crate) to: u64,
     /// The place in plain old where its first byte is expected.
     pub(crate) from: u64,
+    /// Where it can be begun inside of a stream.
+    pub(crate) inside: Option<Inside>,
     /// What it reads beside the image.
     pub(crate) old: Vec<OldStream>,
     /// What it makes, in order.
@@ -97,6 +114,7 @@ enum Field {
     NewPlain,
     Correction,
     Verity,
+    Inside,
 }
 
 impl Models {
@@ -123,6 +141,7 @@ impl Lists {
         let plain = models.number(coder, Field::Plain, self.plain);
         let to = models.number(coder, Field::To, self.to);
         let from = models.number(coder, Field::From, self.from);
+        let inside = code_inside(&mut models, coder, self.inside.as_ref())?;
         let count = count(&mut models, coder, self.old.len())?;
         let mut old: Vec<OldStream> = Vec::new();
         for number in 0..count {
@@ -134,7 +153,7 @@ impl Lists {
             }
         }
         let parts = code_parts(&mut models, coder, &self.parts, ended)?;
-        Ok(Self { plain, to, from, old, parts })
+        Ok(Self { plain, to, from, inside, old, parts })
     }
 }
 
@@ -142,6 +161,27 @@ fn count<C: Coder>(models: &mut Models, coder: &mut C, len: usize) -> Result<usi
     let count = models.number(coder, Field::Count, len as u64);
     let count = usize::try_from(count).ok().filter(|count| *count <= ENTRIES_MAX);
     count.ok_or(PatchError::Impossible("list"))
+}
+
+fn code_inside<C: Coder>(
+    models: &mut Models,
+    coder: &mut C,
+    wanted: Option<&Inside>,
+) -> Result<Option<Inside>, PatchError> {
+    let none = Inside::default();
+    let wanted = wanted.unwrap_or(&none);
+    let mut number = |value| models.number(coder, Field::Inside, value);
+    let ahead = number(wanted.needs - wanted.at);
+    if ahead == 0 {
+        return Ok(None);
+    }
+    let at = number(wanted.at);
+    let before = number(wanted.at - wanted.finished);
+    let done = number(wanted.done);
+    let stream = code_new(models, coder, &wanted.stream, 0, &mut 0)?;
+    let finished = at.checked_sub(before).ok_or(PatchError::Impossible("stream"))?;
+    let needs = at + ahead;
+    Ok(Some(Inside { stream, at, finished, done, needs }))
 }
 
 fn code_old<C: Coder>(

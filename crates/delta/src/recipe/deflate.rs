@@ -3,7 +3,9 @@
 use crate::codec::deflate::{Deflate, DeflateOptions, adler32};
 use crate::codec::lzma::crc32;
 use crate::codec::{Fault, Progress, drain};
-use crate::tokens;
+#[cfg(any(test, feature = "diff"))]
+use crate::tokens::Waits;
+use crate::tokens::{Retelling, Told};
 use alloc::vec::Vec;
 
 /// What surrounds the deflate data inside a stream.
@@ -63,14 +65,8 @@ pub(crate) struct DeflateEncoder {
     window: usize,
     pending: Vec<u8>,
     next: usize,
-    corrected: Option<Corrected>,
-}
-
-/// What is corrected in zlib's choice, the content, and what zlib made of it so far.
-struct Corrected {
-    stored: Vec<u8>,
-    plain: Vec<u8>,
-    made: Vec<u8>,
+    /// Another choice than zlib's is told.
+    retelling: Option<Retelling>,
 }
 
 impl DeflateEncoder {
@@ -84,21 +80,25 @@ impl DeflateEncoder {
             window,
             pending,
             next: 2 * window,
-            corrected: None,
+            retelling: None,
         })
     }
 
     /// The content is coded by another choice than zlib's; see `tokens`.
-    pub(crate) fn correct(&mut self, stored: Vec<u8>) {
-        self.corrected = Some(Corrected { stored, plain: Vec::new(), made: Vec::new() });
+    pub(crate) fn correct(&mut self, stored: &[u8]) -> Result<(), Fault> {
+        self.retelling = Some(Retelling::new(Told::read(stored).map_err(|_| NO_STREAM)?));
+        Ok(())
+    }
+
+    /// What waited at most while another choice was told.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn waited(&self) -> Option<Waits> {
+        self.retelling.as_ref().map(|retelling| retelling.waited)
     }
 
     pub(crate) fn push(&mut self, mut plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         self.start(out);
         self.sums.take(plain);
-        if let Some(corrected) = &mut self.corrected {
-            corrected.plain.extend_from_slice(plain);
-        }
         while !plain.is_empty() {
             let room = self.next.saturating_sub(self.pending.len());
             let (now, later) = plain.split_at(room.min(plain.len()));
@@ -116,10 +116,6 @@ impl DeflateEncoder {
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         self.start(out);
         self.feed(true, out)?;
-        if let Some(Corrected { stored, plain, made }) = self.corrected.take() {
-            let wanted = tokens::apply(&stored, &made, &plain);
-            out.extend(wanted.map_err(|_| "the correction leads to no deflate stream")?);
-        }
         self.sums.tail(out);
         Ok(())
     }
@@ -136,15 +132,23 @@ impl DeflateEncoder {
     }
 
     fn feed(&mut self, finish: bool, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let out = match &mut self.corrected {
-            Some(corrected) => &mut corrected.made,
-            None => out,
+        let mut code = |out: &mut Vec<u8>| {
+            drain(&self.pending, out, finish, |input, out, end| self.codec.code(input, out, end))
         };
-        drain(&self.pending, out, finish, |input, out, end| self.codec.code(input, out, end))?;
+        match &mut self.retelling {
+            None => code(out)?,
+            Some(retelling) => {
+                let mut made = Vec::new();
+                code(&mut made)?;
+                retelling.push(&self.pending, &made, finish, out).map_err(|_| NO_STREAM)?;
+            }
+        }
         self.pending.clear();
         Ok(())
     }
 }
+
+const NO_STREAM: Fault = "the correction leads to no deflate stream";
 
 /// Bytes that the encoder allocates: zlib's formula (zconf.h), its state and what waits.
 pub(crate) fn encoder_heap(options: DeflateOptions) -> u64 {

@@ -30,14 +30,14 @@ pub(super) fn header(patch: &[u8]) -> Result<(PatchHeader, usize), Refused> {
     PatchHeader::read(start)?.ok_or(Refused::Short)
 }
 
-/// Applies `patch`, which must be for an image of `size` bytes; hears of each point
-/// from which it could start again.
+/// Applies `patch`, which must be for an image of `size` bytes; hears after each step
+/// from where it could start again, and how much of the patch was taken.
 pub(super) fn apply(
     patch: &[u8],
     old: &[u8],
     size: usize,
     limits: &Limits,
-    resets: &mut dyn FnMut(Reset),
+    resets: &mut dyn FnMut(Reset, u64),
 ) -> Result<Vec<u8>, Refused> {
     let (header, used) = header(patch)?;
     // A terminal knows from the signed manifest what must come out.
@@ -60,7 +60,7 @@ pub(super) fn resume(
     let applier = Applier::resume(header, limits, at)?;
     let done = usize::try_from(at.out).ok().and_then(|out| new.get(..out)).ok_or(Refused::Short)?;
     let from = usize::try_from(at.input).map_err(|_| Refused::Short)?;
-    go_on(applier, patch, from, old, done.to_vec(), &mut |_| ())
+    go_on(applier, patch, from, old, done.to_vec(), &mut |_, _| ())
 }
 
 fn go_on(
@@ -69,7 +69,7 @@ fn go_on(
     mut at: usize,
     mut old: &[u8],
     mut new: Vec<u8>,
-    resets: &mut dyn FnMut(Reset),
+    resets: &mut dyn FnMut(Reset, u64),
 ) -> Result<Vec<u8>, Refused> {
     let (mut out, mut idle) = (vec![0; PIECE], 0);
     loop {
@@ -78,7 +78,7 @@ fn go_on(
         let step = applier.step(input, &mut out, &mut old, &mut new.as_slice())?;
         at += step.consumed;
         new.extend_from_slice(out.get(..step.filled).unwrap_or_default());
-        resets(applier.reset());
+        resets(applier.reset(), at as u64);
         if step.end {
             return Ok(new);
         }

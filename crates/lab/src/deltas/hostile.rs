@@ -57,7 +57,7 @@ pub(super) fn damage(patch: &[u8], old: &[u8], new: &[u8], effort: Effort) -> Re
             break;
         }
         let cut = patch.get(..len).unwrap_or_default();
-        let refused = apply(cut, old, new.len(), &limits, &mut |_| ()).is_err();
+        let refused = apply(cut, old, new.len(), &limits, &mut |_, _| ()).is_err();
         ensure!(refused, "the first {len} bytes of the patch were taken for all of it");
         seen.refused += 1;
     }
@@ -67,7 +67,7 @@ pub(super) fn damage(patch: &[u8], old: &[u8], new: &[u8], effort: Effort) -> Re
             break;
         }
         let damaged = mutate(patch, start, &mut chance);
-        match apply(&damaged, old, new.len(), &limits, &mut |_| ()) {
+        match apply(&damaged, old, new.len(), &limits, &mut |_, _| ()) {
             Err(still @ Refused::Still) => bail!(still),
             Err(_) => seen.refused += 1,
             Ok(made) if made == new => seen.same += 1,

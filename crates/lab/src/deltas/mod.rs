@@ -40,6 +40,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .with_context(|| format!("`{}` failed", pair.name))?;
     }
     census.check()?;
+    if args.wanted.small {
+        census.check_small()?;
+    }
     println!("tried: {} pairs, {census}", manifest.pairs.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,9 @@ pub(super) const MODES: [(&str, Effort, u64); 4] = [
 /// How many points of resumption are tried.
 const RESUMES: usize = 3;
 
+/// The most bytes of a patch that a cut may cost.
+const AGAIN_MAX: u64 = 256 << 10;
+
 /// A patch that came back right.
 pub(super) struct Trip {
     pub(super) patch: Vec<u8>,
@@ -37,14 +40,15 @@ fn round_trip(old: &[u8], new: &[u8], effort: Effort, heap: u64) -> Result<Trip>
     ensure!(header.heap <= heap, "it declares {} bytes of heap", header.heap);
     let limits = Limits { heap: header.heap };
     let mut resets = vec![Reset { out: 0, input: start as u64 }];
-    let made = apply(&patch, old, new.len(), &limits, &mut |at| {
+    let mut again = 0;
+    let made = apply(&patch, old, new.len(), &limits, &mut |at, taken| {
+        again = again.max(taken - at.input);
         if resets.last() != Some(&at) {
             resets.push(at);
         }
     })?;
     ensure!(made == new, "another image came out");
-    let ends = resets.iter().skip(1).map(|at| at.input).chain([patch.len() as u64]);
-    let again = resets.iter().zip(ends).map(|(from, to)| to - from.input).max().unwrap_or(0);
+    ensure!(again <= AGAIN_MAX, "a cut costs {again} bytes of the patch");
     for at in resets.iter().step_by(resets.len().div_ceil(RESUMES).max(1)) {
         let made = resume(&patch, old, new, *at, &limits);
         let made = made.with_context(|| format!("cannot resume at {}", at.out))?;

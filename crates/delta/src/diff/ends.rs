@@ -1,0 +1,130 @@
+//! Where spans end: what a cut costs.
+
+use super::cover::Cover;
+use super::plain::{LONG, Outermost, PlainNew};
+use super::resume::Reader;
+use crate::patch::{Inside, PatchHeader, SPAN_MAX};
+use alloc::vec::Vec;
+
+/// Bytes after which a span ends, wherever it is; some are left for what the
+/// last symbol and the lists take more than was thought.
+const FULL: usize = SPAN_MAX - (6 << 10);
+
+/// The most bytes after which a span ends where no stream is open.
+const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
+
+/// Bytes of plain new after which a span ends where no stream is open: what a
+/// terminal makes again after it lost power.
+const PLAIN_MAX: usize = 32 << 20;
+
+/// A span of so many bytes ends where a stream begins that it has probably no room for.
+const WEIGHED: usize = 64 << 10;
+
+/// Two spans of which the second begins inside a stream have at most so many bytes
+/// together: a cut costs both while the second one's start is not yet in the image.
+const TWO: usize = 250 << 10;
+
+/// Bytes after which a span ends inside a long stream.
+const HALF: usize = TWO / 2 - (6 << 10);
+
+/// What outermost streams will take of a patch, about: where each begins, and bytes.
+struct Weights(Vec<(usize, usize)>);
+
+impl Weights {
+    /// What no cover explains counts whole, what changes a quarter.
+    fn new(new: &PlainNew, covers: &[Cover]) -> Self {
+        let mut covers = covers.iter().peekable();
+        let weigh = |stream: &Outermost| {
+            let (start, end, mut covered) = (stream.start, stream.end, 0);
+            while covers.next_if(|cover| cover.to + cover.len <= start).is_some() {}
+            // The last one may go on into the next stream.
+            while let Some(cover) = covers.peek().filter(|cover| cover.to < end) {
+                covered += (cover.to + cover.len).min(end) - cover.to.max(start);
+                if cover.to + cover.len > end {
+                    break;
+                }
+                covers.next();
+            }
+            let plain = end - start;
+            (start, if plain > LONG { usize::MAX / 2 } else { plain - covered + covered / 4 })
+        };
+        Self(new.streams.iter().map(weigh).collect())
+    }
+
+    /// Of the stream that begins at a place, if one does.
+    fn at(&self, place: usize) -> usize {
+        let number = self.0.binary_search_by_key(&place, |(start, _)| *start);
+        number.ok().and_then(|number| self.0.get(number)).map_or(0, |(_, bytes)| *bytes)
+    }
+}
+
+/// Says where spans end.
+pub(super) struct Ends<'a> {
+    new: &'a PlainNew,
+    weights: Weights,
+    reader: Reader<'a>,
+    /// The stream in which the span begins.
+    inside: Option<Inside>,
+    /// Bytes after which the span ends wherever it is.
+    full: usize,
+    /// Bytes after which it ends where no stream is open.
+    almost: usize,
+    usual: usize,
+}
+
+impl<'a> Ends<'a> {
+    /// For spans of `usual` bytes at most where no stream is open.
+    pub(super) fn new(
+        header: &'a PatchHeader,
+        new: &'a PlainNew,
+        image: &'a [u8],
+        covers: &[Cover],
+        usual: usize,
+    ) -> Self {
+        let usual = usual.min(ALMOST_FULL);
+        let (weights, reader) = (Weights::new(new, covers), Reader::new(header, image));
+        Self { new, weights, reader, inside: None, full: FULL, almost: usual, usual }
+    }
+
+    /// The span from `base`, of so many bytes, ends before the place `at`.
+    pub(super) fn is_due(&self, bytes: usize, base: usize, at: usize) -> bool {
+        if bytes >= self.full || at != base && self.new.is_tree(at) {
+            return true;
+        }
+        let almost = bytes >= self.almost
+            || at - base >= PLAIN_MAX
+            || bytes >= WEIGHED && bytes + self.weights.at(at) > FULL;
+        if almost && self.new.is_outside(at) {
+            return true;
+        }
+        // What is left of a long stream may not fit.
+        let left = || self.new.left_of_long(at);
+        bytes >= HALF && left().is_some_and(|left| left > self.full - bytes)
+    }
+
+    /// The next place behind `at` where the span of so many bytes has to end, or may
+    /// have to.
+    pub(super) fn boundary(&self, bytes: usize, at: usize) -> usize {
+        let tree = self.new.next_tree(at);
+        if bytes < WEIGHED && self.almost > 0 {
+            return tree;
+        }
+        tree.min(self.new.next_stream(at))
+    }
+
+    /// The stream in which the span begins, if it can be begun there.
+    pub(super) fn take_inside(&mut self) -> Option<Inside> {
+        self.inside.take()
+    }
+
+    /// A span of so many bytes ended before the place `at`, in the stream that a turn
+    /// opened.
+    pub(super) fn ended(&mut self, bytes: usize, at: usize, inside: Option<(usize, Inside)>) {
+        self.inside = inside.and_then(|(turn, inside)| self.reader.complete(turn, inside));
+        let long = self.inside.is_some() && self.new.left_of_long(at).is_some();
+        self.full = if long { TWO.saturating_sub(bytes).min(FULL) } else { FULL };
+        // Inside a short stream nothing can be begun until it ends.
+        let waits = !long && !self.new.is_outside(at);
+        self.almost = if waits { 0 } else { self.usual };
+    }
+}

@@ -1,0 +1,53 @@
+//! Points of resumption inside of streams: how much of the image must be there.
+
+use crate::apply::{REFEED_HEAP, Refeed, least_heap};
+use crate::correction::Correction;
+use crate::patch::{Inside, PatchHeader};
+
+/// A correction that is longer is not said again in each span.
+const CORRECTION_MAX: usize = 4 << 10;
+
+/// Follows how far the content of streams can be read out of the image.
+pub(super) struct Reader<'a> {
+    header: &'a PatchHeader,
+    image: &'a [u8],
+    /// Bytes of heap that are free for a decoder when a terminal resumes.
+    spare: u64,
+    /// The turn that opened the stream that was read last.
+    open: Option<(usize, Refeed)>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(header: &'a PatchHeader, image: &'a [u8]) -> Self {
+        let least = least_heap(header.window_log, header.models, &header.moves);
+        let spare = header.heap.saturating_sub(least + header.encoders);
+        Self { header, image, spare, open: None }
+    }
+
+    /// Completes what a terminal needs to know to begin inside the stream that the
+    /// turn `turn` opened; none if it cannot.
+    pub(super) fn complete(&mut self, turn: usize, inside: Inside) -> Option<Inside> {
+        let stream = &inside.stream;
+        let recipe = self.header.recipes.get(stream.recipe)?;
+        let told = stream.correction.len() > CORRECTION_MAX
+            || !stream.correction.is_empty()
+                && Correction::from_bytes(&mut stream.correction.as_slice()).ok()?.has_sequences();
+        let heap = recipe.decoder_heap(stream.plain).saturating_add(REFEED_HEAP);
+        if told || inside.done == 0 || heap > self.spare {
+            return None;
+        }
+        if self.open.as_ref().is_none_or(|(open, _)| *open != turn) {
+            self.open = Some((turn, Refeed::new(recipe, stream.plain).ok()?));
+        }
+        let (_, refeed) = self.open.as_mut()?;
+        let encoded = self.image.get(usize::try_from(inside.at).ok()?..)?;
+        let mut read = |from: u64, into: &mut [u8]| {
+            let from = encoded.get(from as usize..).unwrap_or_default();
+            into.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            Ok(())
+        };
+        let there = encoded.len() as u64;
+        let took = refeed.advance(inside.done, there, &mut read, &mut |_| Ok(())).ok()?;
+        Some(Inside { needs: inside.at + took, ..inside })
+    }
+}
