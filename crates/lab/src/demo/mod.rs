@@ -26,7 +26,7 @@ use storm::Storm;
 const ROLLOUT_LEAST: Duration = Duration::from_secs(120);
 const ROLLOUT_EACH: Duration = Duration::from_secs(10);
 /// How long a rollout waits for the server's deltas at most.
-const WAITS: [&str; 2] = ["--wait-for-deltas", "120"];
+const WAITS: [&str; 2] = ["--wait-for-deltas", "600"];
 /// How often the operator looks.
 const WATCH: Duration = Duration::from_millis(200);
 

@@ -20,7 +20,7 @@ use types::{Hasher, Image};
 /// The command that the server calls itself by.
 pub(crate) const COMMAND: &str = "make-delta";
 /// How far down the priority goes: the processors are for those who ask.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 /// Bytes of a payload that are read at once.
 const PIECE: usize = 1 << 20;
 /// How often it is said how far a stage is: so many times from its start to its end.

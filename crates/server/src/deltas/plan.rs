@@ -43,7 +43,9 @@ impl Server {
     pub(crate) async fn plan_deltas(&self, claim: &Claim, now: Timestamp) -> Stored<()> {
         let manifest = claim.payload.parse::<Digest>().ok();
         let published = manifest.and_then(|manifest| self.catalogue.find(manifest));
-        let Some(published) = published.filter(|p| p.rules.withdrawn.is_none()) else {
+        let offered =
+            |p: &Published| p.rules.withdrawn.is_none() && !self.is_halted(p.release.manifest);
+        let Some(published) = published.filter(|p| offered(p)) else {
             let mut tx = self.store.begin().await?;
             tx.drop_job(&claim.job).await?;
             return tx.commit().await;
@@ -82,6 +84,14 @@ impl Server {
             open && rollout.release.manifest == manifest
         };
         rollouts.filter(offers).cloned().collect()
+    }
+
+    /// Whether a release was rolled out and every rollout of it was halted.
+    pub(crate) fn is_halted(&self, manifest: Digest) -> bool {
+        let snapshot = self.snapshot();
+        let rollouts = snapshot.courses.values().map(|course| &course.rollout);
+        let mut of_release = rollouts.filter(|r| r.release.manifest == manifest).peekable();
+        of_release.peek().is_some() && of_release.all(|rollout| rollout.state == State::Halted)
     }
 
     fn delta_plan(

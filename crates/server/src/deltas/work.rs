@@ -56,6 +56,8 @@ enum Came {
     Lost,
     /// This server is to end.
     Stopped,
+    /// Nobody is offered its release any more.
+    Unwanted,
 }
 
 /// Why there is no delta.
@@ -100,7 +102,9 @@ async fn one(app: &Server, stop: &mut watch::Receiver<bool>) -> Stored<bool> {
         tx.commit().await?;
         return Ok(true);
     };
-    let came = if claim.tries > TRIES {
+    let came = if app.is_halted(order.release) {
+        Came::Unwanted
+    } else if claim.tries > TRIES {
         Came::Dropped(format!("it was begun {TRIES} times and never came to an end"))
     } else {
         attempt(app, &claim, &order, stop).await
@@ -132,7 +136,7 @@ async fn attempt(
             max_heap: u64::from(order.class) << 20,
             effort: app.settings.deltas.delta_effort,
         };
-        let came = ask_child(app, claim, &request, stop).await?;
+        let came = ask_child(app, (claim, order), &request, stop).await?;
         let full = full_size(&pair.new.1);
         let _until_here = (old.0, new.0);
         match came {
@@ -140,6 +144,7 @@ async fn attempt(
             Answer::Refused(why) => Err(Fault::Forever(why)),
             Answer::Lost => Ok(Came::Lost),
             Answer::Stopped => Ok(Came::Stopped),
+            Answer::Unwanted => Ok(Came::Unwanted),
         }
     };
     match done.await {
@@ -197,12 +202,13 @@ enum Answer {
     Refused(String),
     Lost,
     Stopped,
+    Unwanted,
 }
 
 /// Starts a child, listens to it, and ends it when its time is up or its work not wanted.
 async fn ask_child(
     app: &Server,
-    claim: &Claim,
+    (claim, order): (&Claim, &Order),
     request: &Request,
     stop: &mut watch::Receiver<bool>,
 ) -> Result<Answer, Fault> {
@@ -235,6 +241,9 @@ async fn ask_child(
             _ = beat.tick() => {
                 if !renew(app, claim, &far).await {
                     return Ok(Answer::Lost);
+                }
+                if app.is_halted(order.release) {
+                    return Ok(Answer::Unwanted);
                 }
             }
             _ = stop.changed() => return Ok(Answer::Stopped),
@@ -361,6 +370,10 @@ async fn write(
         }
         Err(Came::Stopped) => {
             tx.give_back_job(claim).await?;
+            return tx.commit().await;
+        }
+        Err(Came::Unwanted) => {
+            tx.drop_job(&claim.job).await?;
             return tx.commit().await;
         }
         Err(Came::Lost | Came::Made(..)) => return Ok(()),

@@ -105,9 +105,25 @@ fn after_publishing_a_delta_is_made_from_what_the_fleet_runs_and_offered() {
     let other = Terminal { version: "1.1".into(), ..terminal.clone() };
     beat(&other, 8);
     assert_eq!(get(Deltas::ENTRY, &[]).status, 404);
-    // A release that is withdrawn takes its deltas with it, sooner or later.
-    let path = format!("/api/v1/releases/{manifest}/withdraw");
-    assert_eq!(rig.post(&path, &json!({"why": "a mistake"})).0, 200);
+}
+
+#[test]
+fn nothing_more_is_made_for_a_release_that_was_halted() {
+    let (rig, _terminal) = rig(&["--delta-seconds", "600"], "1.0-big");
+    let id = {
+        let manifest = publish(&rig, "2.0", &image("2.0-big"));
+        until(&json!("running"), || job(&rig, &manifest)["state"].clone());
+        let id = rig.rollout(&json!({"name": "spring", "release": "2.0"}));
+        assert_eq!(rig.post(&format!("/api/v1/rollouts/{id}/halt"), &json!({})).0, 200);
+        id
+    };
+    // It is ended in the middle, or was quicker: nothing of it waits or runs any more.
+    let busy = |job: &Value| job["state"] == "waiting" || job["state"] == "running";
+    until_within(PATIENCE, &true, || {
+        let jobs = rig.get("/api/v1/jobs?kind=delta").1["jobs"].clone();
+        !jobs.as_array().unwrap().iter().any(busy)
+    });
+    assert_eq!(rig.status(&id)["state"], "halted");
 }
 
 #[test]
