@@ -356,4 +356,94 @@ mod tests {
     fn version_1_is_read_for_ever() {
         assert_eq!(decode(&[1, 0, 0]).unwrap(), State::default());
     }
+
+    /// Records as agents of version 0.1 wrote them. A newer agent reads each, and writes
+    /// the same, so that the older one reads it after a fall-back.
+    #[test]
+    fn records_of_older_agents_are_read_and_written() {
+        for (hex, state) in older() {
+            let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+            let record: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+            assert_eq!(decode(&record).unwrap(), state);
+            assert_eq!(encode(&state).unwrap(), record, "{state:?}");
+        }
+    }
+
+    fn older_task() -> Task {
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        Task {
+            attempt: AttemptId([0xa1; 16]),
+            source: name("native"),
+            job: Digest([0xc3; 32]),
+            version: name("2.0"),
+            target: Some(Slot::B),
+            spent: Spent { bytes: 300, seconds: Seconds(7) },
+        }
+    }
+
+    fn older() -> Vec<(&'static str, State)> {
+        let (attempt, boot) = (AttemptId([0xa1; 16]), BootId([0xb2; 16]));
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let l = || Locator::new("https://u/p/").unwrap();
+        let order = Order { attempt, source: name("native"), locator: l(), again: Again::Yes };
+        let spent = Spent { bytes: 300, seconds: Seconds(7) };
+        let t = older_task;
+        let cursor = Cursor { component: 1, payload: 0, chunk: 5, out: 70_000, input: 600 };
+        let report = Report {
+            attempt,
+            source: name("native"),
+            outcome: Outcome::BootFailed,
+            detail: "x".into(),
+            version: Some(name("2.0")),
+            spent,
+            failed_boots: 3,
+        };
+        vec![
+            ("010001a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1", State::Idle { over: Some(attempt) }),
+            (
+                "0101a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e61746976650c68747470733a2f2f752f702f0103",
+                State::Ordered { order, stalls: 3 },
+            ),
+            (
+                "0102a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac02070c68747470733a2f2f752f702f010005f0a204d8040102",
+                State::Installing { task: t(), locator: l(), cursor, read_backs: 1, stalls: 2 },
+            ),
+            (
+                "0103a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac02070c68747470733a2f2f752f702f01",
+                State::Verifying { task: t(), locator: l(), read_backs: 1 },
+            ),
+            (
+                "0104a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac020701b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2",
+                State::Activating { task: t(), failed_boots: 1, boot },
+            ),
+            (
+                "0105a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac020701b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2",
+                State::Rebooting { task: t(), failed_boots: 1, boot },
+            ),
+            (
+                "0106a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac020702",
+                State::Confirming { task: t(), failed_boots: 2 },
+            ),
+            (
+                "0107a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac020702",
+                State::Committing { task: t(), failed_boots: 2 },
+            ),
+            (
+                "0108a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c303322e300101ac0207d10101780301b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2",
+                State::RollingBack {
+                    task: t(),
+                    why: Outcome::BootFailed,
+                    detail: "x".into(),
+                    failed_boots: 3,
+                    returns: 1,
+                    boot,
+                },
+            ),
+            (
+                "0109a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1066e6174697665d10101780103322e30ac020703",
+                State::Reporting { report },
+            ),
+            ("010a", State::Lost),
+        ]
+    }
 }
