@@ -171,3 +171,131 @@ impl Try {
 fn fingerprint(running: &Running) -> Digest {
     Digest::of(&serde_json::to_vec(running).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::store::Directory;
+    use fleet::{Audience, Fit, Gate, Plan, Terms};
+    use types::{ComponentState, Release, Slot, Spent, Text, Timestamp};
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn track(rollout: &str) -> Track {
+        let (product, manifest) = (name("router"), Digest::of(b"2"));
+        Track {
+            rollout: name(rollout),
+            release: Release { product, version: name("2"), rollback_index: 2, manifest },
+            images: [(name("rootfs"), manifest)].into(),
+            audience: Audience::everyone(name("router")),
+            fit: Fit::default(),
+            terms: Terms::default(),
+            started: Timestamp(0),
+            gate: Gate::Open,
+            wave: 1,
+            share: 10_000,
+            wave_room: 1,
+            flight_room: 1,
+            full_sites: BTreeSet::new(),
+        }
+    }
+
+    fn plan() -> StaticPlan {
+        let tracks = vec![track("spring"), track("summer")];
+        StaticPlan {
+            format: 1,
+            version: 1,
+            expires: Timestamp(0),
+            product: name("router"),
+            channel: None,
+            poll_seconds: 60,
+            plan: Plan { generation: 1, good_until: Timestamp(0), tracks },
+            asks: std::collections::BTreeMap::new(),
+            uncounted: std::collections::BTreeMap::new(),
+            coverage: fleet::static_plan::Coverage::Whole,
+            aside: fleet::static_plan::Aside::default(),
+            releases: Vec::new(),
+        }
+    }
+
+    fn me(version: &str) -> Heartbeat {
+        let state =
+            ComponentState { version: name(version), image: Digest::of(version.as_bytes()) };
+        Heartbeat {
+            device: name("cpe-1"),
+            product: name("router"),
+            hardware: name("r1"),
+            variant: None,
+            region: None,
+            slot: Slot::A,
+            running: [(name("rootfs"), state)].into(),
+            memory_class_mib: 8,
+            phase: engine::Phase::Idle,
+            attempt: None,
+            progress: (0, 0),
+            waiting: None,
+        }
+    }
+
+    fn report(attempt: AttemptId, outcome: Outcome) -> Report {
+        Report {
+            attempt,
+            source: name("plan"),
+            outcome,
+            detail: Text::default(),
+            version: None,
+            spent: Spent::default(),
+            failed_boots: 0,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_written_down_when_rollouts_change_and_once_an_hour() {
+        let mut memory = Memory::default();
+        let seen = [(10, 1, true), (20, 1, false), (30, 2, true), (40, 2, false)];
+        for (version, generation, worth) in seen {
+            assert_eq!(memory.see(version, generation), worth, "{version}");
+        }
+        assert!(memory.see(30 + STEP, 2));
+        assert_eq!(memory.version(), 30 + STEP);
+    }
+
+    #[test]
+    fn what_was_tried_survives_and_ends_as_a_server_would_see_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Directory::open(dir.path()).unwrap();
+        let check = |memory: &Memory, version: &str, retry, standing| {
+            let attempts = memory.attempts(&plan(), &me(version).running);
+            assert_eq!(attempts.len(), 1);
+            assert_eq!((attempts[0].retry, attempts[0].standing), (retry, standing), "{version}");
+        };
+        let mut memory = Memory::load(&store);
+        let first = memory.begin(&track("spring"), &me("1"));
+        assert_eq!(first, AttemptId::new("spring", &name("cpe-1"), 0));
+        check(&memory, "1", 0, Standing::Offered);
+        assert!(memory.end(&report(first, Outcome::Unreachable)));
+        assert!(!memory.end(&report(first, Outcome::Unreachable)), "it is known already");
+        check(&memory, "1", 0, Standing::Failed(Outcome::Unreachable));
+        let second = memory.begin(&track("spring"), &me("1"));
+        assert!(memory.is_retry(second) && !memory.is_retry(first));
+        memory.end(&report(second, Outcome::Ok));
+        memory.save(&mut store).unwrap();
+        let memory = Memory::load(&store);
+        check(&memory, "2", 1, Standing::Confirmed);
+        check(&memory, "1", 1, Standing::Reverted);
+        check(&memory, "3", 1, Standing::Reported);
+    }
+
+    #[test]
+    fn what_the_server_orders_is_known_by_its_id() {
+        let mut memory = Memory::default();
+        let order = AttemptId::new("summer", &name("cpe-1"), 3);
+        assert!(memory.note(&plan(), order, &me("1")));
+        assert!(!memory.note(&plan(), order, &me("1")));
+        assert_eq!((memory.by(order), memory.is_retry(order)), (Some(By::Server), true));
+        let other = AttemptId::new("autumn", &name("cpe-1"), 0);
+        assert!(!memory.note(&plan(), other, &me("1")));
+    }
+}
