@@ -9,9 +9,11 @@ mod memory;
 
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
 use crate::https;
+use crate::sources::native::abilities;
+use engine::policy::consent::Urgency;
 use engine::{Again, Locator, Order, Phase, Standing};
 use fleet::static_plan::{Coverage, Peer, StaticPlan, Verdict};
-use fleet::{Attempt, DeviceFacts, Labels, Offer, Track, Zone};
+use fleet::{Attempt, DeviceFacts, Labels, Mode, Offer, Track, Zone};
 use memory::{By, Memory};
 use std::io;
 use trust::{PublicKey, TrustError, Verified, verify_statement};
@@ -145,7 +147,8 @@ impl<S: Store> PlanSource<S> {
             zone: self.place.zone.clone(),
             ..Labels::default()
         };
-        let facts = facts(plan, me, &labels, &attempts);
+        let abilities = abilities();
+        let facts = facts(plan, me, &labels, &abilities, &attempts);
         let peer = if self.server.is_some() { Peer::Server } else { Peer::Nobody };
         let heard = match plan.answer(&facts, now.wall, peer) {
             Verdict::Decided(offer) => self.heard(plan, offer, me, &mut memory)?,
@@ -171,16 +174,19 @@ impl<S: Store> PlanSource<S> {
         memory: &mut Memory,
     ) -> Result<Heard, SourceError> {
         let mut heard = quiet(plan, Text::from(offer.to_string()));
-        match offer {
+        let ordered = match offer {
             Offer::Install(track) => {
                 let attempt = memory.begin(track, me);
+                // Before anything is begun that would otherwise be begun again.
                 self.keep(memory)?;
-                heard.order = Some(self.order(track, attempt, memory)?);
+                Some((track, attempt))
             }
-            Offer::Continue(track, attempt) => {
-                heard.order = Some(self.order(track, attempt, memory)?);
-            }
-            _ => {}
+            Offer::Continue(track, attempt) => Some((track, attempt)),
+            _ => None,
+        };
+        if let Some((track, attempt)) = ordered {
+            heard.order = Some(self.order(track, attempt, memory)?);
+            heard.urgency = urgency(track.terms.mode);
         }
         let gone = |attempt| {
             let listed = memory.rollout(attempt).is_some_and(|of| plan.track(of).is_some());
@@ -283,6 +289,7 @@ fn facts<'a>(
     plan: &'a StaticPlan,
     me: &'a Heartbeat,
     labels: &'a Labels,
+    abilities: &'a [Name],
     attempts: &'a [Attempt],
 ) -> DeviceFacts<'a> {
     DeviceFacts {
@@ -296,8 +303,16 @@ fn facts<'a>(
         // The plan leaves to the server what depends on it.
         enrolled: Timestamp(0),
         labels,
-        abilities: &[],
+        abilities,
         attempts,
+    }
+}
+
+fn urgency(mode: Mode) -> Urgency {
+    match mode {
+        Mode::Soft => Urgency::Soft,
+        Mode::Forced => Urgency::Forced,
+        Mode::DownloadOnly => Urgency::DownloadOnly,
     }
 }
 

@@ -45,8 +45,8 @@ async fn plans_are_renewed_each_minute_and_with_each_change() {
     assert_eq!((started.plan.tracks.len(), started.asks.len()), (1, 1));
     let shelf = bench.server.plans.get().unwrap().shelf();
     assert!(shelf.offers(Digest::of(b"2")));
-    let act = bench.server.act(&name("spring"), Act::Halt, "operator", &"smoke".into(), later(61));
-    act.await.unwrap();
+    let (id, why) = (name("spring"), Text::from("smoke"));
+    bench.server.act(&id, Act::Halt, "operator", &why, later(61)).await.unwrap();
     let halted = bench.plan(later(61)).await;
     assert!(halted.version > started.version && halted.plan.generation > started.plan.generation);
     assert!(!bench.server.plans.get().unwrap().shelf().offers(Digest::of(b"2")));
