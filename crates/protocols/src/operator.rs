@@ -9,6 +9,7 @@ pub mod forecast;
 mod import;
 mod jobs;
 mod order;
+pub mod plans;
 
 pub use fleet::{
     GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder, Single,

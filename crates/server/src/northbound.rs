@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod metrics;
 mod order;
+pub(crate) mod plans;
 pub(crate) mod releases;
 pub(crate) mod rollouts;
 pub(crate) mod tokens;

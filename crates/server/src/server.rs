@@ -6,6 +6,7 @@ use crate::deltas::{DeltaOptions, Shelf};
 use crate::folder::Folder;
 use crate::ledger::Desk;
 use crate::northbound::metrics::Counters;
+use crate::plans::Press;
 use crate::quota::Quota;
 use crate::roster::{Roster, Shared, Terminal, Tried, lock};
 use crate::snapshot::Snapshot;
@@ -13,7 +14,7 @@ use crate::store::{Store, StoredAttempt};
 use crate::ticket::Tickets;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use tokio::sync::Notify;
 use trust::Root;
 use types::{Digest, Name, Timestamp};
@@ -55,6 +56,8 @@ pub(crate) struct Server {
     pub(crate) operator: Digest,
     /// The maker's keys, once they are known.
     pub(crate) root: RwLock<Option<Arc<Root>>>,
+    /// What makes static plans, where they are made.
+    pub(crate) plans: OnceLock<Press>,
     /// Rings when a job may be due earlier than its loop believes.
     pub(crate) wake: Notify,
     /// Rings when there are deltas to make.
@@ -102,6 +105,7 @@ impl Server {
             quota: parts.quota,
             operator: parts.operator,
             root: RwLock::new(parts.root.map(Arc::new)),
+            plans: OnceLock::new(),
             wake: Notify::new(),
             delta_wake: Notify::new(),
             expected: Mutex::default(),

@@ -8,7 +8,7 @@ mod delta;
 pub(crate) mod fleet;
 mod installers;
 mod memory;
-mod nginx;
+pub mod nginx;
 mod rauc;
 mod refit;
 mod signer;

@@ -23,6 +23,7 @@ impl Server {
         reports: &[Report],
         now: Timestamp,
     ) -> Stored<Vec<AttemptId>> {
+        self.adopt(terminal, reports, now).await?;
         self.write_down(terminal, Word::Reports(reports.into()), now).await?;
         lock(terminal).seen = Some(now);
         Ok(reports.iter().map(|report| report.attempt).collect())
