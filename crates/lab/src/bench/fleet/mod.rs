@@ -64,7 +64,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<ExitCode> {
     phases::start_again(&mut world, &mut figures)?;
     phases::news(&mut world, &mut figures)?;
     let attempts = phases::roll_out(&mut world, &mut figures)?;
-    phases::reports(&world, attempts, &mut figures)?;
+    phases::reports(&world, &attempts, &mut figures)?;
     phases::without_news(&world, &mut figures)?;
     phases::connections(&world, &mut figures)?;
     println!("\n{} terminals, {} s each\n\n{}\n", args.devices, args.seconds, figures.table());

@@ -50,7 +50,7 @@ pub(super) fn nginx(folder: &Path, authority: &Authority, ca: &Path) -> Result<P
     for number in 0..WORKERS {
         let own = folder.join(format!("nginx-{number}"));
         fs::create_dir_all(&own)?;
-        fs::write(own.join("tls.pem"), &certificate)?;
+        fs::write(own.join("tls.pem"), certificate)?;
         fs::write(own.join("tls.key"), &key)?;
         servers.push(Nginx::start_at(&own, port, &configuration(&own, folder, port))?);
     }

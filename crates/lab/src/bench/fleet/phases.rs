@@ -95,7 +95,7 @@ pub(super) fn roll_out(world: &mut World, figures: &mut Figures) -> Result<Vec<(
 /// Terminals report, and each report that was acknowledged is on the disk once.
 pub(super) fn reports(
     world: &World,
-    attempts: Vec<(Virtual, String)>,
+    attempts: &[(Virtual, String)],
     figures: &mut Figures,
 ) -> Result<()> {
     println!("{} reports, {WRITING} at once", attempts.len());

@@ -52,7 +52,9 @@ async fn reports_that_come_together_are_each_counted_once() {
             server.file(&d1, &two, NOW),
             server.file(&d0, &one, NOW),
             server.file(&d1, &two, NOW),
-            async { drop(held) },
+            async {
+                drop(held);
+            },
         );
         for accepted in [a, b, c, d] {
             assert_eq!(accepted.unwrap().len(), 1);
@@ -79,7 +81,7 @@ async fn nobody_fails_because_of_another() {
     let beat = bench.beat("d1", "1.5", None, NOW);
     let (beaten, bad, good, ()) =
         tokio::join!(beat, server.file(&d0, &one, NOW), server.file(&d1, &two, NOW), async {
-            drop(held)
+            drop(held);
         },);
     assert!(beaten.is_ok() && bad.is_err() && good.is_ok(), "{bad:?} {good:?}");
     assert_eq!(kept(&bench).await, [0, 1]);
@@ -99,7 +101,9 @@ async fn who_may_start_is_decided_for_all_that_ask_together() {
             bench.beat("d0", "1", None, NOW),
             bench.beat("d1", "1", None, NOW),
             bench.beat("d1", "1", None, NOW),
-            async { drop(held) },
+            async {
+                drop(held);
+            },
         );
         let offers = [a, b, c].map(|answer| answer.unwrap().unwrap().offer);
         let attempts: std::collections::BTreeSet<_> =
