@@ -106,7 +106,8 @@ impl Terminal {
     pub(crate) fn sign(&self, attempt: AttemptId, now: Timestamp) -> Option<Sign> {
         let tried = self.tried(attempt)?;
         let served = tried.served.load(Ordering::Relaxed).saturating_sub(tried.stored.served);
-        let seen = self.seen.unwrap_or(tried.stored.seen).min(now);
+        // What is to come was noted before the clock was set back.
+        let seen = self.seen.filter(|seen| *seen <= now).unwrap_or(tried.stored.seen);
         Some(Sign { device: self.stored.device.clone(), attempt, served, seen })
     }
 
