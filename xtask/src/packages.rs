@@ -32,6 +32,8 @@ pub(crate) const STORES: [Need; 3] = [
     Need { program: "python3", package: "python3-venv" },
     Need { program: "setpriv", package: "util-linux" },
 ];
+/// The web server that rollouts from files are tried with.
+pub(crate) const WEB: [Need; 1] = [Need { program: "nginx", package: "nginx-light" }];
 /// The programs whose compressed data the tests of `delta` open and make again.
 pub(crate) const CODECS: [Need; 13] = [
     Need { program: "cpio", package: "cpio" },

@@ -2,7 +2,7 @@
 //! the count of tests.
 
 use crate::count::Count;
-use crate::packages::{self, BROWSER, BUILD, CODECS, CORPUS, IMAGES, LOADERS, STORES};
+use crate::packages::{self, BROWSER, BUILD, CODECS, CORPUS, IMAGES, LOADERS, STORES, WEB};
 use crate::programs;
 use crate::run::{busy, now, spent};
 use crate::stages::{Bench, Group, Length, STAGES, Stage};
@@ -34,6 +34,7 @@ pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     let stages = chosen(arguments)?;
     packages::ensure_installed(&BUILD)?;
     packages::ensure_installed(&IMAGES)?;
+    packages::ensure_installed(&WEB)?;
     packages::ensure_installed(&STORES)?;
     packages::ensure_installed(&CODECS)?;
     packages::ensure_installed(&LOADERS)?;

@@ -6,6 +6,7 @@
 mod around;
 mod boot;
 mod maker;
+mod plan;
 mod policy;
 
 pub use around::{Health, HealthCheck, MovesWord, Power, Watchdog, Worker};
@@ -14,6 +15,7 @@ pub use boot::{
     SlotNames,
 };
 pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
+pub use plan::Plan;
 pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
 
 use crate::edges::BootControl;
@@ -59,6 +61,8 @@ pub struct Config {
     pub root: PathBuf,
     /// The operator's server, if there is one.
     pub server: Option<Server>,
+    /// Rollouts that are read from files, if they are.
+    pub plan: Option<Plan>,
     /// How packages are fetched.
     #[serde(default)]
     pub network: Network,
@@ -320,6 +324,9 @@ impl Config {
             && !(server.url.starts_with("https://") && server.url.len() > 8)
         {
             return Some("`server.url` does not start with https://".into());
+        }
+        if let Some(fault) = self.plan.as_ref().and_then(Plan::fault) {
+            return Some(fault);
         }
         if let Err(fault) = self.policy.rules() {
             return Some(fault);

@@ -15,6 +15,7 @@ mod labels;
 mod plan;
 mod schedule;
 mod standing;
+pub mod static_plan;
 mod terms;
 mod zone;
 

@@ -3,6 +3,7 @@
 //! A server keeps [`Rollout`]s and [`Tally`]s, asks these functions what follows,
 //! and compiles the result into a [`Plan`](crate::Plan).
 
+mod compile;
 mod deltas;
 mod dry_run;
 mod outlook;
@@ -10,6 +11,7 @@ mod path;
 mod rollout;
 mod tend;
 
+pub use compile::{Draft, asks, compile};
 pub use deltas::{
     CLASSES, Census, DeltaPlan, Kept, LeftOut, Limits, PAYS_PERCENT, Part, Tried, Wanted, class,
     evict, plan_deltas, unprofitable,

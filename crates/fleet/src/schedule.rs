@@ -51,12 +51,17 @@ pub struct Window {
 }
 
 impl Schedule {
+    /// Whether it depends on what the clock on a device's wall shows.
+    pub fn is_local(&self) -> bool {
+        !(self.windows.is_empty() && self.quiet.is_empty())
+    }
+
     /// Whether devices in `zone` may be offered something at `now`.
     pub fn allows(&self, zone: Option<&Zone>, now: Timestamp) -> bool {
         if self.starts.is_some_and(|starts| now < starts) {
             return false;
         }
-        if self.windows.is_empty() && self.quiet.is_empty() {
+        if !self.is_local() {
             return true;
         }
         // Outside of the years 1 to 9999 no clock shows anything.

@@ -26,6 +26,11 @@ pub struct Zone {
 pub struct ZoneError(String);
 
 impl Zone {
+    /// Whether terminals can read it, which do not have zones by name.
+    pub fn is_rule(&self) -> bool {
+        self.text == "UTC" || TimeZone::posix(&self.text).is_ok()
+    }
+
     /// What converts times.
     pub(crate) fn time_zone(&self) -> &TimeZone {
         &self.zone

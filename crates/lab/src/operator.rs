@@ -3,6 +3,7 @@
 use crate::clock::until;
 use crate::process::{Programs, Running, said};
 use anyhow::{Context, Result, ensure};
+use protocols::operator::plans::PlanList;
 use protocols::operator::{
     DeviceDetail, DeviceList, DeviceView, Explanation, ReleaseView, RolloutView, TokenList,
 };
@@ -165,6 +166,14 @@ impl Operator {
     /// The server does not answer.
     pub fn explain(&self, name: &str) -> Result<Explanation> {
         self.words(&["explain", name])
+    }
+
+    /// Writes the tree of static files to `folder`, and says what is in it.
+    ///
+    /// # Errors
+    /// The server makes none, or the folder cannot be written.
+    pub fn export_plans(&self, folder: &Path) -> Result<PlanList> {
+        self.refit(&[OsStr::new("plan"), OsStr::new("export"), folder.as_os_str()])
     }
 
     fn words<T: DeserializeOwned>(&self, words: &[&str]) -> Result<T> {

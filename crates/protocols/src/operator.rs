@@ -8,6 +8,7 @@ mod fleet;
 pub mod forecast;
 mod jobs;
 mod order;
+pub mod plans;
 
 pub use fleet::{
     GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder, Single,

@@ -4,7 +4,7 @@
 //! | name | what |
 //! |---|---|
 //! | `store.jsonl` | the database, in a form that both engines read |
-//! | `ca.key`, `ca.pem`, `payload.secret`, `operator.token`, `root.json` | as in the data folder |
+//! | `ca.key`, `ca.pem`, `payload.secret`, `plan.key`, `operator.token`, `root.json` | as in the data folder |
 //! | `blobs/` | the packages, unless they are in a bucket, which has its own backups |
 
 use crate::folder::{Audience, Folder};
@@ -16,10 +16,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// Small files of the data folder that belong to the fleet.
-const FILES: [(&str, Audience); 5] = [
+const FILES: [(&str, Audience); 6] = [
     ("ca.key", Audience::Owner),
     ("ca.pem", Audience::Everybody),
     ("payload.secret", Audience::Owner),
+    ("plan.key", Audience::Owner),
     ("operator.token", Audience::Owner),
     ("root.json", Audience::Owner),
 ];

@@ -19,8 +19,9 @@ const ROOT: &str = "root.json";
 /// The digest of the operator's token, among what is kept.
 const OPERATOR: &str = "operator.digest";
 /// Files that are the same for all servers.
-const FILES: [(&str, Audience); 3] = [
+const FILES: [(&str, Audience); 4] = [
     ("payload.secret", Audience::Owner),
+    ("plan.key", Audience::Owner),
     ("ca.key", Audience::Owner),
     ("ca.pem", Audience::Everybody),
 ];

@@ -8,6 +8,7 @@
 //! | `ca.pem`, `ca.key` | the server's own authority | 0644, 0600 |
 //! | `operator.token` | the operator's token | 0600 |
 //! | `payload.secret` | what payload addresses are signed with | 0600 |
+//! | `plan.key` | what static plans are signed with | 0600 |
 //! | `root.json` | the maker's keys | 0600 |
 //! | `lock` | held by the running server | 0600 |
 
@@ -16,6 +17,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use trust::SigningKey;
 
 /// The data folder of a running server. Dropping it gives it free.
 #[derive(Debug)]
@@ -87,6 +89,17 @@ impl Folder {
         let make = || Ok(secret::bytes::<32>()?.to_vec());
         let (bytes, _) = self.keep("payload.secret", make)?;
         bytes.try_into().map_err(|_| FolderError::Secret(self.path("payload.secret")))
+    }
+
+    /// The key of static plans.
+    pub(crate) fn plan_key(&self) -> Result<SigningKey, FolderError> {
+        let wrong = || FolderError::Secret(self.path("plan.key"));
+        let make = || {
+            let key = SigningKey::from_seed(secret::bytes::<32>()?).map_err(|_| wrong())?;
+            Ok(key.to_file().into_bytes())
+        };
+        let (bytes, _) = self.keep("plan.key", make)?;
+        SigningKey::read(&bytes).map_err(|_| wrong())
     }
 
     /// What `name` holds; made and kept, readable to its owner only, if it is not there.

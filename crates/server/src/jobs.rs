@@ -65,6 +65,9 @@ async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
 /// Checks the plan and does the jobs that are due.
 pub(crate) async fn tick(app: &Server, now: Timestamp) -> Stored<()> {
     app.refresh(now).await?;
+    if let Err(error) = app.renew_plans(now) {
+        eprintln!("refit-server: {}", sentence(&error));
+    }
     for _ in 0..AT_ONCE {
         let Some(claim) = claim(app, Kind::Tend, now).await? else { break };
         app.tend(&claim.job, now).await?;

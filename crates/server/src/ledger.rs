@@ -5,6 +5,7 @@
 //! both change while nobody else can begin. Without a commit nothing happened.
 
 mod admit;
+mod adopt;
 mod enrol;
 mod hear;
 mod jobs;

@@ -19,6 +19,7 @@ mod ledger;
 mod listen;
 mod northbound;
 mod pki;
+mod plans;
 mod problem;
 mod quota;
 mod roster;

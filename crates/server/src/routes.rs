@@ -1,8 +1,8 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
-use crate::northbound::{devices, export, health, jobs, releases, rollouts, tokens};
+use crate::northbound::{devices, export, health, jobs, plans, releases, rollouts, tokens};
 use crate::problem::Refusal;
-use crate::southbound::{artifact, native};
+use crate::southbound::{artifact, native, plan};
 use crate::wire::App;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};
@@ -23,6 +23,9 @@ fn table() -> Vec<Route> {
         ("/v1/reports", &["post"], post(native::reports)),
         ("/v1/progress", &["post"], post(native::progress)),
         ("/v1/a/{ticket}/{*entry}", &["get"], get(artifact::artifact)),
+        ("/v1/static/p/{product}/{file}", &["get"], get(plan::plan)),
+        ("/v1/static/r/{manifest}/{*entry}", &["get"], get(plan::entry)),
+        ("/api/v1/plans", &["get"], get(plans::list)),
         ("/api/v1/root", &["put"], put(releases::put_root)),
         ("/api/v1/releases", &["get", "post"], get(releases::list).post(releases::publish)),
         ("/api/v1/enrolment-tokens", &["post"], post(tokens::make)),

@@ -7,6 +7,7 @@ use crate::deltas::DeltaOptions;
 use crate::folder::{Folder, Made};
 use crate::listen::{self, Tls};
 use crate::pki::{self, Authority};
+use crate::plans::Press;
 use crate::quota::Quota;
 use crate::server::{Parts, Server, Settings};
 use crate::store::{self, Address, Store};
@@ -76,6 +77,10 @@ pub(crate) struct Serve {
     /// Days that reports and events of terminals are kept; 0 keeps them for ever
     #[arg(long, default_value_t = 0)]
     keep_days: u32,
+    /// Seconds that a static plan is good for, which terminals read from a CDN and
+    /// follow by themselves; 0 makes none
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=604_800))]
+    plan_seconds: u32,
     /// Requests per minute and address without a valid credential, and at once
     #[arg(long, default_value_t = 120)]
     stranger_quota: u32,
@@ -93,6 +98,9 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
         Some(_) => Made::Before,
     };
     folder.payload_secret()?;
+    if args.plan_seconds > 0 {
+        folder.plan_key()?;
+    }
     let common = common::agree(&folder, &store, args.root.as_deref()).await?;
     let place = args.artifacts.clone().unwrap_or_default().with(&args.access);
     let blobs = Blobs::open(folder.path("blobs"), &place);
@@ -122,7 +130,12 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
         root: common.root,
         folder,
     };
-    let app = Arc::new(Server::new(parts));
+    let app = Server::new(parts);
+    if args.plan_seconds > 0 {
+        let key = app.folder.plan_key()?;
+        app.plans.get_or_init(|| Press::new(key, Seconds(args.plan_seconds)));
+    }
+    let app = Arc::new(app);
     app.load(clock::now()).await?;
     jobs::inherit(&app).await?;
     let jobs = jobs::start(&app, &stopped);

@@ -4,13 +4,14 @@ use crate::blobs::Blobs;
 use crate::catalogue::Catalogue;
 use crate::deltas::{DeltaOptions, Shelf};
 use crate::folder::Folder;
+use crate::plans::Press;
 use crate::quota::Quota;
 use crate::roster::{Roster, Shared, Tried, lock};
 use crate::snapshot::Snapshot;
 use crate::store::{Store, StoredAttempt};
 use crate::ticket::Tickets;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::Notify;
 use trust::Root;
 use types::{Digest, Timestamp};
@@ -52,6 +53,8 @@ pub(crate) struct Server {
     pub(crate) operator: Digest,
     /// The maker's keys, once they are known.
     pub(crate) root: RwLock<Option<Arc<Root>>>,
+    /// What makes static plans, where they are made.
+    pub(crate) plans: OnceLock<Press>,
     /// Rings when a job may be due earlier than its loop believes.
     pub(crate) wake: Notify,
     /// Rings when there are deltas to make.
@@ -91,6 +94,7 @@ impl Server {
             quota: parts.quota,
             operator: parts.operator,
             root: RwLock::new(parts.root.map(Arc::new)),
+            plans: OnceLock::new(),
             wake: Notify::new(),
             delta_wake: Notify::new(),
             snapshot: RwLock::new(Arc::new(Snapshot::new(Vec::new(), 0))),

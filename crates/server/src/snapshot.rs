@@ -87,13 +87,18 @@ impl Snapshot {
         rollouts.map(|rollout| (rollout.id.clone(), audience(rollout, &terminals))).collect()
     }
 
-    /// Makes the plan anew from the rollouts.
-    pub(crate) fn compile(&mut self) {
+    /// The started rollouts that are asked, last started first.
+    pub(crate) fn started(&self) -> impl Iterator<Item = &Course> {
         let mut started: Vec<&Course> =
             self.courses.values().filter(|course| course.rollout.started.is_some()).collect();
         started.sort_by_key(|course| Reverse((course.rollout.started, course.rollout.id.clone())));
-        let tracks = started.into_iter().take(TRACKS);
-        self.plan.tracks = tracks
+        started.into_iter().take(TRACKS)
+    }
+
+    /// Makes the plan anew from the rollouts.
+    pub(crate) fn compile(&mut self) {
+        self.plan.tracks = self
+            .started()
             .filter_map(|course| {
                 let rollout = &course.rollout;
                 track(rollout, self.audience(&rollout.id), self.full_sites(rollout))

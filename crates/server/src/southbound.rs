@@ -5,6 +5,7 @@ pub(crate) mod artifact;
 mod body;
 mod deltas;
 pub(crate) mod native;
+pub(crate) mod plan;
 mod range;
 
 #[cfg(test)]

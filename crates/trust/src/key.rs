@@ -1,8 +1,10 @@
 //! Public keys, and signatures by them.
 
-use alloc::string::String;
+use crate::canonical;
+use alloc::string::{String, ToString};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use types::Digest;
 
 /// An Ed25519 public key (RFC 8032), 32 bytes.
@@ -30,9 +32,26 @@ impl PublicKey {
         Self(bytes)
     }
 
+    /// The key that these 64 lower-case hex digits spell.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        // A digest has the same text form.
+        text.parse().ok().map(|Digest(bytes)| Self(bytes))
+    }
+
     /// Its 32 bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The id under which this crate's metadata lists the key: the SHA-256 of its
+    /// canonical form, as securesystemslib makes it. Readers treat ids as opaque.
+    pub fn id(&self) -> String {
+        let stated = json!({
+            "keytype": "ed25519",
+            "keyval": {"public": Digest(self.0)},
+            "scheme": "ed25519",
+        });
+        Digest::of(&canonical(&stated).unwrap_or_default()).to_string()
     }
 
     /// Whether `signature` is this key's under `message`.

@@ -15,6 +15,7 @@ mod key;
 mod root;
 #[cfg(any(test, feature = "sign"))]
 mod sign;
+mod statement;
 mod strict;
 mod targets;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use error::TrustError;
 pub use key::PublicKey;
 pub use root::{Role, Root};
 #[cfg(any(test, feature = "sign"))]
-pub use sign::{KeyError, RootDraft, SigningKey, Target, TargetsDraft, sign};
+pub use sign::{KeyError, RootDraft, SigningKey, Target, TargetsDraft, seal_statement, sign};
+pub use statement::verify_statement;
 pub use targets::{Targets, verify_targets};
 pub use verified::{Verified, recall};

@@ -110,6 +110,11 @@ impl Root {
 }
 
 impl Role {
+    /// A role of which any one key signs.
+    pub(crate) fn any_of<'k>(ids: impl Iterator<Item = &'k String>) -> Self {
+        Self { keyids: ids.cloned().collect(), threshold: 1 }
+    }
+
     /// The ids of the role's keys.
     pub fn key_ids(&self) -> &[String] {
         &self.keyids

@@ -11,8 +11,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use types::{Digest, Sealed, Timestamp};
+use serde_json::{Map, Value, json};
+use types::{Digest, Sealed, Statement, Timestamp};
 
 /// The TUF version that this crate's metadata follows.
 const SPEC_VERSION: &str = "1.0.31";
@@ -95,15 +95,9 @@ impl SigningKey {
         PublicKey::new(bytes)
     }
 
-    /// The id under which this crate's metadata lists the key: the SHA-256 of its
-    /// canonical form, as securesystemslib makes it. Readers treat ids as opaque.
+    /// The id under which this crate's metadata lists the key.
     pub fn id(&self) -> String {
-        let stated = json!({
-            "keytype": "ed25519",
-            "keyval": {"public": self.public_hex()},
-            "scheme": "ed25519",
-        });
-        Digest::of(&canonical(&stated).unwrap_or_default()).to_string()
+        self.public().id()
     }
 
     fn public_hex(&self) -> String {
@@ -220,6 +214,27 @@ pub fn sign(sealed: &Sealed, key: &SigningKey) -> Result<Sealed, TrustError> {
     let sig = hex(key.pair.sign(&message).as_ref());
     envelope.signatures.push(Signature { keyid, sig });
     Ok(seal(&envelope))
+}
+
+/// A statement under `key`'s signature.
+///
+/// # Errors
+/// It has no JSON form, holds a fraction, or is larger than its kind may be.
+pub fn seal_statement<S: Statement>(statement: &S, key: &SigningKey) -> Result<Sealed, TrustError> {
+    let kind = S::KIND;
+    let wrap = |cause| TrustError::WrongFields { kind, cause };
+    let mut signed: Map<String, Value> =
+        serde_json::to_value(statement).and_then(serde_json::from_value).map_err(wrap)?;
+    signed.insert("_type".into(), kind.into());
+    signed.insert("spec_version".into(), SPEC_VERSION.into());
+    let signed = Value::Object(signed);
+    let sig = hex(key.pair.sign(&canonical(&signed)?).as_ref());
+    let signatures = alloc::vec![Signature { keyid: key.id(), sig }];
+    let sealed = seal(&Envelope { signatures, signed });
+    match u32::try_from(sealed.bytes().len()) {
+        Ok(len) if len <= S::LIMIT => Ok(sealed),
+        _ => Err(TrustError::TooLong { kind, limit: S::LIMIT }),
+    }
 }
 
 fn envelope(signed: Value) -> Sealed {

@@ -110,7 +110,12 @@ pub fn verify_targets(
     Ok(Verified::new(targets, sealed.bytes()))
 }
 
-fn not_expired(kind: &'static str, expires: Timestamp, now: Timestamp) -> Result<(), TrustError> {
+/// Refuses what expires before `now` is over.
+pub(crate) fn not_expired(
+    kind: &'static str,
+    expires: Timestamp,
+    now: Timestamp,
+) -> Result<(), TrustError> {
     if now >= expires { Err(TrustError::Expired { kind, expires }) } else { Ok(()) }
 }
 

@@ -17,7 +17,7 @@ mod text;
 mod time;
 
 pub use digest::{Digest, DigestError, Hasher};
-pub use document::{Document, Sealed};
+pub use document::{Document, Sealed, Statement};
 pub use image::Image;
 pub use name::{DeviceId, Name, NameError, Text};
 pub use outcome::{Kind, Outcome};

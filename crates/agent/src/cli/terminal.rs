@@ -1,6 +1,6 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Component, Config, OnUncontained, Server};
+use agent::config::{Component, Config, OnUncontained, Plan, Server};
 use agent::edges::{Power, Source, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
@@ -19,7 +19,7 @@ use agent::platform::senses::LinuxSenses;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
-use agent::sources::{LocalSource, MediaSource, NativeSource, native};
+use agent::sources::{LocalSource, MediaSource, NativeSource, PlanSource, native, plan};
 use agent::worker::{Banks, Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
 use anyhow::Context;
@@ -173,8 +173,8 @@ fn make_sources(
     floor: &TimeFloor,
 ) -> anyhow::Result<Vec<Box<dyn Source>>> {
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    if let (Sources::All, Some(server)) = (which, &config.server) {
-        sources.push(Box::new(native_source(config, server, store, floor)?));
+    if which == Sources::All {
+        sources.extend(far_source(config, store, floor)?);
     }
     if which == Sources::All && !config.media.mounts.is_empty() {
         let mounts = config.media.mounts.clone();
@@ -182,6 +182,35 @@ fn make_sources(
     }
     sources.push(Box::new(LocalSource::new(local_name()?, store.clone())));
     Ok(sources)
+}
+
+/// The plan, the server, or the server behind the plan.
+fn far_source(
+    config: &Config,
+    store: &Directory,
+    floor: &TimeFloor,
+) -> anyhow::Result<Option<Box<dyn Source>>> {
+    let server = config.server.as_ref();
+    let server = server.map(|server| native_source(config, server, store, floor)).transpose()?;
+    let server = server.map(|server| Box::new(server) as Box<dyn Source>);
+    let Some(plan) = &config.plan else { return Ok(server) };
+    Ok(Some(Box::new(plan_source(config, plan, store, server)?)))
+}
+
+fn plan_source(
+    config: &Config,
+    plan: &Plan,
+    store: &Directory,
+    server: Option<Box<dyn Source>>,
+) -> anyhow::Result<PlanSource<Directory>> {
+    let agent = far_agent(config, &plan.ca).context("cannot trust who serves the plan")?;
+    let place = plan::Place {
+        url: plan.url.trim_end_matches('/').to_string(),
+        channel: plan.channel.clone(),
+        keys: plan.public_keys(),
+        zone: config.policy.zone_rule().and_then(|rule| rule.parse().ok()),
+    };
+    Ok(PlanSource::new("plan".parse()?, place, agent, store.clone(), server))
 }
 
 fn native_source(
@@ -198,6 +227,11 @@ fn native_source(
 
 /// What talks to the server.
 pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<ureq::Agent> {
+    far_agent(config, &server.ca).context("cannot trust the server")
+}
+
+/// What talks to whoever has a certificate of the authorities in `ca`.
+fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<ureq::Agent> {
     let network = &config.network;
     let limits = https::Limits {
         connect: seconds(network.connect_seconds),
@@ -206,8 +240,7 @@ pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<u
         least: Least { rate: network.least_rate, over: millis(network.least_rate_seconds) },
     };
     let floor = TimeFloor::load(&state_file(config, "time")).at();
-    let trust = Trust { roots: roots(&server.ca)?, floor };
-    let (agent, _) = https::agent(&trust, &limits).context("cannot trust the server")?;
+    let (agent, _) = https::agent(&Trust { roots: roots(ca)?, floor }, &limits)?;
     Ok(agent)
 }
 
@@ -218,9 +251,11 @@ fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
 
 fn workers(config: &Config, floor: &TimeFloor, stop: &Stop) -> anyhow::Result<Workers> {
     let from = &config.network;
-    let roots = config.server.as_ref().map(|server| roots(&server.ca)).transpose()?;
+    let authorities = config.server.iter().map(|server| &server.ca);
+    let authorities = authorities.chain(config.plan.iter().map(|plan| &plan.ca));
+    let roots: Vec<_> = authorities.map(|ca| roots(ca)).collect::<Result<_, _>>()?;
     let network = Network {
-        roots: roots.unwrap_or_default(),
+        roots: roots.concat(),
         floor: floor.at().0,
         connect_ms: millis(from.connect_seconds),
         read_ms: millis(from.read_seconds),

@@ -113,6 +113,12 @@ impl Policy {
         })
     }
 
+    /// The rule of the terminal's time zone, where there is one.
+    pub fn zone_rule(&self) -> Option<String> {
+        let file = self.zone_file.as_deref().unwrap_or(Path::new(LOCALTIME));
+        self.zone.clone().or_else(|| zone::rule(file).ok())
+    }
+
     fn zone(&self) -> Result<Zone, String> {
         if let Some(rule) = &self.zone {
             return rule.parse().map_err(|e| format!("`policy.zone`: {e}"));

@@ -180,6 +180,14 @@ fn mistakes_are_named() {
     );
     check(read(&format!("{LEAST}[server]\nurl = \"http://x\"\nca = \"/c\"")), "https://");
     check(read(&format!("{LEAST}[network]\nwindow_kib = 8")), "window_kib");
+    let plan = |url: &str, keys: &[&str]| {
+        read(&format!("{LEAST}[plan]\nurl = {url:?}\nca = \"/c\"\nkeys = {keys:?}"))
+    };
+    let key = "0a".repeat(32);
+    check(plan("http://x", &[&key]), "`plan.url`");
+    check(plan("https://x", &[]), "`plan.keys`");
+    check(plan("https://x", &[&key, "0A"]), "`plan.keys`");
+    plan("https://x/refit", &[&key]).unwrap();
     let installed =
         format!("{LEAST}[installed.x]\nversion = \"1\"\nsha256 = \"{}\"", "0".repeat(64));
     check(read(&installed), "`installed.x`");

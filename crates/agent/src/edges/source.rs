@@ -70,6 +70,9 @@ pub enum SourceError {
     /// It does not know this terminal.
     #[error("{0} does not accept this terminal's credential; enrol it anew")]
     Unknown(String),
+    /// Its plan is not to be believed.
+    #[error("the plan of {0} is refused: {1}")]
+    Refused(String, String),
     /// Its answer makes no sense.
     #[error("{0} answered with something that is no answer: {1}")]
     Nonsense(String, String),

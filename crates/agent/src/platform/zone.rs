@@ -14,11 +14,19 @@ const LIMIT: u64 = 256 << 10;
 /// # Errors
 /// There is no such file, or it has no rule that is understood.
 pub fn read(path: &Path) -> io::Result<Zone> {
+    rule(path)?.parse().map_err(io::Error::other)
+}
+
+/// The rule in the file at `path`, as text.
+///
+/// # Errors
+/// There is no such file, or it has none.
+pub fn rule(path: &Path) -> io::Result<String> {
     let bytes = files::read(path, LIMIT)?.ok_or(io::ErrorKind::NotFound)?;
     let rule = if bytes.starts_with(b"TZif") { footer(&bytes) } else { Some(bytes.as_slice()) };
     let rule = rule.and_then(|rule| std::str::from_utf8(rule).ok()).map(str::trim);
     let rule = rule.ok_or_else(|| io::Error::other("it has no rule of a time zone"))?;
-    rule.parse().map_err(io::Error::other)
+    Ok(rule.to_string())
 }
 
 /// What is between the last two ends of lines.

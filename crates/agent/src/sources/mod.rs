@@ -3,7 +3,9 @@
 pub mod local;
 pub mod media;
 pub mod native;
+pub mod plan;
 
 pub use local::LocalSource;
 pub use media::MediaSource;
 pub use native::NativeSource;
+pub use plan::PlanSource;

@@ -146,7 +146,7 @@ impl<S: Store> NativeSource<S> {
                 .as_ref()
                 .map(|(rule, why)| Waiting { rule: (*rule).into(), why: why.clone() }),
             seen: self.last.as_ref().map(|(etag, _)| etag.clone()),
-            abilities: ["download-only"].iter().filter_map(|name| name.parse().ok()).collect(),
+            abilities: abilities(),
         }
     }
 
@@ -245,6 +245,11 @@ fn facts(me: &Heartbeat) -> Facts {
         region: me.region.clone(),
         memory_class_mib: me.memory_class_mib.into(),
     }
+}
+
+/// What this agent can do beside what every agent can.
+pub(super) fn abilities() -> Vec<Name> {
+    ["download-only"].iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 fn urgency(mode: Mode) -> Urgency {

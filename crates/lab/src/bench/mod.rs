@@ -7,7 +7,7 @@ mod cost;
 mod delta;
 mod installers;
 mod memory;
-mod nginx;
+pub mod nginx;
 mod rauc;
 mod refit;
 mod signer;

@@ -13,7 +13,8 @@ use std::time::Duration;
 const START: Duration = Duration::from_secs(30);
 
 /// A running server.
-pub(super) struct Nginx {
+#[derive(Debug)]
+pub struct Nginx {
     port: u16,
     _running: Running,
 }
@@ -21,7 +22,10 @@ pub(super) struct Nginx {
 impl Nginx {
     /// Serves the files in `files`, over TLS with a certificate of `authority`; its
     /// own files are in the new folder `folder`.
-    pub(super) fn start(folder: &Path, files: &Path, authority: &Authority) -> Result<Self> {
+    ///
+    /// # Errors
+    /// There is no nginx, or it does not start.
+    pub fn start(folder: &Path, files: &Path, authority: &Authority) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let (certificate, key) = authority.server_pem();
         fs::write(folder.join("tls.pem"), certificate)?;
@@ -46,7 +50,7 @@ impl Nginx {
     }
 
     /// The address of a file.
-    pub(super) fn url(&self, file: &str) -> String {
+    pub fn url(&self, file: &str) -> String {
         format!("https://localhost:{}/{file}", self.port)
     }
 }

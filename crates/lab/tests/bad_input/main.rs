@@ -20,6 +20,8 @@ mod owner;
 #[cfg(test)]
 mod records;
 #[cfg(test)]
+mod static_plan;
+#[cfg(test)]
 mod storage;
 #[cfg(test)]
 mod transfer;

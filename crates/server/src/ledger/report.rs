@@ -22,6 +22,7 @@ impl Server {
         reports: &[Report],
         now: Timestamp,
     ) -> Stored<Vec<AttemptId>> {
+        self.adopt(terminal, reports, now).await?;
         settle!(async {
             let mut entry = self.begin(now).await?;
             entry.take(std::slice::from_ref(terminal)).await?;

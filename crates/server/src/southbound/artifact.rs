@@ -25,16 +25,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use types::{AttemptId, Digest, Timestamp};
 
 /// What a payload address leads to.
-struct Found {
-    source: Source,
-    size: u64,
+pub(super) struct Found {
+    pub(super) source: Source,
+    pub(super) size: u64,
     /// The etag: the digest of what the bytes are taken from.
-    of: Digest,
-    granted: Granted,
+    pub(super) of: Digest,
+    /// Who takes them, where that is known.
+    pub(super) reader: Option<Reader>,
+    /// How long others may keep them.
+    pub(super) kept: &'static str,
 }
 
 /// Where the bytes come from.
-enum Source {
+pub(super) enum Source {
     /// From a place in a package, or from the start of a delta.
     Blob(Blob, u64),
     /// They were just made.
@@ -59,7 +62,11 @@ pub(crate) async fn artifact(
     learn(&app, &ticket, address, now).await?;
     let granted = grant(&app, &ticket, now)?;
     lock(&granted.terminal).seen = Some(now);
-    let found = find(&app, granted, &entry, now).await?;
+    serve(find(&app, granted, &entry, now).await?, &headers)
+}
+
+/// Answers with what of it the request wants.
+pub(super) fn serve(found: Found, headers: &HeaderMap) -> Reply<Response> {
     let tag = format!("\"{}\"", found.of);
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_MATCH).is_some_and(|wanted| wanted != "*" && wanted != tag) {
@@ -89,7 +96,7 @@ async fn learn(app: &Server, ticket: &str, from: IpAddr, now: Timestamp) -> Repl
 }
 
 fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
-    let Found { source, size, granted, .. } = found;
+    let Found { source, size, reader, kept, .. } = found;
     let (status, first, len, range) = match part {
         Part::Whole => (StatusCode::OK, 0, size, None),
         Part::Some { first, last } => {
@@ -102,12 +109,11 @@ fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
         }
     };
     let body = match source {
-        Source::Blob(blob, at) => {
-            let reader = Reader { terminal: granted.terminal, served: granted.served };
-            Body::new(BlobBody::new(blob, at + first, len, reader))
-        }
+        Source::Blob(blob, at) => Body::new(BlobBody::new(blob, at + first, len, reader)),
         Source::Bytes(bytes) => {
-            granted.served.fetch_add(len, Ordering::Relaxed);
+            if let Some(reader) = reader {
+                reader.served.fetch_add(len, Ordering::Relaxed);
+            }
             let bound = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
             Body::from(bytes.slice(bound(first)..bound(first + len)))
         }
@@ -117,7 +123,7 @@ fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
         .header(header::CONTENT_TYPE, "application/octet-stream")
         .header(header::CONTENT_LENGTH, len)
         .header(header::ACCEPT_RANGES, "bytes")
-        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::CACHE_CONTROL, kept)
         .header(header::ETAG, tag);
     if let Some(range) = range {
         response = response.header(header::CONTENT_RANGE, range);
@@ -127,22 +133,26 @@ fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
 
 /// What `entry` is under a good address.
 async fn find(app: &Server, granted: Granted, entry: &str, now: Timestamp) -> Reply<Found> {
-    let published = &granted.published;
+    let Granted { published, served, terminal } = granted;
+    let found = |source, size, of| {
+        let reader = Reader { terminal: terminal.clone(), served: Arc::clone(&served) };
+        Found { source, size, of, reader: Some(reader), kept: "no-store" }
+    };
     if entry == Deltas::ENTRY {
-        let wish = Wish::of(&lock(&granted.terminal));
-        let deltas = deltas(app, published, &wish).await?;
+        let wish = Wish::of(&lock(&terminal));
+        let deltas = deltas(app, &published, &wish).await?;
         // A terminal takes none for an empty list, and older ones expect that.
         if deltas.deltas.is_empty() {
             return Err(Refusal::absent("delta that this terminal could use"));
         }
         let bytes = serde_json::to_vec(&deltas).map_err(|error| Refusal::broken(&error))?;
         let (of, size) = (Digest::of(&bytes), u64::try_from(bytes.len()).unwrap_or(0));
-        return Ok(Found { source: Source::Bytes(bytes.into()), size, of, granted });
+        return Ok(found(Source::Bytes(bytes.into()), size, of));
     }
     if let Some(span) = published.span(entry) {
         let (size, of) = (span.size, published.package);
         let source = Source::Blob(app.blobs.get(of)?, span.at);
-        return Ok(Found { source, size, of, granted });
+        return Ok(found(source, size, of));
     }
     let leads = |target| published.images.values().any(|image| *image == target);
     let absent = || Refusal::absent("such entry in the package");
@@ -151,7 +161,7 @@ async fn find(app: &Server, granted: Granted, entry: &str, now: Timestamp) -> Re
     item.touch(now);
     // Another server may have let it go: the terminal takes the full payload.
     let blob = app.delta_blobs.get(made.blob).map_err(|_| absent())?;
-    Ok(Found { source: Source::Blob(blob, 0), size: made.size, of: made.blob, granted })
+    Ok(found(Source::Blob(blob, 0), made.size, made.blob))
 }
 
 /// The attempt that `ticket` is for, if it still stands.

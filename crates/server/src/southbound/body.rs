@@ -20,8 +20,7 @@ pub(super) struct BlobBody {
     /// Bytes after the pending piece.
     left: u64,
     pending: Option<JoinHandle<io::Result<Bytes>>>,
-    served: Arc<AtomicU64>,
-    terminal: Shared,
+    reader: Option<Reader>,
 }
 
 /// To whom bytes go, and where they are counted.
@@ -32,11 +31,17 @@ pub(super) struct Reader {
     pub(super) served: Arc<AtomicU64>,
 }
 
+impl Reader {
+    fn took(&self, len: usize) {
+        self.served.fetch_add(u64::try_from(len).unwrap_or(u64::MAX), Ordering::Relaxed);
+        lock(&self.terminal).seen = Some(clock::now());
+    }
+}
+
 impl BlobBody {
-    /// The `len` bytes of `blob` from `at` on.
-    pub(super) fn new(blob: Blob, at: u64, len: u64, reader: Reader) -> Self {
-        let Reader { terminal, served } = reader;
-        Self { blob, at, left: len, pending: None, served, terminal }
+    /// The `len` bytes of `blob` from `at` on, to a reader where it is known.
+    pub(super) fn new(blob: Blob, at: u64, len: u64, reader: Option<Reader>) -> Self {
+        Self { blob, at, left: len, pending: None, reader }
     }
 
     /// Begins to read the next piece, if there is one.
@@ -68,9 +73,9 @@ impl Body for BlobBody {
         let piece = read.map_err(io::Error::other).flatten();
         match &piece {
             Ok(bytes) => {
-                let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                self.served.fetch_add(len, Ordering::Relaxed);
-                lock(&self.terminal).seen = Some(clock::now());
+                if let Some(reader) = &self.reader {
+                    reader.took(bytes.len());
+                }
                 self.read_ahead();
             }
             // The terminal asks for the rest when it has lost the connection.

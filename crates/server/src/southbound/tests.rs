@@ -1,5 +1,6 @@
 //! Heartbeats in memory: what costs a statement, and what a stale plan says.
 
+mod plans;
 mod replicas;
 
 use super::native::news;

@@ -6,6 +6,7 @@ use indicatif::ProgressBar;
 use protocols::json::{Message, decode, encode};
 use protocols::native::Problem;
 use std::fs::File;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{Method, Request, Response, StatusCode};
@@ -91,6 +92,16 @@ impl Client {
         let next = next.map(str::to_owned);
         let bytes = response.body_mut().with_config().limit(PAGE).read_to_vec();
         Ok((bytes.context("the server's page broke off")?, next))
+    }
+
+    /// Copies what `path` serves to `out`. Returns how many bytes.
+    pub(crate) fn download(&self, path: &str, out: &mut impl Write) -> anyhow::Result<u64> {
+        let mut response = self.send(Method::GET, path, SendBody::none(), None)?;
+        if response.status() != StatusCode::OK {
+            return Err(refused(response));
+        }
+        let mut body = response.body_mut().as_reader();
+        std::io::copy(&mut body, out).with_context(|| format!("cannot copy `{path}`"))
     }
 
     fn send(

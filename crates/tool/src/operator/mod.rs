@@ -10,6 +10,7 @@ mod login;
 mod publish;
 mod rollout;
 mod show;
+mod static_plan;
 mod tokens;
 
 use clap::Subcommand;
@@ -33,6 +34,9 @@ pub(crate) enum Command {
     /// What is said of releases, and their deltas
     #[command(subcommand)]
     Release(fleet::ReleaseCommand),
+    /// Rollouts as files that any web server or CDN serves
+    #[command(subcommand)]
+    Plan(static_plan::Command),
     Stop(fleet::StopArgs),
     Jobs(jobs::Args),
     Export(export::Args),
@@ -53,6 +57,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Label(args) => fleet::label(&args),
         Command::Group(args) => fleet::group(&args),
         Command::Release(command) => fleet::release(&command),
+        Command::Plan(command) => static_plan::run(&command),
         Command::Stop(args) => fleet::stop(&args),
         Command::Jobs(args) => jobs::run(&args),
         Command::Export(args) => export::run(&args),
