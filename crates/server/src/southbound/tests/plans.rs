@@ -34,20 +34,21 @@ impl Bench {
 #[tokio::test]
 async fn plans_are_renewed_each_minute_and_with_each_change() {
     let bench = Bench::with_plans().await;
+    // Forty seconds of its minute are over: all servers begin the next one together.
     let first = bench.plan(NOW).await;
-    assert_eq!((first.plan.tracks.len(), first.expires), (0, later(3600)));
-    assert_eq!(bench.plan(later(59)).await, first);
-    let renewed = bench.plan(later(60)).await;
-    assert_eq!((renewed.expires, renewed.version), (later(3660), first.version + 60_000));
+    assert_eq!((first.plan.tracks.len(), first.expires), (0, later(3560)));
+    assert_eq!(bench.plan(later(19)).await, first);
+    let renewed = bench.plan(later(20)).await;
+    assert_eq!((renewed.expires, renewed.version), (later(3620), first.version + 60_000));
     bench.start("spring", everyone()).await;
-    let started = bench.plan(later(61)).await;
+    let started = bench.plan(later(21)).await;
     assert!(started.version > renewed.version);
     assert_eq!((started.plan.tracks.len(), started.asks.len()), (1, 1));
     let shelf = bench.server.plans.get().unwrap().shelf();
     assert!(shelf.offers(Digest::of(b"2")));
     let (id, why) = (name("spring"), Text::from("smoke"));
-    bench.server.act(&id, Act::Halt, "operator", &why, later(61)).await.unwrap();
-    let halted = bench.plan(later(61)).await;
+    bench.server.act(&id, Act::Halt, "operator", &why, later(21)).await.unwrap();
+    let halted = bench.plan(later(21)).await;
     assert!(halted.version > started.version && halted.plan.generation > started.plan.generation);
     assert!(!bench.server.plans.get().unwrap().shelf().offers(Digest::of(b"2")));
 }
