@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let delta = diff(&old, &new, &options, &())?;
     let made = cpu() - start;
     let start = cpu();
-    let out = apply(&delta.bytes, &old, max_heap)?;
+    let (out, again) = apply(&delta.bytes, &old, max_heap)?;
     let applied = cpu() - start;
     if out != new {
         return Err("the patch makes other bytes".into());
@@ -24,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{} bytes, made in {made:.2} s of processor time, applied in {applied:.2} s",
         delta.bytes.len()
     );
+    println!("at most {again} bytes of it again after a cut");
     println!("{:#?}", delta.explanation);
     Ok(())
 }
@@ -36,11 +37,17 @@ fn cpu() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
-fn apply(patch: &[u8], mut old: &[u8], heap: u64) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+/// The image, and the most bytes of the patch that are taken again after a cut.
+fn apply(
+    patch: &[u8],
+    mut old: &[u8],
+    heap: u64,
+) -> Result<(Vec<u8>, u64), Box<dyn std::error::Error>> {
     let (header, at) = PatchHeader::read(patch)?.ok_or("no header")?;
     let mut out = vec![0; usize::try_from(header.target.size)?];
     let mut applier = Applier::new(header, &Limits { heap })?;
     let (mut input, mut filled) = (patch.get(at..).unwrap_or_default(), 0);
+    let mut again = 0;
     loop {
         let (before, rest) = out.split_at_mut(filled);
         let piece = rest.len().min(64 << 10);
@@ -48,8 +55,9 @@ fn apply(patch: &[u8], mut old: &[u8], heap: u64) -> Result<Vec<u8>, Box<dyn std
         let step = applier.step(input, rest.get_mut(..piece).unwrap_or_default(), &mut old, new)?;
         input = input.get(step.consumed..).unwrap_or_default();
         filled += step.filled;
+        again = again.max((patch.len() - input.len()) as u64 - applier.reset().input);
         if step.end {
-            return Ok(out);
+            return Ok((out, again));
         }
         if step.consumed == 0 && step.filled == 0 {
             return Err("the patch ends too early".into());

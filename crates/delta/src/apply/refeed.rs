@@ -16,6 +16,9 @@ const BATCH: usize = 16 << 10;
 /// Bytes of heap that it takes beside the decoder.
 pub(crate) const HEAP: u64 = (PIECE + BATCH) as u64;
 
+/// Reads bytes of the stream from a place in it.
+type Read<'a> = dyn FnMut(u64, &mut [u8]) -> Result<(), ApplyError> + 'a;
+
 /// A stream that is being read from its start.
 pub(crate) struct Refeed {
     decoder: Decoder,
@@ -43,7 +46,7 @@ impl Refeed {
         &mut self,
         until: u64,
         there: u64,
-        read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), ApplyError>,
+        read: &mut Read<'_>,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), ApplyError>,
     ) -> Result<u64, ApplyError> {
         while self.done < until {

@@ -313,24 +313,33 @@ fn zstd(content: &[u8]) -> Vec<u8> {
     encoded(crate::Recipe::Zstd(options), content)
 }
 
+/// Content of which much changes, but less than is worth sending anew.
+fn worn(old: &[u8]) -> Vec<u8> {
+    let (mut new, mut seed) = (old.to_vec(), 77u32);
+    for at in (0..new.len()).step_by(19) {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        new[at] ^= (seed >> 24) as u8;
+    }
+    new
+}
+
 /// An encoder of xz takes some memory.
 const LARGE: u64 = 64 << 20;
 
 /// A stream with more new content than one span takes can be gone on with inside.
 #[test]
 fn a_stream_of_many_spans_can_be_resumed() {
-    let old = texture(1 << 20, 60);
-    let inner = gzip(&texture(30_000, 62));
-    let new =
-        [&old[..500_000], &texture(1 << 20, 61), &inner, &texture(1 << 20, 63), &old].concat();
+    let old = texture(5 << 20, 60);
+    let mut new = worn(&old);
+    new.splice(1 << 20..1 << 20, gzip(&texture(30_000, 62)));
     for pack in [gzip, xz, zstd] {
         let (old, new) = (around(&pack(&old), 70), around(&pack(&new), 71));
         let options = DiffOptions { max_heap: LARGE, ..DiffOptions::default() };
         let delta = check_with(&options, &old, &new);
-        assert!(delta.explanation.spans >= 5, "{:?} {}", delta.explanation, delta.census);
+        assert!(delta.explanation.spans >= 3, "{:?} {}", delta.explanation, delta.census);
         let (_, resets) = apply(&delta.bytes, &old).unwrap();
         let parts = resets.windows(2).map(|pair| pair[1].input - pair[0].input);
-        assert!(parts.max().unwrap() < 128 << 10, "{resets:?}");
+        assert!(parts.max().unwrap() < 136 << 10 && resets.len() > 2, "{resets:?}");
         for at in resets {
             let done = &new[..at.out as usize];
             let rest = crate::apply::tests::resume(&delta.bytes, &old, done, at).unwrap();
@@ -342,20 +351,21 @@ fn a_stream_of_many_spans_can_be_resumed() {
 /// Whoever says where to go on may be wrong, and so may be what is there.
 #[test]
 fn wrong_points_of_resumption_are_refused() {
-    let (old, new) = (texture(1 << 20, 65), texture(2 << 20, 66));
+    let old = texture(5 << 20, 65);
+    let new = worn(&old);
     let (old, new) = (around(&xz(&old), 70), around(&xz(&new), 71));
     let options = DiffOptions { max_heap: LARGE, ..DiffOptions::default() };
     let patch = check_with(&options, &old, &new).bytes;
     let (_, resets) = apply(&patch, &old).unwrap();
     let resume = crate::apply::tests::resume;
-    let at = resets[2];
-    assert!(resets.len() > 4, "{resets:?}");
+    let at = resets[1];
+    assert!(resets.len() > 3, "{resets:?}");
     for out in [0, at.out - 1, at.out + 1] {
         let wrong = crate::Reset { out, ..at };
         assert!(resume(&patch, &old, &new[..out as usize], wrong).is_err());
     }
     let mut seed = 5u32;
-    for _ in 0..200 {
+    for _ in 0..20 {
         let mut bad = patch.clone();
         let mut done = new[..at.out as usize].to_vec();
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -133,7 +133,7 @@ impl Lists {
         ended: impl Fn(&C) -> bool,
     ) -> Result<Self, PatchError> {
         let mut models = Models {
-            numbers: Number::new(13),
+            numbers: Number::new(Field::Inside as usize + 1),
             kinds: Tree::new(3, 6),
             bytes: Tree::new(8, 1),
             recipes: Tree::new(6, 2),

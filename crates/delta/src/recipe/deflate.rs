@@ -6,6 +6,7 @@ use crate::codec::{Fault, Progress, drain};
 #[cfg(any(test, feature = "diff"))]
 use crate::tokens::Waits;
 use crate::tokens::{Retelling, Told};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// What surrounds the deflate data inside a stream.
@@ -66,7 +67,7 @@ pub(crate) struct DeflateEncoder {
     pending: Vec<u8>,
     next: usize,
     /// Another choice than zlib's is told.
-    retelling: Option<Retelling>,
+    retelling: Option<Box<Retelling>>,
 }
 
 impl DeflateEncoder {
@@ -86,7 +87,8 @@ impl DeflateEncoder {
 
     /// The content is coded by another choice than zlib's; see `tokens`.
     pub(crate) fn correct(&mut self, stored: &[u8]) -> Result<(), Fault> {
-        self.retelling = Some(Retelling::new(Told::read(stored).map_err(|_| NO_STREAM)?));
+        let told = Told::read(stored).map_err(|_| NO_STREAM)?;
+        self.retelling = Some(Box::new(Retelling::new(told)));
         Ok(())
     }
 
