@@ -236,6 +236,12 @@ pub enum Component {
         /// Run after each switch: program and arguments.
         #[serde(default)]
         reload: Vec<String>,
+        /// Whether its images are programs, which are made executable.
+        #[serde(default)]
+        program: bool,
+        /// Whether it is the agent's own program.
+        #[serde(default)]
+        agent: bool,
     },
     /// One place only.
     Direct {
@@ -323,6 +329,10 @@ impl Config {
         }
         if let Err(fault) = self.policy.rules() {
             return Some(fault);
+        }
+        let own = |c: &&Component| matches!(c, Component::Live { agent: true, .. });
+        if self.components.values().filter(own).count() > 1 {
+            return Some("more than one component is the agent".into());
         }
         if let Some(fault) = self.maker_fault().or_else(|| self.health.fault()) {
             return Some(fault);

@@ -6,7 +6,7 @@
 use crate::attend::Attendance;
 use crate::edges::{
     BootControl, BootError, Clock, Configuration, Direct, Feeds, Flash, Health, Hooks, Journal,
-    Live, Loaded, Power, RollbackStore, Senses, Source, Store,
+    Live, Loaded, OwnProgram, Power, RollbackStore, Senses, Source, Store,
 };
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
@@ -81,6 +81,8 @@ pub struct Edges {
     pub hooks: Box<dyn Hooks>,
     /// The terminal's configuration.
     pub configuration: Box<dyn Configuration>,
+    /// The agent's own program, where it is a component.
+    pub own: Option<Box<dyn OwnProgram>>,
 }
 
 /// What this terminal is.

@@ -208,3 +208,99 @@ fn part(manifest: &Manifest, index: u8, list: &[u8], deltas: Vec<Delta>) -> Resu
     let chunks = ChunkList::check(&component.image, list.to_vec()).map_err(|e| e.to_string())?;
     Ok(Part { component: component.clone(), chunks, deltas })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use package::{Class, Phase};
+    use std::collections::BTreeMap;
+    use types::Image;
+
+    /// The exact bytes of a manifest of one component, and its list of chunks.
+    fn manifest(program: Option<Program>) -> (Vec<u8>, ChunkList) {
+        let list = Digest::of(b"image").0.to_vec();
+        let image = Image {
+            size: 5,
+            sha256: Digest::of(b"image"),
+            chunk_size: 4096,
+            chunks: Digest::of(&list),
+        };
+        let component = serde_json::json!({
+            "name": "rootfs", "kind": "rootfs", "effect": "slot", "image": image,
+            "payloads": [{"codec": "zstd-frames", "entry": "payload/rootfs.zst", "size": 9,
+                          "sha256": Digest::of(b"payload")}],
+        });
+        let hook = |program| Hook {
+            phase: Phase::Health,
+            command: vec!["a".into()],
+            limit_seconds: 1,
+            program: Some(program),
+            step: None,
+        };
+        let manifest = Manifest {
+            format: Manifest::FORMAT,
+            product: "router".parse().unwrap(),
+            variants: Vec::new(),
+            hardware: vec!["r1".parse().unwrap()],
+            version: "2.0".parse().unwrap(),
+            rollback_index: 1,
+            class: Class::Feature,
+            components: vec![serde_json::from_value(component).unwrap()],
+            notes: BTreeMap::new(),
+            hooks: program.map(hook).into_iter().collect(),
+            configuration: None,
+            support_until: None,
+            release_notes: None,
+            sbom: None,
+        };
+        let chunks = ChunkList::check(&image, list).unwrap();
+        (serde_json::to_vec(&manifest).unwrap(), chunks)
+    }
+
+    /// What an older agent can read is written as it wrote it; each version is read.
+    #[test]
+    fn a_job_file_has_the_oldest_form_that_holds_it() {
+        let bytes = b"#!/bin/sh".to_vec();
+        let (entry, size, sha256) = ("hooks/a".to_string(), 9, Digest::of(&bytes));
+        let program = Program { entry, size, sha256 };
+        let delta = Delta {
+            component: "rootfs".parse().unwrap(),
+            source: Digest::of(b"old"),
+            entry: "delta/0".into(),
+            size: 7,
+            heap: 1 << 20,
+        };
+        for (program, deltas, magic) in [
+            (None, vec![], MAGIC),
+            (None, vec![delta.clone()], MAGIC_DELTAS),
+            (Some(program.clone()), vec![], MAGIC_HOOKS),
+            (Some(program), vec![delta], MAGIC_HOOKS),
+        ] {
+            let (exact, list) = manifest(program.clone());
+            let programs: Vec<_> = program.iter().map(|_| bytes.clone()).collect();
+            let chosen = [Chosen { index: 0, list, deltas: deltas.clone() }];
+            let file = encode(&exact, &programs, &chosen).unwrap();
+            assert!(file.starts_with(magic));
+            let job = Job::decode(&file).unwrap();
+            assert_eq!(
+                (job.release, job.parts[0].deltas.len()),
+                (Digest::of(&exact), deltas.len())
+            );
+            let found = job.manifest.hooks.first().and_then(|hook| job.program(hook));
+            assert_eq!(found, program.as_ref().map(|_| bytes.as_slice()));
+            for cut in magic.len()..file.len() {
+                let part = Job::decode(&file[..cut]);
+                assert!(part.is_err() || part.is_ok_and(|job| job.parts.is_empty()), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_not_the_signed_one_makes_no_job() {
+        let (entry, size, sha256) = ("hooks/a".to_string(), 9, Digest::of(b"#!/bin/sh"));
+        let (exact, list) = manifest(Some(Program { entry, size, sha256 }));
+        let chosen = [Chosen { index: 0, list, deltas: vec![] }];
+        let file = encode(&exact, &[b"#!/bin/sx".to_vec()], &chosen).unwrap();
+        assert!(Job::decode(&file).unwrap_err().contains("not the program that was signed"));
+    }
+}

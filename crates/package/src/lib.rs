@@ -27,6 +27,6 @@ pub use manifest::{
     Class, Codec, Component, ComponentKind, Hook, Link, Manifest, ManifestError, Payload, Phase,
     Program, Step,
 };
-pub use open::{PROOF, Package, chunks_entry, payload_entry};
+pub use open::{PROOF, Package, ROOTS, chunks_entry, payload_entry};
 pub use stream::{Event, Stream};
 pub use writer::{Crc32, WriteError, Writer, crc32};

@@ -15,6 +15,9 @@ pub(crate) const TARGETS: &str = "targets.json";
 /// The entry kept free for a transparency log's proof. Readers of format 1 pass
 /// over it: they neither need nor believe it.
 pub const PROOF: &str = "proof.tlog";
+/// Where roots of trust are that follow the ones on terminals, `roots/N.root.json`. They
+/// come before what the manifest speaks of, and vouch for themselves.
+pub const ROOTS: &str = "roots/";
 /// The most bytes of the signatures.
 const TARGETS_LIMIT: u64 = 64 << 10;
 /// The most bytes of a proof.
@@ -86,7 +89,8 @@ impl Package {
     /// The first entry that is missing, too much, or of another size.
     pub fn check_layout(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
         let documents = [Manifest::ENTRY, TARGETS, PROOF, Deltas::ENTRY];
-        let is_document = |e: &&Entry| documents.contains(&e.name.as_str());
+        let is_document =
+            |e: &&Entry| documents.contains(&e.name.as_str()) || e.name.starts_with(ROOTS);
         let mut entries = self.archive.entries().iter().skip_while(is_document);
         for (name, want) in manifest.entries().chain(self.deltas.entries()) {
             let Some(entry) = entries.next() else { return Err(ArchiveError::Missing { name }) };

@@ -321,3 +321,24 @@ fn hooks_bring_their_programs() {
     fs::write(desk.path("release.toml"), release.replace("to = 2", "")).unwrap();
     desk.check(&["pack"], 1, "a migration has both");
 }
+
+#[test]
+fn keys_are_changed_and_packages_bring_the_roots() {
+    let desk = Desk::new();
+    desk.fine(&["keygen", "keys"]);
+    let old = ["-k", "keys/key-1.json", "-k", "keys/key-2.json"];
+    let change = |more: &[&'static str]| {
+        [&["keygen", "new", "--after", "keys/root.json"][..], more].concat()
+    };
+    desk.check(&change(&old[..2]), 1, "terminals would not follow to this root");
+    assert!(!desk.path("new").exists());
+    desk.fine(&change(&old));
+    let release = format!("roots = [\"keys/root.json\", \"new/root.json\"]\n{RELEASE}");
+    fs::write(desk.path("release.toml"), &release).unwrap();
+    desk.fine(&["pack", "--level", "1", "-k", "new/key-1.json", "-k", "new/key-2.json"]);
+    desk.fine(&["verify", "update.zip", "--root", "new/root.json"]);
+    let listed = desk.fine(&["inspect", "--json", "update.zip"]);
+    assert!(listed.contains("roots/1.root.json") && listed.contains("roots/2.root.json"));
+    fs::write(desk.path("release.toml"), release.replace("\"new/", "\"keys/")).unwrap();
+    desk.check(&["pack"], 1, "cannot use the root keys/root.json");
+}

@@ -78,6 +78,23 @@ impl Root {
         Ok(Self { version: signed.version, expires: signed.expires, keys, root, targets })
     }
 
+    /// Opens the root that follows this one: its version is the next, and both this
+    /// root's keys and its own signed it (TUF 1.0.31, 5.3). Whether this one has expired
+    /// does not matter: its holders vouched for the next before they lost their keys'
+    /// trust, and the newest root's own expiry is checked when it is used.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), or too few of this root's keys signed it, or it is
+    /// another version.
+    pub fn successor(&self, sealed: &Sealed) -> Result<Self, TrustError> {
+        let next = Self::open(sealed)?;
+        if self.version.checked_add(1) != Some(next.version) {
+            return Err(TrustError::BrokenRule { kind: KIND, rule: "it is not the next version" });
+        }
+        Envelope::read(KIND, Self::LIMIT, sealed.bytes())?.verify(KIND, &self.keys, &self.root)?;
+        Ok(next)
+    }
+
     /// Counts up with each change of keys.
     pub fn version(&self) -> u64 {
         self.version

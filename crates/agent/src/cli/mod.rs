@@ -35,7 +35,8 @@ Exit status:
   10   the terminal refused the package; nothing was changed
   11   the update failed; the terminal runs what it ran
   12   the agent's own records are damaged
-  100  the terminal has to be restarted now (no `power.restart` is configured)";
+  100  the terminal has to be restarted now (no `power.restart` is configured)
+  101  the agent has to be started anew: a newer one takes its place";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -45,6 +45,8 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     open_page(config)?;
     let mut told = Told::new(terminal::status_path(config));
     let mut screen = Screen::new(config);
+    // Whoever started this waits for its first word.
+    told.tell_now(&mut terminal, None)?;
     while !stop.asked() {
         pulse.beat();
         let turn = terminal.device.step();

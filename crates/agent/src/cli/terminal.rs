@@ -1,7 +1,7 @@
 //! From the configuration to the edges of this terminal.
 
 use agent::config::{Component, Config, OnUncontained, Server};
-use agent::edges::{Power, Source, Store};
+use agent::edges::{OwnProgram, Power, Source, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
 use agent::platform::configuration::Folders;
@@ -12,7 +12,8 @@ use agent::platform::floors::FloorFile;
 use agent::platform::health::{ByHand, Checks};
 use agent::platform::hooks::{HookSettings, Runner, Uncontained};
 use agent::platform::journal::JournalFile;
-use agent::platform::live::{DirectPlace, LiveDirectory};
+use agent::platform::live::{DirectPlace, LiveDirectory, Program};
+use agent::platform::own::OwnFile;
 use agent::platform::power::{LinuxPower, Restart};
 use agent::platform::reset::Reset;
 use agent::platform::senses::LinuxSenses;
@@ -113,6 +114,7 @@ pub(super) fn assemble(
         senses: Box::new(senses),
         hooks: Box::new(runner(config)?),
         configuration: Box::new(folders(config)?),
+        own: own(config),
     };
     let device = Device::start(edges, config.identity(), config.options())
         .context("cannot take up the update in progress")?;
@@ -157,13 +159,25 @@ fn bank(component: &Component) -> Bank {
         Component::Slot { a, b, size } => {
             Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
         }
-        Component::Live { directory, size, reload } => {
-            Bank::Live(Box::new(LiveDirectory::new(directory, *size, reload.clone())))
+        Component::Live { directory, size, reload, program, agent } => {
+            let program = if *program || *agent { Program::Yes } else { Program::No };
+            let live = LiveDirectory::new(directory, *size, reload.clone());
+            Bank::Live(Box::new(live.with_program(program)))
         }
         Component::Direct { place, staging, size } => {
             Bank::Direct(Box::new(DirectPlace::new(place, staging, *size)))
         }
     }
+}
+
+/// The agent's own program, where it is a component.
+fn own(config: &Config) -> Option<Box<dyn OwnProgram>> {
+    config.components.iter().find_map(|(name, component)| match component {
+        Component::Live { directory, agent: true, .. } => {
+            Some(Box::new(OwnFile::new(name.clone(), directory)) as Box<dyn OwnProgram>)
+        }
+        _ => None,
+    })
 }
 
 fn make_sources(

@@ -2,7 +2,7 @@
 
 use super::chain;
 use crate::device::{Bank, Device, DeviceError};
-use crate::edges::{SlotFacts, Verdict};
+use crate::edges::{Runs, SlotFacts, Verdict};
 use crate::job::{Job, Part};
 use engine::{Event, Task};
 use package::Phase;
@@ -29,10 +29,35 @@ impl Device {
                 return self.failed(Outcome::SwitchFailed, chain(&what, &error));
             }
         }
+        if let Some(event) = self.be_the_new(&job)? {
+            return Ok(event);
+        }
         match self.fault(task, &job)? {
             None => Ok(Event::Healthy),
             Some(why) => Ok(Event::Unhealthy(why, self.boot_id()?)),
         }
+    }
+
+    /// An agent that was switched itself judges the release only as the new one.
+    fn be_the_new(&mut self, job: &Job) -> Result<Option<Event>, DeviceError> {
+        let Some(own) = &mut self.edges.own else { return Ok(None) };
+        if job.parts.iter().all(|part| part.component.name != *own.component()) {
+            return Ok(None);
+        }
+        let error = match own.runs() {
+            Ok(Runs::Current) => return Ok(None),
+            Ok(Runs::FellBack) => {
+                let why = "the new agent did not stay up".into();
+                return Ok(Some(Event::Unhealthy(why, self.boot_id()?)));
+            }
+            Ok(Runs::Before) => match own.start_anew() {
+                Ok(never) => match never {},
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let what = chain("the agent cannot become the new one", &error);
+        self.failed(Outcome::SwitchFailed, what).map(Some)
     }
 
     /// What is wrong with the new release. A person's word counts more than any check.

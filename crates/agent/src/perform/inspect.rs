@@ -8,7 +8,7 @@ use crate::job::{self, Chosen, Job};
 use engine::inspect::{DeviceFacts, HookRule, Place, Refusal, choose, fit, open};
 use engine::policy::consent::Class;
 use engine::{Again, Event, Locator, Order, Task};
-use package::{Component, Delta, Deltas, Manifest, Program};
+use package::{Component, Delta, Deltas, Manifest, Program, ROOTS};
 use std::collections::BTreeMap;
 use std::io;
 use trust::{ChunkList, Root, Verified};
@@ -22,6 +22,10 @@ const TARGETS: &str = "targets.json";
 
 /// The most bytes of a package's signatures.
 const TARGETS_LIMIT: u64 = 1 << 20;
+
+/// How many roots are followed at once: more changes of keys than any terminal slept
+/// through.
+const ROOTS_MAX: u32 = 32;
 
 /// How many deltas of a component are tried before its full payload.
 const DELTAS_TRIED: usize = 2;
@@ -184,7 +188,14 @@ impl Device {
         let root = self.root()?;
         let exact = feed.document(Manifest::ENTRY, u64::from(Manifest::LIMIT))?;
         let targets = feed.document(TARGETS, TARGETS_LIMIT)?;
-        let manifest = open(&exact, &targets, &root, self.edges.clock.now().wall)?;
+        let now = self.edges.clock.now().wall;
+        let manifest = match open(&exact, &targets, &root, now) {
+            Err(refusal) if may_be_newer(refusal.outcome) => {
+                let newer = self.newer_root(feed, root)?.ok_or(refusal)?;
+                open(&exact, &targets, &newer, now)?
+            }
+            opened => opened?,
+        };
         let slot = self.edges.boot.running().map_err(DeviceError::from)?;
         let running = self.inventory()?.running(slot);
         let facts = DeviceFacts {
@@ -200,6 +211,26 @@ impl Device {
         fit(&manifest, &facts)?;
         self.check_form(&manifest)?;
         Ok((manifest, exact))
+    }
+
+    /// The newest root that the package brings and that follows the stored one, root by
+    /// root. It is stored at once: who holds the keys said so, whatever the package is.
+    fn newer_root(&mut self, feed: &mut dyn Feed, stored: Root) -> Result<Option<Root>, Stop> {
+        let (mut root, mut newest) = (stored, None);
+        for _ in 0..ROOTS_MAX {
+            let name = format!("{ROOTS}{}.root.json", root.version().saturating_add(1));
+            let bytes = match feed.document(&name, Root::LIMIT.into()) {
+                Ok(bytes) => bytes,
+                Err(error) if error.retry == Retry::Later => return Err(error.into()),
+                Err(_) => break,
+            };
+            root = root.successor(&Sealed::from(bytes.as_slice())).map_err(Refusal::from)?;
+            newest = Some(bytes);
+        }
+        let Some(bytes) = newest else { return Ok(None) };
+        let stored = self.edges.store.replace(ROOT, &bytes);
+        stored.map_err(|e| DeviceError::Document(ROOT, "write", e))?;
+        Ok(Some(root))
     }
 
     fn root(&self) -> Result<Root, Stop> {
@@ -267,6 +298,11 @@ fn programs(feed: &mut dyn Feed, manifest: &Manifest) -> Result<Vec<Vec<u8>>, St
         Ok(bytes)
     };
     manifest.programs().map(program).collect()
+}
+
+/// Whether a newer root could change this verdict.
+fn may_be_newer(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::UntrustedKey | Outcome::TooFewSignatures | Outcome::Expired)
 }
 
 /// The deltas that the package's place knows of. It need not know of any, and what it

@@ -11,7 +11,7 @@ use super::partition::{self, Unlocked};
 use crate::edges::{Direct, Flash, Geometry, Live};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use trust::Proven;
@@ -32,13 +32,31 @@ pub struct LiveDirectory {
     reload: Vec<String>,
     size: u64,
     staged: Option<Medium>,
+    program: Program,
+}
+
+/// Whether the image is a program that is started from where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Program {
+    /// It is not.
+    #[default]
+    No,
+    /// It is, so it may be run once it is switched to.
+    Yes,
 }
 
 impl LiveDirectory {
     /// The component in `directory`, with images of at most `size` bytes. `reload` is
     /// run after each switch: program and arguments, or nothing.
     pub fn new(directory: &Path, size: u64, reload: Vec<String>) -> Self {
-        Self { directory: directory.into(), reload, size, staged: None }
+        let (directory, program) = (directory.into(), Program::No);
+        Self { directory, reload, size, staged: None, program }
+    }
+
+    /// The same for images that are programs.
+    #[must_use]
+    pub fn with_program(self, program: Program) -> Self {
+        Self { program, ..self }
     }
 
     fn link(&self, name: &str) -> io::Result<Option<PathBuf>> {
@@ -138,6 +156,11 @@ impl Live for LiveDirectory {
             Some(previous) => previous,
             None => ran.unwrap_or_else(|| NOTHING.into()),
         };
+        if self.program == Program::Yes {
+            self.staged = None;
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(self.directory.join(staged), mode)?;
+        }
         self.point(PREVIOUS, &previous)?;
         self.point(CURRENT, Path::new(staged))?;
         self.reload().or_else(|e| self.return_to(&previous).and(Err(e)))

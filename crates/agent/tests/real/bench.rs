@@ -22,6 +22,12 @@ pub(crate) struct Bench {
 /// What a maker adds to a package.
 #[derive(Default)]
 pub(crate) struct Brought {
+    /// Which key signs; the bench's own where it is 0.
+    pub(crate) signer: u8,
+    /// Until when that counts; far away where it is 0.
+    pub(crate) expires: i64,
+    /// Roots that the package brings, by version.
+    pub(crate) roots: Vec<(u64, Vec<u8>)>,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) programs: Vec<(String, Vec<u8>)>,
     pub(crate) configuration: Option<u32>,
@@ -111,6 +117,19 @@ boot_id_file = "{dir}/boot_id"
 {more}"#
         );
         std::fs::write(self.path("agent.toml"), text).unwrap();
+    }
+
+    /// As [`configure`](Self::configure), and the component `application` is the agent.
+    pub(crate) fn configure_agent(&self) {
+        self.configure("");
+        let path = self.path("agent.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let size = "directory = \"";
+        let text = text.replacen(size, &format!("agent = true\n{size}"), 1);
+        // A program of development has all that helps to debug it.
+        let (before, after) = text.split_once("[components.application]").unwrap();
+        let after = after.replacen("size = 8388608", "size = 1073741824", 1);
+        std::fs::write(path, format!("{before}[components.application]{after}")).unwrap();
     }
 
     /// As if the bootloader had started `slot`, for the `n`th time.
@@ -237,7 +256,10 @@ fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8], broug
         Ok::<(), std::io::Error>(())
     });
     writer.entry("manifest.json", &manifest).unwrap();
-    writer.entry("targets.json", &signatures(&manifest)).unwrap();
+    writer.entry("targets.json", &signatures(&manifest, brought)).unwrap();
+    for (version, bytes) in &brought.roots {
+        writer.entry(&format!("roots/{version}.root.json"), bytes).unwrap();
+    }
     writer.entry(&format!("chunks/{name}"), &list).unwrap();
     for (entry, bytes) in &brought.programs {
         writer.entry(entry, bytes).unwrap();
@@ -247,10 +269,15 @@ fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8], broug
     std::fs::write(path, bytes).unwrap();
 }
 
-fn signatures(manifest: &[u8]) -> Vec<u8> {
+fn signatures(manifest: &[u8], brought: &Brought) -> Vec<u8> {
+    let signer = match brought.signer {
+        0 => key(),
+        seed => SigningKey::from_seed([seed; 32]).unwrap(),
+    };
+    let expires = if brought.expires == 0 { FAR } else { Timestamp(brought.expires) };
     let target = Target { name: "manifest.json", bytes: manifest, custom: serde_json::json!({}) };
-    let draft = TargetsDraft { version: 1, expires: FAR, targets: &[target] };
-    sign(&draft.unsigned(), &key()).unwrap().bytes().to_vec()
+    let draft = TargetsDraft { version: 1, expires, targets: &[target] };
+    sign(&draft.unsigned(), &signer).unwrap().bytes().to_vec()
 }
 
 fn manifest(version: &str, component: Component) -> Manifest {

@@ -41,6 +41,7 @@ pub fn all(world: &Shared) -> Edges {
         senses: Box::new(FakeSenses(Rc::clone(world))),
         hooks: Box::new(FakeHooks),
         configuration: Box::new(FakeConfiguration(Rc::clone(world))),
+        own: None,
     }
 }
 

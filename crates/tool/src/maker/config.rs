@@ -30,6 +30,9 @@ pub(crate) struct Config {
     pub(crate) sbom: Option<Document>,
     #[serde(default)]
     pub(crate) hooks: Vec<HookPart>,
+    /// Roots of trust, oldest first, for terminals whose own is older: `N.root.json`.
+    #[serde(default)]
+    pub(crate) roots: Vec<PathBuf>,
     /// The version of the configuration's form that the release works with.
     pub(crate) configuration: Option<u32>,
     pub(crate) components: Vec<Part>,

@@ -1,6 +1,7 @@
 //! `refit keygen`: signing keys, and the root of trust that names them.
 
 use super::date::{Date, or_years};
+use super::keys::{read_keys, read_root};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -9,8 +10,8 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use trust::{RootDraft, SigningKey};
-use types::Timestamp;
+use trust::{Root, RootDraft, SigningKey, sign};
+use types::{Sealed, Timestamp};
 
 /// How long a root vouches for its keys where nothing else is said, in years.
 const YEARS: u32 = 10;
@@ -25,7 +26,9 @@ const YEARS: u32 = 10;
 Examples:
   refit keygen keys                                 2 of 3 keys must sign
   refit keygen keys --count 5 --threshold 3
-  refit keygen keys --count 1 --threshold 1         for a first try")]
+  refit keygen keys --count 1 --threshold 1         for a first try
+  refit keygen new --after keys/root.json -k keys/key-1.json -k keys/key-3.json
+                                                    keys that take the place of these")]
 pub(crate) struct Args {
     /// Folder for the keys; made if it is not there
     dir: PathBuf,
@@ -38,6 +41,12 @@ pub(crate) struct Args {
     /// Until when the root vouches for its keys; 10 years from now if not given
     #[arg(long, value_name = "DATE")]
     expires: Option<Date>,
+    /// The root that the new one follows, so that terminals which pin it can follow
+    #[arg(long, value_name = "FILE", requires = "keys")]
+    after: Option<PathBuf>,
+    /// A key of that root; repeat it for as many as it asks for
+    #[arg(short, long = "key", value_name = "FILE", requires = "after")]
+    keys: Vec<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
@@ -49,8 +58,14 @@ pub(crate) fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
     );
     let keys = (0..args.count).map(|_| new_key()).collect::<anyhow::Result<Vec<_>>>()?;
     let expires = or_years(args.expires, now, YEARS);
-    let draft = RootDraft { version: 1, expires, keys: &keys, threshold: args.threshold };
+    let before = args.after.as_deref().map(read_root).transpose()?;
+    let version = before.as_ref().map_or(1, |before| before.version().saturating_add(1));
+    let draft = RootDraft { version, expires, keys: &keys, threshold: args.threshold };
     let root = draft.sign().context("cannot sign the root")?;
+    let root = match &before {
+        Some(before) => follow(before, root, &args.keys)?,
+        None => root,
+    };
     let mut files: Vec<_> = (1..).zip(&keys).map(|(n, key)| key_file(args, n, key)).collect();
     files.push((args.dir.join("root.json"), root.bytes().to_vec(), Readers::All));
     write_all(&args.dir, &files)?;
@@ -64,6 +79,15 @@ pub(crate) fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         args.threshold
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the new root signed by the holders of the one before, and sees that it follows.
+fn follow(before: &Root, root: Sealed, keys: &[PathBuf]) -> anyhow::Result<Sealed> {
+    let keys = read_keys(keys)?;
+    let signed = keys.iter().try_fold(root, |sealed, key| sign(&sealed, key));
+    let signed = signed.context("cannot sign the root")?;
+    before.successor(&signed).context("terminals would not follow to this root")?;
+    Ok(signed)
 }
 
 /// Who may read a file.

@@ -10,13 +10,13 @@ use super::zip::{ZipFile, copy, folder_of, progress, replace};
 use anyhow::{Context, ensure};
 use clap::Parser;
 use indicatif::{HumanBytes, ProgressBar};
-use package::{Codec, Component, Crc32, Manifest, Payload, chunks_entry, payload_entry};
+use package::{Codec, Component, Crc32, Manifest, Payload, ROOTS, chunks_entry, payload_entry};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
-use trust::Targets;
+use trust::{Root, Targets};
 use types::{Digest, Hasher, Image, Sealed, Timestamp};
 
 /// Packs images into a package, and signs it if keys are given
@@ -38,6 +38,7 @@ A release.toml, with paths relative to it:
   hardware = [\"r7000-rev-a\", \"r7000-rev-b\"]
   variants = [\"telco-x\"]                   # optional: brands or carriers
   support_until = \"2031-12-31\"             # optional
+  roots = [\"2.root.json\"]                 # optional: for terminals with an older root
   sbom = { url = \"https://acme.example/2.4.1.spdx.json\", file = \"sbom.json\" }
   release_notes = { url = \"https://acme.example/2.4.1\" }
 
@@ -98,7 +99,9 @@ pub(crate) fn run(args: &Args, now: Timestamp) -> anyhow::Result<ExitCode> {
         [] => None,
         keys => Some(sign_all(draft(), keys)?),
     };
-    let documents = Documents { manifest: &manifest, exact: &exact, targets: targets.as_ref() };
+    let roots = read_roots(&config.roots, folder)?;
+    let targets = targets.as_ref();
+    let documents = Documents { manifest: &manifest, exact: &exact, targets, roots };
     write_package(&args.output, &documents, &packed, &hooks, &payloads.finish()?)?;
     tell(args, &manifest, &exact);
     Ok(ExitCode::SUCCESS)
@@ -109,6 +112,27 @@ struct Documents<'a> {
     manifest: &'a Manifest,
     exact: &'a [u8],
     targets: Option<&'a Sealed>,
+    /// Entries and bytes.
+    roots: Vec<(String, Vec<u8>)>,
+}
+
+/// Roots that follow each other, each signed by the holders of the one before.
+fn read_roots(files: &[PathBuf], folder: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut roots: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut last: Option<Root> = None;
+    for file in files {
+        let what = || format!("cannot use the root {}", file.display());
+        let bytes = std::fs::read(folder.join(file)).with_context(what)?;
+        let sealed = Sealed::from(bytes.as_slice());
+        let root = match &last {
+            None => Root::open(&sealed),
+            Some(last) => last.successor(&sealed),
+        };
+        let root = root.with_context(what)?;
+        roots.push((format!("{ROOTS}{}.root.json", root.version()), bytes));
+        last = Some(root);
+    }
+    Ok(roots)
 }
 
 fn write_package(
@@ -122,6 +146,9 @@ fn write_package(
         zip.entry(Manifest::ENTRY, documents.exact)?;
         if let Some(targets) = documents.targets {
             zip.entry(Targets::ENTRY, targets.bytes())?;
+        }
+        for (name, bytes) in &documents.roots {
+            zip.entry(name, bytes)?;
         }
         for Packed { component, list, .. } in packed {
             zip.entry(&chunks_entry(&component.name), list)?;
