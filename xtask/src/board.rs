@@ -2,42 +2,68 @@
 //! the lab's boards on it.
 
 use crate::cross;
-use crate::packages::{self, BOARD};
+use crate::packages::{self, Need};
 use crate::programs;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The board's processor, as Debian and as Rust call it.
-const DEBIAN: &str = "arm64";
-const TARGET: &str = "aarch64-unknown-linux-musl";
+/// A kind of board.
+pub(crate) struct Board {
+    /// What the lab calls the way from its switch to a slot.
+    chain: &'static str,
+    /// Its processor, as Debian calls it.
+    debian: &'static str,
+    /// The same, as Rust calls it.
+    target: &'static str,
+    /// What its emulation needs.
+    needs: &'static [Need],
+}
 
-/// The command that runs the boards.
+/// arm64 with U-Boot: the board of every change.
+pub(crate) const UBOOT: Board = Board {
+    chain: "uboot",
+    debian: "arm64",
+    target: "aarch64-unknown-linux-musl",
+    needs: &packages::BOARD,
+};
+/// A PC with BIOS and GRUB.
+pub(crate) const GRUB_BIOS: Board = Board {
+    chain: "grub-bios",
+    debian: "amd64",
+    target: "x86_64-unknown-linux-musl",
+    needs: &packages::BOARD_PC,
+};
+/// A PC with UEFI and GRUB.
+pub(crate) const GRUB_OVMF: Board = Board { chain: "grub-ovmf", ..GRUB_BIOS };
+
+/// The command that runs boards of this kind.
 ///
 /// # Errors
 /// Something cannot be installed, fetched or built.
-pub(crate) fn command(root: &Path, lab: &Path) -> Result<Command> {
-    packages::ensure_installed(&BOARD)?;
-    let agent = cross::agent(root, TARGET)?;
-    let parts = parts()?;
+pub(crate) fn command(root: &Path, lab: &Path, board: &Board) -> Result<Command> {
+    packages::ensure_installed(&packages::BOARDS)?;
+    packages::ensure_installed(board.needs)?;
+    let agent = cross::agent(root, board.target)?;
+    let parts = parts(board.debian)?;
     let mut command = Command::new(lab);
-    command.arg("board").current_dir(root);
+    command.args(["board", "--chain", board.chain]).current_dir(root);
     command.arg("--agent").arg(agent).arg("--parts").arg(parts);
     Ok(command)
 }
 
-/// The folder with Debian's kernel and BusyBox for the board, unpacked. The packages
+/// The folder with Debian's kernel and BusyBox for a processor, unpacked. The packages
 /// are fetched beside those of this machine, which stays as it is.
-fn parts() -> Result<PathBuf> {
+fn parts(debian: &str) -> Result<PathBuf> {
     let home = programs::directory()?.with_file_name("board");
-    let parts = home.join(DEBIAN);
+    let parts = home.join(debian);
     if parts.is_dir() {
         return Ok(parts);
     }
-    println!("fetching a kernel and BusyBox for {DEBIAN}");
-    let apt = Apt::open(&home)?;
+    println!("fetching a kernel and BusyBox for {debian}");
+    let apt = Apt::open(&home, debian)?;
     apt.get(&["update"])?;
-    let kernel = apt.depends(&format!("linux-image-{DEBIAN}"))?;
+    let kernel = apt.depends(&format!("linux-image-{debian}"))?;
     apt.get(&["download", &kernel, "busybox-static"])?;
     let fresh = home.join("fresh");
     for file in std::fs::read_dir(&home)?.collect::<Result<Vec<_>, _>>()? {
@@ -57,14 +83,14 @@ struct Apt {
 }
 
 impl Apt {
-    fn open(home: &Path) -> Result<Self> {
+    fn open(home: &Path, debian: &str) -> Result<Self> {
         for folder in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(home.join(folder)).context("cannot make a folder for apt")?;
         }
         let at = |name: &str| home.join(name).display().to_string();
         let options = vec![
-            format!("APT::Architecture={DEBIAN}"),
-            format!("APT::Architectures={DEBIAN}"),
+            format!("APT::Architecture={debian}"),
+            format!("APT::Architectures={debian}"),
             format!("Dir::State::lists={}", at("lists")),
             format!("Dir::Cache={}", at("cache")),
             "Dir::State::status=/dev/null".into(),

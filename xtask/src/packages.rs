@@ -65,17 +65,29 @@ pub(crate) const LIBRARY: [Need; 2] = [
     Need { program: "/usr/bin/rustc", package: "rustc-web" },
     Need { program: "/usr/lib/rustlib/src/rust/library/std/Cargo.toml", package: "rust-web-src" },
 ];
-/// What the emulated boards need besides.
-pub(crate) const BOARD: [Need; 9] = [
-    Need { program: "qemu-system-aarch64", package: "qemu-system-arm" },
-    Need { program: "/usr/lib/u-boot/qemu_arm64/u-boot.bin", package: "u-boot-qemu" },
-    Need { program: "mkimage", package: "u-boot-tools" },
-    Need { program: "mkenvimage", package: "u-boot-tools" },
+/// What all emulated boards need besides.
+pub(crate) const BOARDS: [Need; 5] = [
     Need { program: "mcopy", package: "mtools" },
     Need { program: "mkfs.vfat", package: "dosfstools" },
     Need { program: "sfdisk", package: "fdisk" },
     Need { program: "cpio", package: "cpio" },
     Need { program: "dpkg", package: "dpkg" },
+];
+/// What the board with U-Boot needs.
+pub(crate) const BOARD: [Need; 4] = [
+    Need { program: "qemu-system-aarch64", package: "qemu-system-arm" },
+    Need { program: "/usr/lib/u-boot/qemu_arm64/u-boot.bin", package: "u-boot-qemu" },
+    Need { program: "mkimage", package: "u-boot-tools" },
+    Need { program: "mkenvimage", package: "u-boot-tools" },
+];
+/// What the PC with GRUB needs.
+pub(crate) const BOARD_PC: [Need; 6] = [
+    Need { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Need { program: "/usr/share/ovmf/OVMF.fd", package: "ovmf" },
+    Need { program: "grub-mkimage", package: "grub-common" },
+    Need { program: "grub-editenv", package: "grub-common" },
+    Need { program: "/usr/lib/grub/i386-pc/boot.img", package: "grub-pc-bin" },
+    Need { program: "/usr/lib/grub/x86_64-efi/linux.mod", package: "grub-efi-amd64-bin" },
 ];
 /// The browser in which the agent's local page is tried.
 pub(crate) const BROWSER: [Need; 2] = [

@@ -3,7 +3,7 @@
 //! All stages that compile select the same packages with the same features and the
 //! same profile, so that nothing is built twice.
 
-use crate::board;
+use crate::board::{self, GRUB_BIOS, GRUB_OVMF, UBOOT};
 use crate::count::{Count, count, without_passed};
 use crate::house;
 use crate::programs;
@@ -111,6 +111,10 @@ pub(crate) const STAGES: &[Stage] = &[
             boot_full,
         )
     },
+    Stage {
+        group: Group::Terminals,
+        ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 2400, boot_grub)
+    },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     Stage {
@@ -201,12 +205,21 @@ fn cuts(bench: &Bench) -> Result<Count> {
 
 fn boot(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
-    bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()))?)
+    bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?)
 }
 
 fn boot_full(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
-    bench.counted(board::command(&bench.root, Path::new(lab.get_program()))?.arg("--long"))
+    let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
+    bench.counted(command.args(["--long", "--case", "good, from a card"]))
+}
+
+fn boot_grub(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    let run = |chain| {
+        bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), chain)?)
+    };
+    Ok(run(&GRUB_BIOS)?.plus(run(&GRUB_OVMF)?))
 }
 
 fn fleet(bench: &Bench) -> Result<Count> {

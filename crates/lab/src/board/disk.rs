@@ -1,7 +1,7 @@
-//! The board's disk: a boot partition with the script and two state files, two slots,
+//! The board's disk: a boot partition with the script and what it remembers, two slots,
 //! and a partition for what survives. Made without loop devices or mounts.
 
-use super::memory;
+use super::chain::Chain;
 use super::slot::SLOT_MIB;
 use crate::process::{said, system};
 use anyhow::{Context, Result};
@@ -35,29 +35,19 @@ pub const SLOT_A: &str = "system-a";
 /// The same of the other one.
 pub const SLOT_B: &str = "system-b";
 
-/// What the bootloader remembers in the factory: slot A is trusted.
-pub const FACTORY: [(&str, &str); 6] = [
-    ("BOOT_ORDER", "A"),
-    ("BOOT_A_LEFT", "3"),
-    ("BOOT_B_LEFT", "0"),
-    ("BOOT_A_GOOD", "1"),
-    ("BOOT_B_GOOD", "0"),
-    ("refit_generation", "1"),
-];
-
 impl Disk {
-    /// Makes a disk in `path` with `image` in slot A, where U-Boot runs `script`; what
-    /// the factory wrote for this one terminal is in `factory`.
+    /// Makes a disk in `path` with `image` in slot A that machines of `chain` start from;
+    /// what the factory wrote for this one terminal is in `factory`.
     ///
     /// # Errors
     /// A program is missing or fails, or the storage is full.
-    pub fn make(path: &Path, image: &Path, script: &Path, factory: &Path) -> Result<Self> {
+    pub fn make(path: &Path, image: &Path, chain: Chain, factory: &Path) -> Result<Self> {
         let disk = Self { path: path.into() };
         let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
         let mib = SLOT_A_MIB + 2 * SLOT_MIB + DATA_MIB + EDGE_MIB;
         File::create(path)?.set_len(mib << 20)?;
         let table = format!(
-            "label: gpt\nstart={EDGE_MIB}M, size={BOOT_MIB}M, attrs=LegacyBIOSBootable\n\
+            "label: gpt\nstart={EDGE_MIB}M, size={BOOT_MIB}M, type=U, attrs=LegacyBIOSBootable\n\
              size={SLOT_MIB}M, name={SLOT_A}\nsize={SLOT_MIB}M, name={SLOT_B}\n\
              size={DATA_MIB}M\n"
         );
@@ -65,15 +55,7 @@ impl Disk {
         let boot = folder.path().join("boot");
         let label = ["-C", "-n", "BOOT"];
         said(system("mkfs.vfat", "dosfstools")?.args(label).arg(&boot).arg(kib(BOOT_MIB)))?;
-        let compiled = folder.path().join("boot.scr");
-        let mut mkimage = system("mkimage", "u-boot-tools")?;
-        mkimage.args(["-A", "arm64", "-T", "script", "-C", "none", "-d"]);
-        said(mkimage.arg(script).arg(&compiled))?;
-        put(&boot, &compiled, "boot.scr")?;
-        let state = state(&FACTORY, folder.path())?;
-        for name in ["state0.env", "state1.env"] {
-            put(&boot, &state, name)?;
-        }
+        chain.fill(&boot, folder.path())?;
         disk.copy_in(&boot, EDGE_MIB << 20)?;
         disk.copy_in(image, SLOT_A_MIB << 20)?;
         let data = folder.path().join("data");
@@ -81,6 +63,7 @@ impl Disk {
         mkfs.args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard"]);
         said(mkfs.arg("-d").arg(factory).arg(&data).arg(format!("{DATA_MIB}M")))?;
         disk.copy_in(&data, (SLOT_A_MIB + 2 * SLOT_MIB) << 20)?;
+        chain.install(path, folder.path())?;
         Ok(disk)
     }
 
@@ -177,19 +160,8 @@ fn kib(mib: u64) -> String {
     (mib << 10).to_string()
 }
 
-fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
+pub(super) fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
     let mut copy = system("mcopy", "mtools")?;
     said(copy.arg("-i").arg(image).arg(file).arg(format!("::{name}")))?;
     Ok(())
-}
-
-/// A state file of these variables, as U-Boot's own tool makes it.
-fn state(variables: &[(&str, &str)], folder: &Path) -> Result<PathBuf> {
-    let (text, state) = (folder.join("state.txt"), folder.join("state.env"));
-    let lines: String = variables.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    fs::write(&text, lines)?;
-    let mut mkenvimage = system("mkenvimage", "u-boot-tools")?;
-    mkenvimage.arg("-s").arg(memory::SIZE.to_string()).arg("-o").arg(&state).arg(&text);
-    said(&mut mkenvimage)?;
-    Ok(state)
 }

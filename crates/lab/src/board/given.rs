@@ -1,9 +1,9 @@
 //! How a package reaches the board: from an operator's server, on a memory card, or by
 //! the terminal's own page.
 
+use super::chain::Chain;
 use super::disk;
 use super::machine::{Devices, Machine, Network, PAGE};
-use super::memory;
 use super::slot::SLOT_MIB;
 use crate::operator::Operator;
 use crate::process::{Programs, free_port};
@@ -115,6 +115,7 @@ pub(super) fn factory(
     device: &str,
     version: &str,
     given: Given,
+    chain: Chain,
     operations: &Operations,
 ) -> Result<()> {
     let folder = place.join("factory");
@@ -130,26 +131,24 @@ pub(super) fn factory(
             )
         }
     };
-    fs::write(folder.join("agent.toml"), config(device, version) + &more)?;
+    fs::write(folder.join("agent.toml"), config(device, version, chain) + &more)?;
     fs::write(folder.join("given"), format!("given={}\n", given.word()))?;
     Ok(())
 }
 
 /// The agent's configuration on the board, for all ways.
-fn config(device: &str, version: &str) -> String {
+fn config(device: &str, version: &str, chain: Chain) -> String {
     let size = SLOT_MIB << 20;
     format!(
         "device = {device:?}\nproduct = {PRODUCT:?}\nhardware = {HARDWARE:?}\n\
          state_dir = \"/data/refit\"\nruntime_dir = \"/run/refit\"\nroot = \"/etc/refit/root.json\"\n\
-         [boot]\ncontrol = \"uboot\"\n\
-         [boot.environment]\nsize = {}\nform = \"state-files\"\n\
-         copies = [{{ path = \"/boot/state0.env\" }}, {{ path = \"/boot/state1.env\" }}]\n\
+         {}\
          [components.rootfs]\neffect = \"slot\"\na = \"PARTLABEL={}\"\nb = \"PARTLABEL={}\"\n\
          size = {size}\n\
          [installed.rootfs]\nversion = {version:?}\nslot = \"A\"\nsha256 = \"{}\"\n\
          [[health.checks]]\ncommand = [\"/bin/check\"]\n\
          within_seconds = 5\n[watchdog]\ntimeout_seconds = 15\n",
-        memory::SIZE,
+        chain.boot_control(),
         disk::SLOT_A,
         disk::SLOT_B,
         "0".repeat(64),

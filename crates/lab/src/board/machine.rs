@@ -1,9 +1,9 @@
-//! The emulator: QEMU's `virt` machine for arm64, without acceleration.
+//! The emulator: QEMU, without acceleration.
 
 use super::parts::Parts;
 use super::writes::SECTOR;
 use crate::clock::until;
-use crate::process::{Running, bound_to_us, system};
+use crate::process::Running;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long one machine may run until it switches itself off.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a machine is given besides its disk.
 #[derive(Debug, Clone, Default)]
@@ -50,11 +50,9 @@ pub struct Transcript(String);
 /// # Errors
 /// It cannot be started.
 pub fn switch_on(parts: &Parts, disk: &Path, devices: &Devices, console: &Path) -> Result<Machine> {
-    let qemu = system("qemu-system-aarch64", "qemu-system-arm")?;
-    let mut command = bound_to_us(Path::new(qemu.get_program()));
-    command.args(["-M", "virt", "-cpu", "cortex-a57", "-m", "512", "-nographic"]);
-    command.args(["-rtc", "base=utc", "-monitor", "none", "-serial", "stdio", "-bios"]);
-    command.arg(&parts.uboot);
+    let mut command = parts.chain.emulator()?;
+    command.args(["-m", "512", "-nographic", "-rtc", "base=utc", "-monitor", "none"]);
+    command.args(["-serial", "stdio", "-action", "watchdog=reset"]);
     match &devices.writes {
         Some(writes) => written_down(&mut command, disk, writes)?,
         None => drive(&mut command, "disk", disk, ""),
@@ -72,7 +70,6 @@ pub fn switch_on(parts: &Parts, disk: &Path, devices: &Devices, console: &Path) 
             command.args(["-nic", "none"]);
         }
     }
-    command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
     let emulator = Running::of(&mut command, console)?;
     Ok(Machine { emulator, console: console.into() })
 }

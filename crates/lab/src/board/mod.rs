@@ -6,6 +6,7 @@
 //! Deliberately absent: anything that plays the bootloader or a reset. Resets are the
 //! machine's own, by the kernel's panic or by the watchdog.
 
+pub mod chain;
 pub mod disk;
 mod given;
 pub mod machine;
@@ -19,6 +20,7 @@ use crate::maker::{Details, Maker, Release};
 use crate::process::Programs;
 use crate::terminal::HARDWARE;
 use anyhow::{Context, Result, bail, ensure};
+use chain::Chain;
 use disk::Disk;
 use given::{Given, Operations};
 use machine::{Devices, Transcript};
@@ -34,21 +36,19 @@ use types::Outcome;
 const OLD: &str = "1.0.0";
 /// Machines that run at once.
 const MACHINES: usize = 2;
-/// The script under test: the one that ships.
-const SCRIPT: &str = "contrib/boot/uboot.cmd";
 
-/// Lets good and bad releases loose on a board with U-Boot.
+/// Lets good and bad releases loose on a board with a real bootloader.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The agent, static, for arm64.
+    /// How the board starts.
+    #[arg(long, value_enum, default_value = "uboot")]
+    chain: Chain,
+    /// The agent, static, for the board's processor.
     #[arg(long)]
     agent: PathBuf,
-    /// The folder with unpacked packages for arm64: kernel and BusyBox.
+    /// The folder with unpacked packages for that processor: kernel and BusyBox.
     #[arg(long)]
     parts: PathBuf,
-    /// U-Boot for QEMU's arm64 machine.
-    #[arg(long, default_value = "/usr/lib/u-boot/qemu_arm64/u-boot.bin")]
-    uboot: PathBuf,
     /// Run this case only.
     #[arg(long)]
     case: Option<String>,
@@ -89,7 +89,7 @@ enum Content {
     Noise,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     good("good, from a card", Given::Card),
     good("good, from the server", Given::Server),
     good("good, by the page", Given::Page),
@@ -103,6 +103,7 @@ const CASES: [Case; 8] = [
         ..fails("unhealthy", "2.4.0", Content::Image(Mode::Unhealthy))
     },
     fails("garbage image", "2.5.0", Content::Noise),
+    fails("hangs before user space", "2.6.0", Content::Image(Mode::HangEarly)),
 ];
 
 const fn good(name: &'static str, given: Given) -> Case {
@@ -122,6 +123,19 @@ impl Case {
     /// The terminal's name in the fleet, and its folder's.
     fn device(&self) -> String {
         format!("board-{}", self.name.replace([' ', ','], "-"))
+    }
+
+    /// Whether it is tried on boards that start so. Before user space, only GRUB arms a
+    /// watchdog here; and what does not depend on the bootloader is tried once.
+    fn is_for(&self, chain: Chain) -> bool {
+        let early = self.content == Content::Image(Mode::HangEarly);
+        match chain {
+            Chain::Uboot => !early,
+            Chain::GrubBios | Chain::GrubOvmf => {
+                let ends = [Content::Image(Mode::Good), Content::Noise];
+                early || self.given == Given::Server && ends.contains(&self.content)
+            }
+        }
     }
 
     /// The version that has to run in the end.
@@ -149,7 +163,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let folder = args.keep.clone().unwrap_or_else(|| scratch.path().into());
     fs::create_dir_all(&folder)?;
     let workshop = Workshop::open(args, &folder)?;
-    let wanted = |case: &&Case| args.case.as_ref().is_none_or(|name| name == case.name);
+    let wanted = |case: &&Case| {
+        case.is_for(args.chain) && args.case.as_ref().is_none_or(|name| name == case.name)
+    };
     let cases: Vec<&Case> = CASES.iter().filter(wanted).collect();
     ensure!(!cases.is_empty(), "there is no such case");
     let lost = each(&cases, |case| {
@@ -194,7 +210,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Workshop {
     fn open(args: &Args, folder: &Path) -> Result<Self> {
-        let parts = Parts::find(&args.parts, &args.agent, &args.uboot)?;
+        let parts = Parts::find(&args.parts, &args.agent, args.chain)?;
         let programs = Programs::find()?;
         let maker = Maker::new(&programs, &folder.join("keys"))?;
         let operations = Operations::start(&programs, &folder.join("server"), &maker.root())?;
@@ -221,9 +237,9 @@ impl Workshop {
         let (folder, device) = (self.folder(case), case.device());
         fs::create_dir_all(&folder)?;
         let package = self.pack(case, &folder)?;
-        given::factory(&folder.join("data"), &device, OLD, case.given, &self.operations)?;
-        let (path, script) = (folder.join("disk.img"), Path::new(SCRIPT));
-        let disk = Disk::make(&path, &self.factory, script, &folder.join("data"))?;
+        let (path, data, chain) = (folder.join("disk.img"), folder.join("data"), self.parts.chain);
+        given::factory(&data, &device, OLD, case.given, chain, &self.operations)?;
+        let disk = Disk::make(&path, &self.factory, chain, &data)?;
         let mut devices = case.given.devices(&folder, &package)?;
         if case.given == Given::Server {
             self.operations.offer(&device, case.version, &package)?;
@@ -240,7 +256,7 @@ impl Workshop {
         let told = self.judge(case, &disk, &transcript).with_context(|| transcript.end())?;
         let devices = Devices { writes: None, ..devices };
         let more = match case.given {
-            Given::Server if case.outcome == Outcome::Ok => {
+            Given::Server if case.outcome == Outcome::Ok && chain == Chain::Uboot => {
                 self.lose_one_state(&disk, &devices, &folder)?;
                 "; stays with either state file damaged"
             }

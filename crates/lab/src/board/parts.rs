@@ -1,11 +1,12 @@
-//! What a board is made of that is not ours: a kernel, its modules, BusyBox, and the
-//! bootloader, all as Debian ships them.
+//! What a board is made of that is not ours: a kernel, its modules and BusyBox, all as
+//! Debian ships them.
 
+use super::chain::Chain;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// Modules that the guest needs, in the order in which they are loaded.
-const MODULES: [&str; 17] = [
+const MODULES: [&str; 16] = [
     "crc16",
     "crc32c_generic",
     "mbcache",
@@ -22,7 +23,6 @@ const MODULES: [&str; 17] = [
     "failover",
     "net_failover",
     "virtio_net",
-    "i6300esb",
 ];
 
 /// Where everything is.
@@ -36,8 +36,8 @@ pub struct Parts {
     pub busybox: PathBuf,
     /// The agent, static, for the board's processor.
     pub agent: PathBuf,
-    /// U-Boot.
-    pub uboot: PathBuf,
+    /// How the board starts.
+    pub chain: Chain,
 }
 
 impl Parts {
@@ -46,7 +46,7 @@ impl Parts {
     ///
     /// # Errors
     /// One is missing.
-    pub fn find(folder: &Path, agent: &Path, uboot: &Path) -> Result<Self> {
+    pub fn find(folder: &Path, agent: &Path, chain: Chain) -> Result<Self> {
         let mut files = Vec::new();
         list(folder, &mut files)?;
         let named = |wanted: &str| {
@@ -59,21 +59,20 @@ impl Parts {
         let busybox = files.iter().find(|file| file.ends_with("bin/busybox"));
         let missing = |what: &str| format!("there is no {what} in {}", folder.display());
         let mut modules = Vec::new();
-        for module in MODULES {
+        let (first, last) = chain.modules();
+        for module in first.iter().chain(&MODULES).chain(last) {
             match named(&format!("{module}.ko")) {
                 Some(file) => modules.push(file),
                 None => bail!("{}", missing(&format!("module {module}"))),
             }
         }
-        for file in [agent, uboot] {
-            anyhow::ensure!(file.is_file(), "there is no {}", file.display());
-        }
+        anyhow::ensure!(agent.is_file(), "there is no {}", agent.display());
         Ok(Self {
             kernel: kernel.cloned().with_context(|| missing("kernel"))?,
             modules,
             busybox: busybox.cloned().with_context(|| missing("bin/busybox"))?,
             agent: agent.into(),
-            uboot: uboot.into(),
+            chain,
         })
     }
 }

@@ -25,6 +25,8 @@ const CHECK: &str = "#!/bin/sh\n. /release\ncase $mode in\nunhealthy) exit 1 ;;\
 pub enum Mode {
     /// It works.
     Good,
+    /// Its kernel hangs before it does anything.
+    HangEarly,
     /// Its kernel panics.
     Panic,
     /// Its first program ends.
@@ -39,6 +41,7 @@ impl Mode {
     fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
+            Self::HangEarly => "hang-early",
             Self::Panic => "panic",
             Self::Exit => "exit",
             Self::Hang => "hang",
@@ -63,13 +66,27 @@ pub fn make(
     fill(parts, &root, version, mode, files)?;
     fs::create_dir(&tree)?;
     fs::write(tree.join("initrd"), archive(&root)?)?;
-    fs::copy(&parts.kernel, tree.join("Image"))?;
+    let mut kernel = fs::read(&parts.kernel)?;
+    if mode == Mode::HangEarly {
+        hang(&mut kernel).context("this is no kernel for a PC")?;
+    }
+    fs::write(tree.join("Image"), kernel)?;
     let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
     // U-Boot reads what is not newer than this.
     mkfs.args(["-q", "-F", "-b", "4096", "-m", "0", "-O", "^has_journal,^metadata_csum,^64bit"]);
     mkfs.args(["-E", "lazy_itable_init=0,nodiscard", "-d"]);
     said(mkfs.arg(&tree).arg(image).arg(format!("{SLOT_MIB}M")))?;
     Ok(())
+}
+
+/// Jumps to themselves at all places where a kernel for PCs is entered (Linux, x86 boot
+/// protocol: the protected-mode code follows the sectors of setup).
+fn hang(kernel: &mut [u8]) -> Option<()> {
+    let setup = usize::from(*kernel.get(0x1f1)?);
+    let start = (setup + 1) * 512;
+    let (pairs, _) = kernel.get_mut(start..start + 4096)?.as_chunks_mut::<2>();
+    pairs.fill([0xeb, 0xfe]);
+    Some(())
 }
 
 fn fill(
