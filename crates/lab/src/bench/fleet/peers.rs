@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// gooseBit, of this release: figures of others are other figures.
 const GOOSEBIT: &str = "goosebit==0.2.12";
+/// It says nothing of each poll, as in the field.
+const LOGGING: &str = r#"{"version": 1, "root": {"level": "WARNING"}}"#;
 const START: Duration = Duration::from_secs(90);
 /// Processes of nginx: one for each processor, as of the server beside it.
 const WORKERS: usize = 2;
@@ -100,7 +102,7 @@ pub(super) fn goosebit(folder: &Path, authority: &Authority, ca: &Path) -> Resul
     command.args(["-m", "uvicorn", "goosebit:app", "--host", "127.0.0.1", "--port"]);
     command.arg(port.to_string()).args(["--log-level", "warning", "--no-access-log"]);
     command.args(["--ssl-certfile", "tls.pem", "--ssl-keyfile", "tls.key"]);
-    command.env("GOOSEBIT_DB_URI", &url).env("GOOSEBIT_LOGGING__ROOT__LEVEL", "WARNING");
+    command.env("GOOSEBIT_DB_URI", &url).env("GOOSEBIT_LOGGING", LOGGING);
     let log = folder.join("log");
     let mut running = Running::of(command.current_dir(folder), &log)?;
     until(START, "the start of gooseBit", || {
