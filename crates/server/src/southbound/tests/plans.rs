@@ -43,7 +43,7 @@ async fn plans_are_renewed_each_minute_and_with_each_change() {
     bench.start("spring", everyone()).await;
     let started = bench.plan(later(21)).await;
     assert!(started.version > renewed.version);
-    assert_eq!((started.plan.tracks.len(), started.asks.len()), (1, 1));
+    assert_eq!((started.plan.tracks.len(), started.asks.len()), (1, 0));
     let shelf = bench.server.plans.get().unwrap().shelf();
     assert!(shelf.offers(Digest::of(b"2")));
     let (id, why) = (name("spring"), Text::from("smoke"));
