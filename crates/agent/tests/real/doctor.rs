@@ -65,7 +65,7 @@ fn what_is_wrong_is_told() {
         "[server]\nurl = \"https://127.0.0.1:1\"\nca = \"{dir}/ca\"\n",
         "server",
         4,
-        "fail cannot read",
+        "cannot read `",
     );
     check("[partitions.factory]\npath = \"/no/such/part\"\n", "partition factory", 4, "fail");
     check("[configuration]\nfolder = \"{dir}/config\"\n", "own configuration", 0, "warn");
