@@ -14,6 +14,7 @@ use serde_json::Value;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use trust::{SigningKey, seal_statement};
 use types::Timestamp;
 
@@ -37,9 +38,18 @@ impl Tree {
         self.folder.join(format!("p/{PRODUCT}/-.json"))
     }
 
+    /// Puts `plan` there, with another time than the one before: nginx tells files of
+    /// one length apart by the second.
+    fn put(&self, plan: &[u8]) {
+        let before = fs::metadata(self.plan()).unwrap().modified().unwrap();
+        fs::write(self.plan(), plan).unwrap();
+        let file = fs::File::options().write(true).open(self.plan()).unwrap();
+        file.set_modified(before + Duration::from_secs(1)).unwrap();
+    }
+
     /// Puts `plan` there and lets the terminal ask: it refuses it and says why.
     fn check_refused(&self, terminal: &Terminal, plan: &[u8], why: &str) {
-        fs::write(self.plan(), plan).unwrap();
+        self.put(plan);
         let asked = terminal.agent(&["check"]).unwrap();
         assert!(asked.status.success());
         let refused = |status: &Value| status["trouble"].as_str().is_some_and(|t| t.contains(why));
@@ -126,7 +136,7 @@ fn a_release_comes_from_files_alone_and_plans_are_not_meddled_with() {
         plan.plan.tracks[0].rollout = "summer".parse().unwrap();
         plan.plan.tracks[0].images.values_mut().for_each(|image| *image = types::Digest::default());
     });
-    fs::write(tree.plan(), again).unwrap();
+    tree.put(&again);
     assert!(terminal.agent(&["check"]).unwrap().status.success());
     let summer = types::AttemptId::new("summer", &"cpe-1".parse().unwrap(), 0).to_string();
     let ended = |status: &Value| status["last"]["attempt"] == summer && status["phase"] == "idle";
