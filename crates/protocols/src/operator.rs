@@ -405,6 +405,9 @@ macro_rules! messages {
 }
 
 messages! {
+    JobView, "job", 64 << 10;
+    JobList, "list of jobs", 4 << 20;
+    DeltaList, "list of deltas", 4 << 20;
     ReleaseView, "release", 64 << 10;
     ReleaseList, "list of releases", 64 << 20;
     TokenList, "list of tokens", 4 << 20;

@@ -1,6 +1,5 @@
 //! What servers do without being asked, and the deltas that come of it.
 
-use crate::json::Message;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -116,19 +115,4 @@ pub struct DeltaList {
     pub deltas: Vec<DeltaView>,
     /// Jobs that still stand between the release and all of its deltas.
     pub pending: u64,
-}
-
-macro_rules! messages {
-    ($($name:ident, $kind:literal, $limit:expr;)*) => {
-        $(impl Message for $name {
-            const KIND: &'static str = $kind;
-            const LIMIT: usize = $limit;
-        })*
-    };
-}
-
-messages! {
-    JobView, "job", 64 << 10;
-    JobList, "list of jobs", 4 << 20;
-    DeltaList, "list of deltas", 4 << 20;
 }
