@@ -20,6 +20,9 @@ pub(crate) struct Board {
     needs: &'static [Need],
 }
 
+/// Packages with the programs of a board's first minutes.
+const PROGRAMS: [&str; 2] = ["busybox-static", "e2fsck-static"];
+
 /// arm64 with U-Boot: the board of every change.
 pub(crate) const UBOOT: Board = Board {
     chain: "uboot",
@@ -52,19 +55,19 @@ pub(crate) fn command(root: &Path, lab: &Path, board: &Board) -> Result<Command>
     Ok(command)
 }
 
-/// The folder with Debian's kernel and BusyBox for a processor, unpacked. The packages
+/// The folder with Debian's kernel and programs for a processor, unpacked. The packages
 /// are fetched beside those of this machine, which stays as it is.
 fn parts(debian: &str) -> Result<PathBuf> {
     let home = programs::directory()?.with_file_name("board");
-    let parts = home.join(debian);
+    let parts = home.join(format!("{debian}-{}", PROGRAMS.join("-")));
     if parts.is_dir() {
         return Ok(parts);
     }
-    println!("fetching a kernel and BusyBox for {debian}");
+    println!("fetching a kernel, {} for {debian}", PROGRAMS.join(" and "));
     let apt = Apt::open(&home, debian)?;
     apt.get(&["update"])?;
     let kernel = apt.depends(&format!("linux-image-{debian}"))?;
-    apt.get(&["download", &kernel, "busybox-static"])?;
+    apt.get(&[&["download", &kernel], &PROGRAMS[..]].concat())?;
     let fresh = home.join("fresh");
     for file in std::fs::read_dir(&home)?.collect::<Result<Vec<_>, _>>()? {
         if file.path().extension().is_some_and(|end| end == "deb") {

@@ -17,6 +17,9 @@ panic) echo c >/proc/sysrq-trigger ;;
 exit) exit 0 ;;
 esac
 mount -t vfat -o sync /dev/vda1 /boot
+# A power cut can tear ext4's superblock, which the journal does not have: the second
+# program takes the copy. It has nothing to do where the first one is content.
+e2fsck -p /dev/vda4 || e2fsck -y /dev/vda4
 mount -t ext4 /dev/vda4 /data
 mount -t vfat -o ro /dev/vdb /card
 export REFIT_AGENT_CONFIG=/data/factory/agent.toml

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// How long one machine may run until it switches itself off.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long one machine may run until it switches itself off: several times as long as
+/// the slowest case takes, and less than the stage has.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What a machine is given besides its disk.
 #[derive(Debug, Clone, Default)]

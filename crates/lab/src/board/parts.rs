@@ -1,5 +1,5 @@
-//! What a board is made of that is not ours: a kernel, its modules and BusyBox, all as
-//! Debian ships them.
+//! What a board is made of that is not ours: a kernel, its modules, BusyBox and e2fsck,
+//! all as Debian ships them.
 
 use super::chain::Chain;
 use anyhow::{Context, Result, bail};
@@ -34,6 +34,8 @@ pub struct Parts {
     pub modules: Vec<PathBuf>,
     /// BusyBox, static.
     pub busybox: PathBuf,
+    /// e2fsck, static.
+    pub e2fsck: PathBuf,
     /// The agent, static, for the board's processor.
     pub agent: PathBuf,
     /// How the board starts.
@@ -56,7 +58,7 @@ impl Parts {
         let kernel = files.iter().find(|file| {
             file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"))
         });
-        let busybox = files.iter().find(|file| file.ends_with("bin/busybox"));
+        let ending = |end: &str| files.iter().find(|file| file.ends_with(end)).cloned();
         let missing = |what: &str| format!("there is no {what} in {}", folder.display());
         let mut modules = Vec::new();
         let (first, last) = chain.modules();
@@ -70,7 +72,8 @@ impl Parts {
         Ok(Self {
             kernel: kernel.cloned().with_context(|| missing("kernel"))?,
             modules,
-            busybox: busybox.cloned().with_context(|| missing("bin/busybox"))?,
+            busybox: ending("bin/busybox").with_context(|| missing("bin/busybox"))?,
+            e2fsck: ending("sbin/e2fsck.static").with_context(|| missing("e2fsck.static"))?,
             agent: agent.into(),
             chain,
         })

@@ -104,6 +104,7 @@ fn fill(
         Ok(fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?)
     };
     program(&parts.busybox, "bin/busybox")?;
+    program(&parts.e2fsck, "bin/e2fsck")?;
     program(&parts.agent, "bin/refit-agent")?;
     let mut names = String::new();
     for module in &parts.modules {
