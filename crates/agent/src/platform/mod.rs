@@ -27,6 +27,7 @@ pub mod power;
 pub mod probe;
 pub mod program;
 pub mod reset;
+pub mod resident;
 pub mod senses;
 pub mod shared;
 pub mod stop;
