@@ -13,9 +13,12 @@ use agent::platform::watchdog::Pulse;
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Milliseconds between two looks at how far it is.
 const SAY: u64 = 500;
+/// How long commands that only look at the terminal's state may hold it.
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// How long an agent runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,9 @@ pub(super) enum Until {
 /// Runs the agent.
 pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     terminal::make_directories(config)?;
-    let Some(_lock) = lock(config)? else { bail!("another agent runs on this terminal") };
+    let path = terminal::state_file(config, "lock");
+    let lock = lock::take_within(&path, OTHERS).context("cannot lock the state directory")?;
+    let Some(_lock) = lock else { bail!("another agent runs on this terminal") };
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;

@@ -149,16 +149,13 @@ fn call(page: &Page, what: Call) -> Result<(), String> {
 }
 
 fn change(page: &Page, change: impl FnOnce(&mut Switches)) -> Result<Message, String> {
-    let mut switches: Switches = read(page, Switches::NAME);
-    change(&mut switches);
-    keep(page, &switches)?;
+    keep(page, change)?;
     call(page, Call::Look)?;
     Ok(Message::Saved)
 }
 
-fn keep(page: &Page, switches: &Switches) -> Result<(), String> {
-    let kept = serde_json::to_vec(switches).map_err(std::io::Error::other);
-    let kept = kept.and_then(|bytes| page.setup.store.clone().replace(Switches::NAME, &bytes));
+fn keep(page: &Page, change: impl FnOnce(&mut Switches)) -> Result<(), String> {
+    let kept = page.setup.store.clone().change(Switches::NAME, change);
     kept.map_err(|e| format!("This cannot be kept: {e}."))
 }
 
@@ -227,10 +224,8 @@ fn receive(page: &Page, request: &mut Request, stream: &mut TcpStream) -> Result
     let path = setup.upload.to_str().ok_or("The terminal's own paths are no text.")?;
     let now = clock::wall(setup.floor).0;
     let attempt = AttemptId::new(&format!("page {path} {now}"), &setup.device, 0);
-    let mut switches: Switches = read(page, Switches::NAME);
     // Who uploads a package agrees to it.
-    switches.say(attempt, Said::Yes);
-    keep(page, &switches)?;
+    keep(page, |switches| switches.say(attempt, Said::Yes))?;
     let order = serde_json::to_vec(&LocalOrder { attempt, path: path.into() });
     let left = order.map_err(std::io::Error::other);
     let left = left.and_then(|order| setup.store.clone().replace(local::NAME, &order));
