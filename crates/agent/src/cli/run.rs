@@ -48,6 +48,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let pulse = Pulse::default();
     let keeper = terminal::keep_watchdog(config, &pulse)?;
     open_page(config)?;
+    join_bus(config)?;
     let mut told = Told::new(terminal::status_path(config));
     let mut screen = Screen::new(config);
     // Whoever started this waits for its first word.
@@ -78,17 +79,12 @@ fn open_page(config: &Config) -> anyhow::Result<()> {
     let Some(page) = &config.page else { return Ok(()) };
     let upload = page.upload.clone();
     let setup = agent::page::Setup {
+        desk: terminal::desk(config)?,
         listen: page.listen,
         hosts: page.hosts.clone(),
         password_file: page.password_file.clone(),
         upload: upload.unwrap_or_else(|| terminal::state_file(config, "upload.zip")),
         upload_limit: u64::from(page.upload_mib) << 20,
-        device: config.device.clone(),
-        rules: config.rules(),
-        store: terminal::store(config)?,
-        status: terminal::status_path(config),
-        wake: terminal::wake_path(config),
-        floor: terminal::now(config),
     };
     let address = agent::page::serve(setup).context("cannot open the local page")?;
     eprintln!("refit-agent: the local page is at http://{address}/");
@@ -98,6 +94,19 @@ fn open_page(config: &Config) -> anyhow::Result<()> {
 #[cfg(not(feature = "page"))]
 fn open_page(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.page.is_none(), "this agent was built without the local page");
+    Ok(())
+}
+
+#[cfg(feature = "dbus")]
+fn join_bus(config: &Config) -> anyhow::Result<()> {
+    let Some(dbus) = &config.dbus else { return Ok(()) };
+    let desk = terminal::desk(config)?;
+    agent::bus::serve(desk, dbus.bus.clone()).context("cannot start a thread for the bus")
+}
+
+#[cfg(not(feature = "dbus"))]
+fn join_bus(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(config.dbus.is_none(), "this agent was built without D-Bus");
     Ok(())
 }
 
@@ -124,7 +133,7 @@ struct Told {
 
 #[derive(PartialEq)]
 struct Said {
-    phase: &'static str,
+    phase: String,
     waiting: Option<String>,
     trouble: Option<String>,
 }
@@ -160,7 +169,7 @@ impl Told {
         status.trouble = trouble.or(status.trouble);
         write_status(&self.path, &status)?;
         let said = Said {
-            phase: status.phase,
+            phase: status.phase.to_string(),
             waiting: status.waiting.clone(),
             trouble: status.trouble.clone(),
         };

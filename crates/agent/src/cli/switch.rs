@@ -115,7 +115,7 @@ pub(super) fn rollback(config: &Config) -> anyhow::Result<End> {
 /// Leaves a word for the health check of the release on trial.
 fn say(config: &Config, word: Word, done: &str) -> anyhow::Result<End> {
     let (seen, agent) = look::seen(config)?;
-    if !matches!(seen.phase.as_str(), "applying" | "rebooting" | "confirming") {
+    if !matches!(&*seen.phase, "applying" | "rebooting" | "confirming") {
         println!("no release is on trial: {}", seen.phase);
         return Ok(End::Nothing);
     }

@@ -34,5 +34,7 @@ pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "dbus")]
+pub mod watch;
 pub mod watchdog;
 pub mod zone;
