@@ -30,6 +30,7 @@ pub mod platform;
 mod policy;
 mod read_back;
 mod record;
+mod recovery;
 mod refill;
 #[cfg(feature = "cli")]
 pub mod sources;
@@ -45,5 +46,6 @@ pub use inventory::Inventory;
 pub use log::{Log, Said};
 pub use outbox::Outbox;
 pub use perform::ROOT;
+pub use recovery::{Layout, RECOVERY, SYSTEM};
 pub use status::{Offered, Status};
 pub use switches::{Switches, Wish};

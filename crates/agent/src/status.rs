@@ -4,7 +4,7 @@ use crate::device::{Device, DeviceError};
 use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::switches::Switches;
-use engine::{Gate, State};
+use engine::{Gate, Left, State};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
@@ -66,6 +66,10 @@ impl Status {
     }
 }
 
+/// What is said where only the recovery is left.
+const NO_SYSTEM: &str = "the recovery runs, because no system can be started; an update from \
+                         the server, a card or the page installs one";
+
 /// The most bytes of release notes that are passed on.
 const NOTES_MAX: usize = 4 << 10;
 
@@ -112,6 +116,8 @@ impl Device {
             total,
             waiting: self.waiting()?,
             why: self.reason()?.map(|reason| reason.word().into()),
+
+            why: self.why()?,
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
             offered: self.offered(),
@@ -130,9 +136,19 @@ impl Device {
         }
     }
 
+    fn why(&mut self) -> Result<Option<&'static str>, DeviceError> {
+        let reason = self.reason()?.map(|reason| reason.word());
+        Ok(reason.or(self.is_lost()?.then_some("recovery")))
+    }
+
+    /// Whether only the recovery is left, and nothing goes on.
+    fn is_lost(&self) -> Result<bool, DeviceError> {
+        Ok(self.is_idle() && self.left()? == Left::Recovery)
+    }
+
     fn waiting(&mut self) -> Result<Option<String>, DeviceError> {
         Ok(match self.gate()? {
-            Gate::Go => None,
+            Gate::Go => self.is_lost()?.then(|| NO_SYSTEM.to_string()),
             Gate::Wait(reason) => Some(reason.sentence(&self.options.rules.zone)),
             Gate::Refuse(outcome) => Some(outcome.to_string()),
         })
