@@ -9,7 +9,7 @@ mod old;
 mod pages;
 mod refeed;
 
-use crate::coder::{Decoder, Moves};
+use crate::coder::{Decoder, Models, Moves};
 use crate::patch::{FRAME, Inside, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -127,7 +127,7 @@ pub enum ApplyError {
 
 /// Bytes of heap that a patch takes with this window, these models and moves, when
 /// no stream is opened.
-pub(crate) fn least_heap(window_log: u8, models: u8, moves: &[u8]) -> u64 {
+pub(crate) fn least_heap(window_log: u8, models: Models, moves: &[u8]) -> u64 {
     Machine::heap(window_log, models) + Moves::heap(moves)
 }
 

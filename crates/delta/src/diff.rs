@@ -164,7 +164,7 @@ pub fn diff(
     let mut trees = verity::find::trees(new);
     // One that stays is copied.
     trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
-    let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees)?;
+    let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees, new.len())?;
     let way = way_to_find(options, [old, new], [&opened_old.streams, &opened_new.streams])?;
     let mut recipes = plain::Recipes::default();
     let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
@@ -173,7 +173,7 @@ pub fn diff(
         target: image(new),
         heap: 0,
         window_log: 0,
-        models: 0,
+        models: budget.models,
         cache: 0,
         encoders: 0,
         work: [0; 3],
