@@ -6,6 +6,7 @@
 mod emit;
 mod machine;
 mod old;
+mod packed;
 mod pages;
 mod refeed;
 
@@ -19,7 +20,10 @@ pub(crate) use emit::stream_heap;
 use machine::Machine;
 use old::PlainOld;
 #[cfg(any(test, feature = "diff"))]
-pub(crate) use refeed::{HEAP as REFEED_HEAP, Refeed};
+pub(crate) use {
+    packed::HEAP as PACKED_HEAP,
+    refeed::{HEAP as REFEED_HEAP, Refeed},
+};
 
 /// Bytes that can be read anywhere: the old image, or the finished part of the
 /// new one.
@@ -290,12 +294,17 @@ impl Applier {
         take(&mut bytes, input, consumed, FRAME);
         let Some((frame, _)) = bytes.split_first_chunk() else { return Ok(State::Span(bytes)) };
         let (method, len) = Method::read(*frame)?;
+        if method == Method::Packed && (self.spare < packed::HEAP || self.header.cache > 0) {
+            return Err(ApplyError::Damaged("a packed span needs more heap than declared"));
+        }
+        bytes.reserve_exact((FRAME + len).saturating_sub(bytes.len()));
         take(&mut bytes, input, consumed, FRAME + len);
         if bytes.len() < FRAME + len {
             return Ok(State::Span(bytes));
         }
         match method {
             Method::Stored => Ok(State::Stored(bytes, FRAME)),
+            Method::Packed => Ok(State::Stored(packed::unpack(&bytes)?, 0)),
             Method::Coded => self.start(bytes, new),
         }
     }

@@ -11,6 +11,7 @@ mod ends;
 mod index;
 mod lists;
 mod moves;
+mod packed;
 mod plain;
 mod price;
 mod resume;
@@ -116,6 +117,9 @@ pub struct Explanation {
     pub new_bytes: u64,
     /// Bytes stored as they are.
     pub stored: u64,
+    /// Bytes of a patch that takes nothing from the old image, because any other would be
+    /// longer.
+    pub packed: u64,
 }
 
 /// Why no patch was made.
@@ -191,7 +195,12 @@ pub fn diff(
             best = other;
         }
     }
-    let spans::Written { bytes, explanation, .. } = best;
+    let spans::Written { mut bytes, mut explanation, .. } = best;
+    if let Some(shorter) = packed::packed(&maker.header, new, bytes.len(), options.max_heap) {
+        let packed = shorter.len() as u64;
+        bytes = shorter;
+        explanation = Explanation { packed, ..Explanation::default() };
+    }
     Ok(Delta { bytes, census: opened_new.census, explanation })
 }
 

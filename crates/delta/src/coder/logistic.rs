@@ -89,17 +89,6 @@ fn adapt(slot: u16, bit: bool, limit: u16) -> u16 {
     (moved.clamp(0, 4095) as u16) << 4 | if seen < limit { seen + 1 } else { seen }
 }
 
-/// Weights depend on how often the third and the fourth opinion were asked.
-const TRUSTS: usize = 9;
-
-/// How far a slot is trusted that has seen so many bits.
-const TRUST: [u8; 16] = [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2];
-
-fn trust(slot: Option<&u16>) -> usize {
-    let seen = slot.map_or(0, |slot| slot & 15);
-    TRUST.get(usize::from(seen)).copied().unwrap_or(2).into()
-}
-
 /// Up to so many opinions are blended, each with the one before by how much it has
 /// seen; more are mixed.
 const BLENDED: usize = 3;
@@ -126,7 +115,7 @@ impl<const N: usize> Weights<N> {
     /// `sets` kinds of situation; slots learn at 1/(`limit` + 1.5) in the end,
     /// weights at `rate`, at most 15.
     pub(super) fn new(sets: usize, limit: u16, rate: i32) -> Self {
-        let sets = if N > BLENDED { sets * TRUSTS } else { 0 };
+        let sets = if N > BLENDED { sets } else { 0 };
         Self { sets: vec![[Self::START; N]; sets].into(), limit, rate }
     }
 
@@ -164,7 +153,6 @@ impl<const N: usize> Weights<N> {
         set: usize,
         bit: bool,
     ) -> bool {
-        let set = set * TRUSTS + trust(slots.get(2)) * 3 + trust(slots.get(3));
         let Some(weights) = self.sets.get_mut(set) else { return bit };
         let opinions = slots.map(|slot| tables.stretch(slot));
         let sum: i32 = opinions.iter().zip(weights.iter()).map(|(a, b)| a * b).sum();
