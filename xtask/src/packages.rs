@@ -89,6 +89,13 @@ pub(crate) const BOARD_PC: [Need; 6] = [
     Need { program: "/usr/lib/grub/i386-pc/boot.img", package: "grub-pc-bin" },
     Need { program: "/usr/lib/grub/x86_64-efi/linux.mod", package: "grub-efi-amd64-bin" },
 ];
+/// What the guest with raw flash needs besides.
+pub(crate) const FLASH: [Need; 4] = [
+    Need { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Need { program: "nanddump", package: "mtd-utils" },
+    Need { program: "ubiattach", package: "mtd-utils" },
+    Need { program: "fw_setenv", package: "libubootenv-tool" },
+];
 /// The browser in which the agent's local page is tried.
 pub(crate) const BROWSER: [Need; 2] = [
     Need { program: "chromium", package: "chromium" },
