@@ -94,6 +94,13 @@ pub(crate) const BUS: [Need; 2] = [
     Need { program: "dbus-daemon", package: "dbus" },
     Need { program: "dbus-send", package: "dbus" },
 ];
+/// What the guest with raw flash needs besides.
+pub(crate) const FLASH: [Need; 4] = [
+    Need { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Need { program: "nanddump", package: "mtd-utils" },
+    Need { program: "ubiattach", package: "mtd-utils" },
+    Need { program: "fw_setenv", package: "libubootenv-tool" },
+];
 /// The browser in which the agent's local page is tried.
 pub(crate) const BROWSER: [Need; 2] = [
     Need { program: "chromium", package: "chromium" },

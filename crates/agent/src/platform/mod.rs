@@ -19,6 +19,7 @@ pub mod journal;
 pub mod live;
 pub mod lock;
 mod medium;
+pub(crate) mod mtd;
 pub mod own;
 mod pair;
 pub mod partition;
