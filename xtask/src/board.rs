@@ -55,6 +55,18 @@ pub(crate) fn command(root: &Path, lab: &Path, board: &Board) -> Result<Command>
     Ok(command)
 }
 
+/// The command that installs into raw flash, on a kernel for PCs.
+///
+/// # Errors
+/// Something cannot be installed or fetched.
+pub(crate) fn flash(root: &Path, lab: &Path) -> Result<Command> {
+    packages::ensure_installed(&packages::BOARDS)?;
+    packages::ensure_installed(&packages::FLASH)?;
+    let mut command = Command::new(lab);
+    command.arg("flash").current_dir(root).arg("--parts").arg(parts("amd64")?);
+    Ok(command)
+}
+
 /// The folder with Debian's kernel and programs for a processor, unpacked. The packages
 /// are fetched beside those of this machine, which stays as it is.
 fn parts(debian: &str) -> Result<PathBuf> {

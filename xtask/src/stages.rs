@@ -93,6 +93,10 @@ pub(crate) const STAGES: &[Stage] = &[
         ..stage("boot", "the agent on a board with U-Boot, in QEMU", 480, boot)
     },
     Stage {
+        group: Group::Terminals,
+        ..stage("flash", "the agent on NAND with bad blocks and on UBI, in QEMU", 240, flash)
+    },
+    Stage {
         group: Group::Fleet,
         ..stage("fleet", "a fleet's servers through kills, cuts and full disks", 240, fleet)
     },
@@ -206,6 +210,11 @@ fn cuts(bench: &Bench) -> Result<Count> {
 fn boot(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?)
+}
+
+fn flash(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(&mut board::flash(&bench.root, Path::new(lab.get_program()))?)
 }
 
 fn boot_full(bench: &Bench) -> Result<Count> {

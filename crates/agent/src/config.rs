@@ -100,6 +100,8 @@ pub struct Config {
     pub media: Media,
     /// The local page; off where there is none.
     pub page: Option<Page>,
+    /// The bus on which programs speak for the owner; none where there is none.
+    pub dbus: Option<Dbus>,
     /// When the terminal may work on an update.
     #[serde(default)]
     pub policy: Policy,
@@ -139,6 +141,19 @@ pub struct Page {
 
 fn upload_mib() -> u32 {
     256
+}
+
+/// A bus on which programs speak for the owner.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dbus {
+    /// `system`, `session`, or an address of the D-Bus specification.
+    #[serde(default = "system")]
+    pub bus: String,
+}
+
+fn system() -> String {
+    "system".into()
 }
 
 /// Cards and sticks that packages may come on.

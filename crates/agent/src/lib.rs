@@ -6,8 +6,12 @@
 pub mod aligned;
 mod asked;
 mod attend;
+#[cfg(feature = "dbus")]
+pub mod bus;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "cli")]
+pub mod desk;
 mod device;
 pub mod edges;
 #[cfg(feature = "cli")]

@@ -6,10 +6,11 @@ use crate::outbox::Outbox;
 use crate::switches::Switches;
 use engine::{Gate, Left, State};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
 
 /// What runs, what goes on, and why nothing more does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Who it is.
     pub device: DeviceId,
@@ -21,7 +22,7 @@ pub struct Status {
     pub running: Running,
     /// What it is doing: `idle`, `inspecting`, `downloading`, `verifying`, `applying`,
     /// `rebooting`, `confirming`, `rollback`, `reporting`.
-    pub phase: &'static str,
+    pub phase: Cow<'static, str>,
     /// The attempt in progress.
     pub attempt: Option<AttemptId>,
     /// The version that is being installed.
@@ -33,7 +34,7 @@ pub struct Status {
     /// Why nothing moves, as a sentence; absent when something does or nothing has to.
     pub waiting: Option<String>,
     /// The same as a stable word.
-    pub why: Option<&'static str>,
+    pub why: Option<Cow<'static, str>>,
     /// Why the last question to a source was not answered, or the update came no
     /// further.
     pub trouble: Option<String>,
@@ -49,6 +50,20 @@ pub struct Status {
     pub switches: Switches,
     /// What programs of packages said during the last attempt.
     pub log: Log,
+}
+
+impl Status {
+    /// Whether an owner's word about the attempt in progress still counts: from its
+    /// activation on none does.
+    pub fn can_be_answered(&self) -> bool {
+        matches!(&*self.phase, "inspecting" | "downloading" | "verifying")
+    }
+
+    /// The report of `attempt`, where it waits for room in the outbox.
+    pub fn unfiled(&self, attempt: AttemptId) -> Option<&Report> {
+        let waits = self.phase == "reporting" && self.trouble.is_some();
+        self.last.as_ref().filter(|last| waits && last.attempt == attempt)
+    }
 }
 
 /// What is said where only the recovery is left.
@@ -94,13 +109,13 @@ impl Device {
             product: heartbeat.product,
             slot: heartbeat.slot,
             running: heartbeat.running,
-            phase: heartbeat.phase.as_str(),
+            phase: heartbeat.phase.as_str().into(),
             attempt: heartbeat.attempt.filter(|_| !self.is_idle()),
             version: self.state.task().map(|task| task.version.clone()),
             done,
             total,
             waiting: self.waiting()?,
-            why: self.why()?,
+            why: self.why()?.map(Into::into),
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
             offered: self.offered(),

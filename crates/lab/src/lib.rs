@@ -16,6 +16,7 @@ pub mod deltas;
 pub mod demo;
 pub mod entry;
 pub mod faults;
+pub mod flash;
 pub mod image;
 pub mod maker;
 pub mod operator;

@@ -19,6 +19,7 @@ enum Command {
     Deltas(lab::deltas::Args),
     Demo(lab::demo::Args),
     Faults(lab::faults::Args),
+    Flash(lab::flash::Args),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Deltas(args) => lab::deltas::run(&args),
         Command::Demo(args) => lab::demo::run(&args),
         Command::Faults(args) => lab::faults::run(&args),
+        Command::Flash(args) => lab::flash::run(&args),
     };
     ran.unwrap_or_else(|error| {
         eprintln!("lab: {error:#}");

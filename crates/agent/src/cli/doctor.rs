@@ -114,14 +114,8 @@ const SLOT: &str = "check its path, and that the agent may write to it";
 fn component(name: &Name, component: &Component) -> Vec<Finding> {
     let place = |what: &str, place: &Path, size: u64| {
         let what = format!("component {name}{what}");
-        let medium = SlotMedium::new(place, size).geometry();
-        let above = place.parent().filter(|above| !above.as_os_str().is_empty());
-        let opened = match place.exists() {
-            true => std::fs::File::options().write(true).open(place).map(|_| ()),
-            // A file that stands for a partition is made with the first update.
-            false => std::fs::metadata(above.unwrap_or(Path::new("."))).map(|_| ()),
-        };
-        match opened.and(medium) {
+        let medium = SlotMedium::new(place, size);
+        match medium.usable().and(medium.geometry()) {
             Ok(geometry) => ok(&what, format!("{}, {} bytes", place.display(), geometry.size)),
             Err(e) => fail(&what, format!("{}: {e}", place.display()), SLOT),
         }

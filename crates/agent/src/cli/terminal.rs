@@ -1,6 +1,7 @@
 //! From the configuration to the edges of this terminal.
 
 use agent::config::{Component, Config, OnUncontained, Plan, Server};
+use agent::desk::Desk;
 use agent::edges::{OwnProgram, Power, Source, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
@@ -69,6 +70,18 @@ pub(super) fn make_directories(config: &Config) -> anyhow::Result<()> {
         Directory::open(path).with_context(|| format!("cannot make `{}`", path.display()))?;
     }
     Ok(())
+}
+
+/// What front ends for owners read and leave.
+pub(super) fn desk(config: &Config) -> anyhow::Result<Desk> {
+    Ok(Desk {
+        device: config.device.clone(),
+        rules: config.rules(),
+        store: store(config)?,
+        status: status_path(config),
+        wake: wake_path(config),
+        floor: now(config),
+    })
 }
 
 /// The source of orders from the command line.

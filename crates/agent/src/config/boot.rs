@@ -171,6 +171,10 @@ pub struct EnvironmentPlaces {
     /// Whether two copies are U-Boot's own or state files of a script.
     #[serde(default)]
     pub form: EnvironmentForm,
+    /// In raw flash, bytes from each copy's beginning in which it may be, bad blocks
+    /// included.
+    #[serde(default)]
+    pub range: u64,
 }
 
 /// One copy of an environment.
@@ -338,6 +342,11 @@ impl EnvironmentPlaces {
             ([one, two], _) if one.path == two.path && one.offset == two.offset => {
                 Some("`boot.environment.copies` are in the same place".into())
             }
+            ([one, two], _)
+                if one.path == two.path && one.offset.abs_diff(two.offset) < self.range =>
+            {
+                Some("`boot.environment.copies` are nearer to each other than `range`".into())
+            }
             ([_, _], _) => None,
             (_, EnvironmentForm::StateFiles) => {
                 Some("`boot.environment.copies` must name two state files".into())
@@ -359,7 +368,7 @@ impl EnvironmentPlaces {
             (Some(second), EnvironmentForm::Flags) => Copies::Flagged([first, second]),
             (Some(second), EnvironmentForm::StateFiles) => Copies::States([first, second]),
         };
-        Environment { size: self.size, copies }
+        Environment { size: self.size, copies, range: self.range }
     }
 }
 

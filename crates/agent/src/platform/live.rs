@@ -7,6 +7,7 @@
 
 use super::files;
 use super::medium::{Extent, Medium};
+use super::mtd::{self, Access};
 use super::partition::{self, Unlocked};
 use crate::edges::{Direct, Flash, Geometry, Live};
 use std::fs::File;
@@ -210,6 +211,9 @@ impl DirectPlace {
 impl Flash for DirectPlace {
     fn geometry(&self) -> io::Result<Geometry> {
         let staged = self.staged.geometry()?;
+        if let Some(flash) = mtd::open(&self.place, Access::Read)? {
+            return Ok(Geometry { size: staged.size.min(flash.geometry().size), ..staged });
+        }
         if !self.is_device()? {
             return Ok(staged);
         }
@@ -235,9 +239,12 @@ impl Flash for DirectPlace {
 }
 
 impl Direct for DirectPlace {
-    /// A partition is written in place; a file is replaced as a whole.
+    /// A partition and flash are written in place; a file is replaced as a whole.
     fn apply(&mut self) -> io::Result<()> {
-        let staged = File::open(self.staged.path())?;
+        let mut staged = File::open(self.staged.path())?;
+        if let Some(mut flash) = mtd::open(&self.place, Access::Write)? {
+            return flash.take(&mut staged);
+        }
         if self.is_device()? {
             let place = partition::locate(&self.place)?;
             let _unlocked = Unlocked::of(&place)?;

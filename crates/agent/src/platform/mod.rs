@@ -20,6 +20,7 @@ pub mod journal;
 pub mod live;
 pub mod lock;
 mod medium;
+pub(crate) mod mtd;
 pub mod own;
 mod pair;
 pub mod partition;
@@ -28,11 +29,14 @@ pub mod power;
 pub mod probe;
 pub mod program;
 pub mod reset;
+pub mod resident;
 pub mod senses;
 pub mod shared;
 pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "dbus")]
+pub mod watch;
 pub mod watchdog;
 pub mod zone;

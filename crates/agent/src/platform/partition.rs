@@ -6,14 +6,19 @@
 //! udev nor its links. A label that is there twice stands for nothing: which of the two
 //! partitions an update would hit is nobody's guess.
 //!
+//! Raw flash has names, too: see `mtd`.
+//!
 //! The boot partitions of an eMMC are read-only until a zero is written to their
 //! `force_ro`.
 
+use super::mtd;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the kernel lists block devices.
+/// Where the kernel lists devices.
+const CLASSES: &str = "/sys/class";
+/// The same, block devices.
 const CLASS: &str = "/sys/class/block";
 /// How a path begins that is a label.
 const LABEL: &str = "PARTLABEL=";
@@ -21,22 +26,40 @@ const LABEL: &str = "PARTLABEL=";
 /// The device or file that `path` stands for.
 ///
 /// # Errors
-/// No partition has the label, or several have.
+/// No partition has the label or name, or several have.
 pub fn locate(path: &Path) -> io::Result<PathBuf> {
-    locate_in(Path::new(CLASS), path)
+    locate_in(Path::new(CLASSES), path)
 }
 
-/// Whether `path` is a label.
+/// Whether `path` is a label, or the name of raw flash.
 pub(crate) fn is_label(path: &Path) -> bool {
-    label(path).is_some()
+    label(path).is_some() || mtd::named(path).is_some()
 }
 
 fn label(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix(LABEL)
 }
 
-fn locate_in(class: &Path, path: &Path) -> io::Result<PathBuf> {
-    let Some(label) = label(path) else { return Ok(path.into()) };
+fn locate_in(classes: &Path, path: &Path) -> io::Result<PathBuf> {
+    let (found, what) = if let Some(label) = label(path) {
+        (labelled(&classes.join("block"), label)?, format!("partition has the label `{label}`"))
+    } else if let Some(named) = mtd::named(path) {
+        let what = format!("flash is called `{}`", path.display());
+        match mtd::devices(classes, named) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => (Vec::new(), what),
+            found => (found?, what),
+        }
+    } else {
+        return Ok(path.into());
+    };
+    match found.as_slice() {
+        [device] => Ok(device.clone()),
+        [] => Err(io::Error::new(io::ErrorKind::NotFound, format!("no {what}"))),
+        _ => Err(io::Error::other(format!("more than one {what}"))),
+    }
+}
+
+fn labelled(class: &Path, label: &str) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(class)? {
         // One that is pulled meanwhile is not there.
@@ -46,14 +69,7 @@ fn locate_in(class: &Path, path: &Path) -> io::Result<PathBuf> {
             found.push(Path::new("/dev").join(device));
         }
     }
-    match found.as_slice() {
-        [device] => Ok(device.clone()),
-        [] => {
-            let why = format!("no partition has the label `{label}`");
-            Err(io::Error::new(io::ErrorKind::NotFound, why))
-        }
-        _ => Err(io::Error::other(format!("several partitions have the label `{label}`"))),
-    }
+    Ok(found)
 }
 
 /// A device that can be written as long as this value lives. One that was locked is
@@ -116,7 +132,20 @@ mod tests {
     fn check(path: &str, want: Result<&str, &str>) {
         let devices = [("vda", ""), ("vda1", "boot"), ("vda2", "system-a"), ("vda3", "twice")];
         let class = class(&[&devices[..], &[("vdb1", "twice")]].concat());
-        let got = locate_in(class.path(), Path::new(path)).map_err(|e| e.to_string());
+        let classes = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(class.path(), classes.path().join("block")).unwrap();
+        for (device, name) in [
+            ("mtd/mtd0", "boot"),
+            ("mtd/mtd0ro", "boot"),
+            ("mtd/mtd1", "system-a"),
+            ("ubi/ubi0_0", "rootfs"),
+            ("ubi/ubi1_0", "rootfs"),
+            ("ubi/ubi0_1", "data"),
+        ] {
+            fs::create_dir_all(classes.path().join(device)).unwrap();
+            fs::write(classes.path().join(device).join("name"), format!("{name}\n")).unwrap();
+        }
+        let got = locate_in(classes.path(), Path::new(path)).map_err(|e| e.to_string());
         match want {
             Ok(device) => assert_eq!(got, Ok(device.into()), "{path}"),
             Err(part) => assert!(got.as_ref().is_err_and(|e| e.contains(part)), "{path}: {got:?}"),
@@ -130,7 +159,19 @@ mod tests {
         check("PARTLABEL=boot", Ok("/dev/vda1"));
         check("PARTLABEL=system", Err("no partition has the label `system`"));
         check("PARTLABEL=", Err("no partition"));
-        check("PARTLABEL=twice", Err("several partitions have the label `twice`"));
+        check("PARTLABEL=twice", Err("more than one partition has the label `twice`"));
+    }
+
+    #[test]
+    fn flash_has_names() {
+        check("mtd:system-a", Ok("/dev/mtd1"));
+        check("mtd:boot", Ok("/dev/mtd0"));
+        check("mtd:data", Err("no flash is called `mtd:data`"));
+        check("ubi:data", Ok("/dev/ubi0_1"));
+        check("ubi1:rootfs", Ok("/dev/ubi1_0"));
+        check("ubi:rootfs", Err("more than one flash is called"));
+        check("ubi2:rootfs", Err("no flash"));
+        check("ubifs:rootfs", Ok("ubifs:rootfs"));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::message::{Fault, Seek};
 use crate::edges::Reset;
+use crate::platform::mtd::Reader;
 use delta::{Applier, ApplyError, FrameDecoder, Limits, PatchHeader, ReadAt, ReadFault};
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use types::Outcome;
 
 /// What a delta is decoded with.
@@ -17,13 +17,14 @@ pub(super) struct Sources {
 
 impl From<[File; 2]> for Sources {
     fn from([old, new]: [File; 2]) -> Self {
-        Self { old: BankReader { file: old, size: 0 }, new: BankReader { file: new, size: 0 } }
+        let reader = |file| BankReader { file: Reader::new(file), size: 0 };
+        Self { old: reader(old), new: reader(new) }
     }
 }
 
 /// The first bytes of a bank.
 struct BankReader {
-    file: File,
+    file: Reader,
     /// Bytes of the image in it.
     size: u64,
 }

@@ -53,7 +53,7 @@ impl Uboot {
             1 => Copies::Single(place(0)),
             _ => Copies::Flagged([place(0), place(1)]),
         };
-        let uboot = Self { folder, environment: Environment { size: SIZE, copies } };
+        let uboot = Self { folder, environment: Environment { size: SIZE, copies, range: 0 } };
         uboot.set("made_by", "fw_setenv");
         uboot
     }

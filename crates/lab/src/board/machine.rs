@@ -100,6 +100,11 @@ fn quoted(file: &Path) -> String {
 }
 
 impl Machine {
+    /// The machine that `emulator` is, which says everything into `console`.
+    pub(crate) fn of(emulator: Running, console: &Path) -> Self {
+        Self { emulator, console: console.into() }
+    }
+
     /// Waits until it said all `parts`, one after the other.
     ///
     /// # Errors
@@ -155,6 +160,11 @@ impl Transcript {
         let said = self.0.lines().rev().find_map(|line| line.split_once("guest: status "));
         let (_, json) = said.context("the agent never told its status")?;
         serde_json::from_str(json).context("the agent's status is strange")
+    }
+
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.0
     }
 
     /// The last lines, for a person.

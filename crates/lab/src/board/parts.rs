@@ -80,7 +80,7 @@ impl Parts {
     }
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+pub(crate) fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let inside = std::fs::read_dir(folder);
     let inside = inside.with_context(|| format!("cannot list {}", folder.display()))?;
     for entry in inside {

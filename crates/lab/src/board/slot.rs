@@ -131,7 +131,7 @@ fn fill(
 }
 
 /// The tree as an initial RAM disk, compressed.
-fn archive(root: &Path) -> Result<Vec<u8>> {
+pub(crate) fn archive(root: &Path) -> Result<Vec<u8>> {
     let mut names = vec![".".to_owned()];
     list(root, root, &mut names)?;
     let mut cpio = system("cpio", "cpio")?;
@@ -154,7 +154,7 @@ fn list(root: &Path, folder: &Path, names: &mut Vec<String>) -> Result<()> {
 }
 
 /// What `command` makes of `input`.
-pub(super) fn through(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn through(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.with_context(|| format!("cannot start `{name}`"))?;

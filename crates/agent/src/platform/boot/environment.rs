@@ -10,11 +10,14 @@
 //! overwritten; only state files, which hold nothing else, start anew.
 
 use super::Place;
+use crate::platform::mtd::Flags;
 use std::collections::BTreeMap;
 use std::io;
 
 /// Bytes of the CRC.
 const CRC: usize = 4;
+/// The flag of the copy that counts, in NOR.
+const ACTIVE: u8 = 1;
 /// The largest environment, in bytes.
 pub const SIZE_MAX: usize = 1 << 20;
 /// The variable that orders two state files: a hexadecimal number.
@@ -39,6 +42,9 @@ pub struct Environment {
     pub size: usize,
     /// Where the copies are.
     pub copies: Copies,
+    /// In raw flash, bytes from the beginning of each copy in which it may be: more than
+    /// it has where bad blocks are skipped (U-Boot's `CONFIG_ENV_RANGE`). 0 for no more.
+    pub range: u64,
 }
 
 /// What an environment holds: byte strings, in the order of their names.
@@ -124,17 +130,46 @@ impl Environment {
         let flag = newest.as_ref().map_or(0, |held| held.flag.wrapping_add(1));
         let older = newest.as_ref().map_or(0, |held| 1 - held.index.min(1));
         match &self.copies {
-            Copies::Single(place) => place.write(&self.encode(variables, None)?),
-            Copies::Flagged(places) => {
-                pick(places, older).write(&self.encode(variables, Some(flag))?)
-            }
+            Copies::Single(place) => self.write(place, variables, None),
+            Copies::Flagged(places) => self.save_flagged(places, older, flag, variables),
             Copies::States(places) => {
                 let mut variables = variables.clone();
                 let last = newest.map_or(0, |held| generation(&held.variables));
                 variables.set(GENERATION, &format!("{:x}", last.wrapping_add(1)));
-                pick(places, older).write(&self.encode(&variables, None)?)
+                self.write(pick(places, older), &variables, None)
             }
         }
+    }
+
+    /// In NOR the copy that counts has a 1, and its writer clears the other one's byte.
+    /// A cut in between leaves two copies that count, of which the first one does: old
+    /// or new, as any cut may.
+    fn save_flagged(
+        &self,
+        places: &[Place; 2],
+        older: usize,
+        flag: u8,
+        variables: &Variables,
+    ) -> io::Result<()> {
+        let place = pick(places, older);
+        if !place.begins_block()? {
+            return Err(io::Error::other("a copy of the environment begins inside of a block"));
+        }
+        match place.flags()? {
+            Flags::Counted => self.write(place, variables, Some(flag)),
+            Flags::Active => {
+                self.write(place, variables, Some(ACTIVE))?;
+                pick(places, 1 - older).clear(CRC as u64, self.range())
+            }
+        }
+    }
+
+    fn write(&self, place: &Place, variables: &Variables, flag: Option<u8>) -> io::Result<()> {
+        place.write_within(&self.encode(variables, flag)?, self.range())
+    }
+
+    fn range(&self) -> u64 {
+        self.range.max(self.size as u64)
     }
 
     fn places(&self) -> &[Place] {
@@ -153,7 +188,7 @@ impl Environment {
         let mut newest = None;
         let mut unreadable = None;
         for (index, place) in self.places().iter().enumerate() {
-            match place.read(self.size) {
+            match place.read_within(self.size, self.range()) {
                 Ok(bytes) => newest = later(newest, self.decode(index, &bytes)),
                 Err(e) => unreadable = Some(e),
             }

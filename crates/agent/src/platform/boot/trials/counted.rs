@@ -21,7 +21,7 @@ fn environment(folder: &Path, kind: u8) -> Environment {
         2 => Copies::Flagged([place(0), place(1)]),
         _ => Copies::States([state(0), state(1)]),
     };
-    Environment { size: SIZE, copies }
+    Environment { size: SIZE, copies, range: 0 }
 }
 
 /// The factory's environment: both copies hold `pairs`.

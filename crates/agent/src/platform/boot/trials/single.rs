@@ -140,7 +140,7 @@ impl Board for MenderBoard {
         let copy = [&crc32fast::hash(&data).to_le_bytes()[..], &[0], &data].concat();
         place(0).write(&copy).unwrap();
         let copies = Copies::Flagged([place(0), place(128)]);
-        let environment = Environment { size: 128, copies };
+        let environment = Environment { size: 128, copies, range: 0 };
         let values = Names { a: "2".into(), b: "3".into() };
         let convention = BootCount::mender(environment, values, Tries::Single);
         Self { folder: folder.into(), convention }

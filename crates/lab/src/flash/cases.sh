@@ -1,0 +1,51 @@
+# What is tried, in order.
+config nand "$part 1" "$part 2"
+is 'the environment has a bad block before it' same "$(cat /sys/class/mtd/mtd0/bad_blocks)" 1
+is 'nandwrite fills slot A around its bad block' /tools/nandwrite -q -p /dev/mtd1 /old.img
+is 'doctor takes the slots' sh -c 'refit-agent doctor | grep "slot B"'
+is 'a release is cut off twice on its way into NAND' cut_off /full.zip
+is 'goes on until it restarts' goes_on
+is 'nanddump reads the new release' dumped 2 "$new_sha" "$new_size"
+is 'the worn blocks are marked, and the other slot is not touched' \
+	same "$(cat /sys/class/mtd/mtd2/bad_blocks) $(cat /sys/class/mtd/mtd1/bad_blocks)" '4 1'
+is 'slot A is as it was' dumped 1 "$old_sha" "$old_size"
+is 'fw_printenv reads what the agent wrote' on_trial
+is 'the agent reads what fw_setenv wrote, and trusts the slot' confirmed
+
+config nand-delta "$part 1" "$part 2"
+is 'a delta is made of one slot in NAND into the other' install /delta.zip
+is 'nanddump reads its release' dumped 2 "$new_sha" "$new_size"
+is 'it is on trial' on_trial
+is 'it is trusted' confirmed
+
+/tools/ubiformat -q -y /dev/mtd3
+/tools/ubiattach -m 3 >/run/said
+/tools/ubimkvol /dev/ubi0 -N system-a -s 10MiB >/run/said
+/tools/ubimkvol /dev/ubi0 -N system-b -s 10MiB >/run/said
+/tools/ubimkvol /dev/ubi0 -N fixed -s 1MiB -t static >/run/said
+config attached "/dev/mtd3" "$part 2"
+is 'what UBI has is not written past it' \
+	sh -c 'refit-agent doctor | grep "mtd3 belongs to ubi0"'
+config static ubi:system-a ubi:fixed
+is 'a static volume is refused' sh -c 'refit-agent doctor | grep "make a dynamic one"'
+config ubi ubi:system-a ubi0:system-b
+is 'ubiupdatevol fills slot A' /tools/ubiupdatevol /dev/ubi0_0 /old.img
+is 'ubiupdatevol is cut off in slot B' \
+	sh -c 'head -c 1000000 /new.img | /tools/ubiupdatevol -s 5000000 /dev/ubi0_1 - ; [ $? != 0 ]'
+is 'a release is cut off twice on its way into a volume' cut_off /full.zip
+is 'UBI finds its volumes again' sh -c '/tools/ubidetach -m 3 && /tools/ubiattach -m 3'
+is 'goes on until it restarts' goes_on
+is 'the volume holds the new release' volume 1 "$new_sha" "$new_size"
+is 'so it does after UBI starts anew' sh -c '/tools/ubidetach -m 3 && /tools/ubiattach -m 3'
+is 'the volume holds the new release' volume 1 "$new_sha" "$new_size"
+is 'slot A is as it was' volume 0 "$old_sha" "$old_size"
+is 'it is on trial' on_trial
+is 'it is trusted' confirmed
+
+config ubi-delta ubi:system-a ubi:system-b
+is 'a delta is made of one volume into the other' install /delta.zip
+is 'the volume holds its release' volume 1 "$new_sha" "$new_size"
+
+config ram "$part 1" 'mtd:mtdram test device'
+is 'a release goes into flash without pages' install /full.zip
+is 'it is there' dumped 4 "$new_sha" "$new_size"

@@ -1,0 +1,141 @@
+#!/bin/busybox sh
+# A guest with simulated NAND: the real agent installs releases into MTD partitions with
+# bad blocks and into UBI volumes, and the tools of others look at what it did. This
+# script plays the bootloader, with fw_printenv and fw_setenv.
+/bin/busybox --install -s /bin
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /run
+. /facts
+# Blocks of 128 KiB: 16 for the environment, 96 for each slot, the rest for UBI. Bad from
+# the factory are one of the environment's, one of A's and two of B's; one of B's cannot
+# be erased, and one page of B's cannot be written, which shows only when it is tried.
+for module in bch mtd nandcore nand ubi; do insmod /lib/$module.ko; done
+insmod /lib/nandsim.ko first_id_byte=0x20 second_id_byte=0xa2 third_id_byte=0 \
+	fourth_id_byte=0x15 parts=16,96,96 badblocks=0,17,112,115 weakblocks=120:0 \
+	weakpages=7557:0
+insmod /lib/mtdram.ko total_size=8192 erase_size=64
+part='mtd:NAND simulator partition'
+env=/etc/fw_env.config
+tried=0
+lost=0
+
+# is WHAT COMMAND...: the command has to succeed.
+is() {
+	what=$1
+	shift
+	tried=$((tried + 1))
+	if "$@" >/run/said 2>&1; then
+		echo "tried: $what"
+	else
+		lost=$((lost + 1))
+		echo "tried: $what: FAILED"
+		sed 's/^/  /' /run/said | tail -n 20
+	fi
+}
+same() { [ "$1" = "$2" ] || { echo "it is $1, not $2"; return 1; }; }
+
+# config NAME A B: a terminal that never ran.
+config() {
+	state=/run/$1
+	mkdir -p "$state"
+	cat >/run/agent.toml <<END
+device = "$1"
+product = "$product"
+hardware = "$hardware"
+state_dir = "$state"
+root = "/root.json"
+[install]
+checkpoint_kib = 384
+[boot]
+control = "uboot"
+[boot.environment]
+size = 0x4000
+range = 0x40000
+copies = [{ path = "$part 0" }, { path = "$part 0", offset = 0x40000 }]
+[running]
+from = "file"
+path = "/run/slot"
+[components.rootfs]
+effect = "slot"
+a = "$2"
+b = "$3"
+[installed.rootfs]
+version = "1.0.0"
+slot = "A"
+sha256 = "$old_sha"
+[power]
+boot_id_file = "/run/boot_id"
+[[health.checks]]
+command = ["/bin/true"]
+within_seconds = 5
+END
+	export REFIT_AGENT_CONFIG=/run/agent.toml
+	echo A >/run/slot
+	for pair in BOOT_ORDER=A BOOT_A_LEFT=3 BOOT_B_LEFT=0 BOOT_A_GOOD=1 BOOT_B_GOOD=0; do
+		/tools/fw_setenv -c $env -f /defaults "${pair%%=*}" "${pair#*=}"
+	done
+	start
+}
+said() { /tools/fw_printenv -c $env -n "$1"; }
+start() { cat /proc/sys/kernel/random/uuid | tr -d - >/run/boot_id; }
+
+# What a script of U-Boot does.
+boot() {
+	slot=$(said BOOT_ORDER)
+	slot=${slot%% *}
+	left=$(said BOOT_${slot}_LEFT)
+	/tools/fw_setenv -c $env BOOT_${slot}_LEFT $((left - 1))
+	echo "$slot" >/run/slot
+	start
+}
+# install PACKAGE: from the order to the restart.
+install() {
+	refit-agent install "$1"
+	same $? 100
+}
+# cut_off PACKAGE: kill -9 at the fourth change of the journal, and again at the next.
+cut_off() {
+	refit-agent install "$1" &
+	after 4 || return 1
+	refit-agent run --once &
+	after 3 || return 1
+	refit-agent status --json
+	refit-agent status --json | grep -q downloading
+}
+after() {
+	changes=0
+	last=
+	while [ $changes -le "$1" ]; do
+		now=$(cat "$state/journal" | md5sum)
+		[ "$now" = "$last" ] || changes=$((changes + 1))
+		last=$now
+		kill -0 $! || { echo 'it ended before'; return 1; }
+	done
+	kill -9 $!
+	wait
+}
+goes_on() {
+	refit-agent run --once
+	same $? 100
+}
+on_trial() {
+	same "$(said BOOT_ORDER)" 'B A' && same "$(said BOOT_B_LEFT)" 3 && boot
+}
+confirmed() {
+	refit-agent run --once && same "$(said BOOT_B_GOOD)" 1 &&
+		refit-agent status --json | grep -q '"outcome":0'
+}
+sum() { head -c "$1" | sha256sum | cut -d ' ' -f 1; }
+# The bytes of a partition without its bad blocks.
+dumped() { same "$(/tools/nanddump -q --bb=skipbad "/dev/mtd$1" | sum "$3")" "$2"; }
+volume() { same "$(sum "$3" <"/dev/ubi0_$1")" "$2"; }
+
+. /cases
+echo "guest: the end"
+verdict=ok
+[ $lost = 0 ] || verdict=FAILED
+echo "test result: $verdict. $((tried - lost)) passed; $lost failed"
+poweroff -f
