@@ -12,6 +12,10 @@
 # BOOT_A_LEFT     tries that are left, hexadecimal
 # BOOT_A_GOOD     1: trusted
 # refit_generation  which of the two files is newer, hexadecimal
+#
+# A board with one system and a recovery (`layout = "recovery"`) has the system in slot A
+# and the recovery in slot B, and sets refit_order to "B A": when nothing is remembered,
+# the system may be half-written. All else is the same.
 
 # What differs between boards; a bootcmd may have set it before.
 test -n "${refit_medium}" || setenv refit_medium "virtio 0"
@@ -22,6 +26,8 @@ test -n "${refit_args}" || setenv refit_args "console=ttyAMA0"
 # `trial`: only boots of a slot on trial cost a try. `always`: all do.
 test -n "${refit_counting}" || setenv refit_counting trial
 test -n "${refit_tries}" || setenv refit_tries 3
+# Which slot is tried first when nothing is remembered.
+test -n "${refit_order}" || setenv refit_order "A B"
 setenv refit_size 4000
 setenv refit_names "BOOT_ORDER BOOT_A_LEFT BOOT_B_LEFT BOOT_A_GOOD BOOT_B_GOOD refit_generation"
 
@@ -43,7 +49,7 @@ done
 if test "${refit_newest}" = none; then
   # Nothing is known: both slots as new.
   echo "refit: no state is whole"
-  setenv BOOT_ORDER "A B"
+  setenv BOOT_ORDER "${refit_order}"
   setenv BOOT_A_LEFT ${refit_tries}
   setenv BOOT_B_LEFT ${refit_tries}
   setenv BOOT_A_GOOD 0
@@ -82,7 +88,7 @@ for again in no yes; do
   if test -z "${refit_pick}"; then
     # All tries are used up: both slots get theirs back, so that there is one to start.
     echo "refit: all tries are used up"
-    test -n "${BOOT_ORDER}" || setenv BOOT_ORDER "A B"
+    test -n "${BOOT_ORDER}" || setenv BOOT_ORDER "${refit_order}"
     setenv BOOT_A_LEFT ${refit_tries}
     setenv BOOT_B_LEFT ${refit_tries}
   fi
@@ -97,10 +103,9 @@ if test ${refit_counted} = yes; then
 fi
 
 # -- start. A slot on trial that does not start costs its try and the board resets; a
-# trusted one makes way for the other slot at once.
-if test ${refit_pick} = A; then setenv refit_other B; else setenv refit_other A; fi
+# trusted one makes way at once for the other slot, if that may be started at all.
 setenv refit_slots ${refit_pick}
-if test "${refit_good}" = 1; then setenv refit_slots "${refit_pick} ${refit_other}"; fi
+if test "${refit_good}" = 1; then setenv refit_slots "${refit_pick} ${BOOT_ORDER}"; fi
 for s in ${refit_slots}; do
   echo "refit: slot ${s}, order ${BOOT_ORDER}, left ${BOOT_A_LEFT} ${BOOT_B_LEFT}"
   if test ${s} = A; then setenv refit_part ${refit_part_A}; else setenv refit_part ${refit_part_B}; fi

@@ -15,7 +15,7 @@ pub use boot::{
     Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
     SlotNames,
 };
-pub use layout::LayoutWord;
+pub use layout::{CopySwitch, LayoutWord};
 pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
 pub use plan::Plan;
 pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
@@ -267,6 +267,21 @@ pub enum Component {
         #[serde(default)]
         agent: bool,
     },
+    /// A bootloader in two copies, of which the hardware starts the other when one does
+    /// not start.
+    Copies {
+        /// Partition or file of copy A.
+        a: PathBuf,
+        /// Partition or file of copy B.
+        b: PathBuf,
+        /// Bytes of a file that is not there yet.
+        #[serde(default)]
+        size: u64,
+        /// How it is known which copy started.
+        running: Running,
+        /// What chooses between them.
+        switch: CopySwitch,
+    },
     /// One place only.
     Direct {
         /// Partition or file.
@@ -452,6 +467,12 @@ impl Component {
             }
             Self::Slot { a, b, .. } if Some(a) == b.as_ref() => {
                 Some(format!("`components.{name}`: slot A and slot B are the same"))
+            }
+            Self::Copies { switch: CopySwitch::Command(words), .. } if words.is_empty() => {
+                Some(format!("`components.{name}.switch` names no program"))
+            }
+            Self::Copies { a, b, .. } if a == b => {
+                Some(format!("`components.{name}`: copy A and copy B are the same"))
             }
             Self::Live { size: 0, .. } | Self::Direct { size: 0, .. } => {
                 Some(format!("`components.{name}`: `size` is 0"))

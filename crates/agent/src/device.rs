@@ -5,8 +5,8 @@
 
 use crate::attend::Attendance;
 use crate::edges::{
-    BootControl, BootError, Clock, Configuration, Direct, Feeds, Flash, Health, Hooks, Journal,
-    Live, Loaded, OwnProgram, Power, RollbackStore, Senses, Source, Store,
+    BootControl, BootError, Clock, Configuration, Copies, Direct, Feeds, Flash, Health, Hooks,
+    Journal, Live, Loaded, OwnProgram, Power, RollbackStore, Senses, Source, Store,
 };
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
@@ -15,6 +15,7 @@ use crate::recovery::Layout;
 use crate::refill::Refill;
 use crate::switches::Switches;
 use crate::work::Work;
+use engine::inspect::Fallback;
 use engine::policy::rules::Rules;
 use engine::{BootId, Event, Gate, Reason, Start, State, gate};
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub enum Bank {
     Live(Box<dyn Live>),
     /// Staged, then applied for good.
     Direct(Box<dyn Direct>),
+    /// A bootloader: the copy that does not run is written, then chosen.
+    Copies(Box<dyn Copies>),
 }
 
 impl Bank {
@@ -41,7 +44,15 @@ impl Bank {
         match self {
             Self::Slots(..) | Self::System(_) => Effect::Slot,
             Self::Live(_) => Effect::Live,
-            Self::Direct(_) => Effect::Direct,
+            Self::Direct(_) | Self::Copies(_) => Effect::Direct,
+        }
+    }
+
+    /// What starts when what was written here does not.
+    pub(crate) fn fallback(&self) -> Fallback {
+        match self {
+            Self::Slots(..) | Self::System(_) | Self::Copies(_) => Fallback::Copy,
+            Self::Live(_) | Self::Direct(_) => Fallback::None,
         }
     }
 
@@ -53,6 +64,7 @@ impl Bank {
             Self::System(system) => system.as_mut(),
             Self::Live(live) => live.as_mut(),
             Self::Direct(direct) => direct.as_mut(),
+            Self::Copies(copies) => copies.as_mut(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The pump: feed → proven → flash, chunk by chunk, up to the next checkpoint.
 
-use crate::device::{Device, DeviceError};
+use crate::device::{Bank, Device, DeviceError};
 use crate::edges::{FeedError, PayloadSpec, Retry};
 use crate::job::{Job, Part, Way};
 use crate::perform::chain;
@@ -95,6 +95,11 @@ impl Device {
             forgotten.map_err(DeviceError::into_io)?;
         }
         match self.edges.banks.get_mut(&part.component.name) {
+            Some(Bank::Copies(copies)) => {
+                // A choice that led to nothing must not start a half-written copy.
+                copies.choose(copies.running()?)?;
+                copies.prepare()
+            }
             Some(bank) => bank.medium(task.target).prepare(),
             None => Err(io::Error::other("this terminal has no such component")),
         }

@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use package::{Codec, Component, Manifest};
+use package::{Codec, Component, ComponentKind, Manifest};
 use trust::{Root, TrustError, Verified, verify_targets};
 use types::{Effect, Name, Outcome, Running, Sealed, Text, Timestamp};
 
@@ -41,6 +41,17 @@ pub struct Place {
     pub effect: Effect,
     /// Bytes that fit.
     pub capacity: u64,
+    /// What starts when a component there does not.
+    pub fallback: Fallback,
+}
+
+/// What starts when what was written does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// A second copy.
+    Copy,
+    /// Nothing.
+    None,
 }
 
 /// What a package is held against.
@@ -159,6 +170,10 @@ fn fit_component(
     if place.effect != component.effect {
         let why = format!("`{name}` comes into force in another way on this terminal");
         return Err(Refusal::new(Outcome::UnknownComponent, why));
+    }
+    if component.kind == ComponentKind::Bootloader && place.fallback == Fallback::None {
+        let why = format!("`{name}` has no second copy that starts when the new one does not");
+        return Err(Refusal::new(Outcome::NoFallback, why));
     }
     if component.image.size > place.capacity {
         let why =

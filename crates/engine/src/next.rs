@@ -35,7 +35,8 @@ impl State {
             Self::Idle { .. } => Phase::Idle,
             Self::Lost => Phase::Inspecting,
             Self::Ordered { .. } => Phase::Inspecting,
-            Self::Entering { .. } => Phase::Applying,
+            // The owner can still answer, as before the first byte anywhere.
+            Self::Entering { .. } => Phase::Inspecting,
             Self::Installing { .. } => Phase::Downloading,
             Self::Verifying { .. } => Phase::Verifying,
             Self::Activating { .. } => Phase::Applying,

@@ -219,6 +219,24 @@ const DEFECTS: &[Defect] = &[
         "return State::Entering { task, locator, failed_boots, boot: start_of.boot };",
         "return State::Entering { task, locator, failed_boots: if DEFECT { 0 } else { failed_boots }, boot: start_of.boot };",
     ),
+    defect(
+        "a bootloader is called new before it started",
+        "agent/src/perform/bootloader.rs",
+        "choice if here => Next::Try(choice),",
+        "choice if here && !DEFECT => Next::Try(choice),\n        _ if DEFECT => Next::Stays,",
+    ),
+    defect(
+        "a bootloader that did not start stays chosen",
+        "agent/src/perform/bootloader.rs",
+        "self.choose(name, running)",
+        "Ok::<(), Text>(())",
+    ),
+    defect(
+        "the bootloader that is started first is written",
+        "agent/src/install.rs",
+        "copies.choose(copies.running()?)?;",
+        "copies.choose(if DEFECT { copies.running()?.other() } else { copies.running()? })?;",
+    ),
 ];
 
 /// What the copy of the engine gets: the switches.

@@ -30,6 +30,10 @@ pub enum Broken {
     StartsIncomplete,
     /// The recovery was written to.
     WroteRecovery,
+    /// The bootloader's copy that is started first was written to.
+    WroteChosenCopy,
+    /// A copy of the bootloader was chosen before it was complete, flushed and read back.
+    ChoseIncomplete,
     /// The recovery gave way to a system that is not trusted and complete.
     GaveWay,
     /// No slot holds a complete release that the bootloader would start.
@@ -78,6 +82,17 @@ pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
     let only = world.facts(slot.other()) != SlotFacts::Good;
     let good = world.facts(slot) == SlotFacts::Good;
     (only || (good && world.boot.running == slot)).then_some(Broken::RevertedGood)
+}
+
+/// Judges the choice of the bootloader's copy `to`.
+pub fn may_choose(world: &World, to: Slot) -> Option<Broken> {
+    let copy = world.copies.media.get(&to)?;
+    let new = world.release.images.get(&component_name(Effect::Direct))?;
+    if to == world.copies.running {
+        return None;
+    }
+    let whole = copy.is_flushed() && copy.durable().starts_with(new);
+    (!whole || !copy.is_read_back(new.len())).then_some(Broken::ChoseIncomplete)
 }
 
 /// Judges `give_way`.
@@ -144,6 +159,10 @@ pub fn after_crash(world: &World) -> Option<Broken> {
     if let Some(broken) = recovery_is_safe(world) {
         return Some(broken);
     }
+    let copies = world.scenario.layout.has_copies();
+    if copies && world.copy_holds(world.copies.chosen).is_none() {
+        return Some(Broken::ChoseIncomplete);
+    }
     let floor = world.floors.get("rootfs").copied().unwrap_or(0);
     let confirmed = Slot::BOTH.iter().any(|slot| {
         world.facts(*slot) == SlotFacts::Good && world.holds(*slot) == Some(Holds::New)
@@ -202,7 +221,9 @@ fn costs(world: &World) -> Option<Broken> {
     let tries = if world.scenario.layout.has_recovery() { 2 * tries + 1 } else { tries };
     // Without its journal a device begins again.
     let attempts = 1 + world.journals_lost;
-    if world.boots > attempts * (2 + tries) + world.cuts {
+    // The one that starts a new bootloader.
+    let more = u32::from(world.scenario.layout.has_copies());
+    if world.boots > attempts * (2 + tries + more) + world.cuts {
         return Some(Broken::TooManyBoots(world.boots));
     }
     let payload: u64 = world.release.payloads.values().map(|p| p.len() as u64).sum();
@@ -244,6 +265,9 @@ fn is_expected(world: &World, outcome: Outcome) -> bool {
             matches!(outcome, Outcome::AlreadyRunning | Outcome::FailedBefore | Outcome::Partial)
         }
     };
+    if world.scenario.layout == Layout::SlotDeadCopy && outcome == Outcome::Partial {
+        return true;
+    }
     world.scenario.image.outcomes().contains(&outcome) || used_up || fault
 }
 
@@ -270,7 +294,7 @@ fn is_true(world: &World, outcome: Outcome) -> Option<Broken> {
 
 /// Whether the new release runs after this outcome.
 fn runs_after(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Ok | Outcome::AlreadyRunning)
+    matches!(outcome, Outcome::Ok | Outcome::AlreadyRunning | Outcome::Partial)
 }
 
 fn failure_is_remembered(world: &World, outcome: Outcome) -> Option<Broken> {
@@ -286,7 +310,10 @@ fn failure_is_remembered(world: &World, outcome: Outcome) -> Option<Broken> {
 }
 
 fn beside_fits(world: &World, outcome: Outcome) -> Option<Broken> {
-    let ok = runs_after(outcome);
+    let ok = runs_after(outcome) && outcome != Outcome::Partial;
+    if world.copies.chosen != world.copies.running {
+        return Some(Broken::SwitchOpen);
+    }
     if world.beside.values().any(|beside| beside.previous.is_some()) {
         return Some(Broken::SwitchOpen);
     }

@@ -126,7 +126,15 @@ pub fn new_release(layout: Layout, image: Image) -> Release {
         root: Vec::new(),
     };
     let components =
-        layout.effects().iter().map(|effect| add_component(&mut release, *effect, image)).collect();
+        layout.effects().iter().map(|effect| add_component(&mut release, *effect, image));
+    let components = components
+        .map(|component| match component.effect {
+            Effect::Direct if layout.has_copies() => {
+                Component { kind: ComponentKind::Bootloader, ..component }
+            }
+            _ => component,
+        })
+        .collect();
     if Layout::DELTAS.contains(&layout) {
         add_delta(&mut release, layout);
     }

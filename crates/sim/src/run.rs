@@ -3,9 +3,9 @@
 use crate::edges;
 use crate::oracle::{self, Broken};
 use crate::release::Release;
-use crate::scenario::{Image, Loader, Scenario};
+use crate::scenario::{self, Image, Loader, Scenario};
 use crate::weather;
-use crate::world::{Crash, Injection, Shared, World};
+use crate::world::{Crash, Holds, Injection, Shared, World};
 use agent::edges::SlotFacts;
 use agent::{Device, DeviceError, Identity, Layout, Options, ReadBack, Turn};
 use std::cell::RefCell;
@@ -76,6 +76,8 @@ fn power_cycle(world: &Shared, crash: Crash) -> Option<Broken> {
 /// The bootloader: starts slots until one of them starts the agent.
 fn power_on(world: &Shared) -> Option<Broken> {
     let mut world = world.borrow_mut();
+    let Some(copy) = first_copy(&world) else { return Some(Broken::Bricked) };
+    world.copies.running = copy;
     for _ in 0..8 {
         let Some(slot) = choose(&mut world) else { return Some(Broken::Bricked) };
         world.boots += 1;
@@ -92,6 +94,21 @@ fn power_on(world: &Shared) -> Option<Broken> {
         }
     }
     Some(Broken::Endless)
+}
+
+/// The copy of the bootloader that the hardware comes to: the chosen one, or else the
+/// other.
+fn first_copy(world: &World) -> Option<Slot> {
+    if !world.scenario.layout.has_copies() {
+        return Some(world.copies.chosen);
+    }
+    let dead = world.scenario.layout == scenario::Layout::SlotDeadCopy;
+    let starts = |copy: &Slot| match world.copy_holds(*copy) {
+        Some(Holds::New) => !dead,
+        held => held.is_some(),
+    };
+    let chosen = world.copies.chosen;
+    [chosen, chosen.other()].into_iter().find(starts)
 }
 
 /// What the bootloader starts: a slot on trial while it has tries, else a good one.

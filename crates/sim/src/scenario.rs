@@ -34,6 +34,10 @@ pub enum Layout {
     SlotDelta,
     /// The same, and the delta makes something else from its middle on.
     SlotBadDelta,
+    /// One component in banks, and a bootloader in two copies.
+    SlotCopies,
+    /// The same, and the new bootloader does not start.
+    SlotDeadCopy,
     /// One system, in slot A, and a recovery in slot B.
     Recovery,
     /// The same, and the recovery does not boot.
@@ -101,6 +105,11 @@ impl Layout {
     /// Those with a recovery.
     pub const RECOVERIES: [Self; 3] = [Self::Recovery, Self::DeadRecovery, Self::SickRecovery];
 
+    /// Whether what has no bank is a bootloader in two copies.
+    pub fn has_copies(self) -> bool {
+        matches!(self, Self::SlotCopies | Self::SlotDeadCopy)
+    }
+
     /// Whether there is one system and a recovery.
     pub fn has_recovery(self) -> bool {
         Self::RECOVERIES.contains(&self)
@@ -115,7 +124,9 @@ impl Layout {
             Self::Slot | Self::SlotDelta | Self::SlotBadDelta => &[Effect::Slot],
             Self::Recovery | Self::DeadRecovery | Self::SickRecovery => &[Effect::Slot],
             Self::SlotLive => &[Effect::Slot, Effect::Live],
-            Self::SlotDirect => &[Effect::Slot, Effect::Direct],
+            Self::SlotDirect | Self::SlotCopies | Self::SlotDeadCopy => {
+                &[Effect::Slot, Effect::Direct]
+            }
         }
     }
 }
@@ -155,6 +166,14 @@ impl Scenario {
         all
     }
 
+    /// The scenarios with a bootloader. One that does not start has nothing to do with how
+    /// the rest is.
+    pub fn bootloaders() -> Vec<Self> {
+        let mut all = Self::of(&Image::FIVE, &[Loader::Counted], &[Layout::SlotCopies]);
+        all.extend(Self::of(&[Image::Good], &Loader::BOTH, &[Layout::SlotDeadCopy]));
+        all
+    }
+
     fn of(images: &[Image], loaders: &[Loader], layouts: &[Layout]) -> Vec<Self> {
         let mut all = Vec::new();
         for &image in images {
@@ -184,7 +203,7 @@ impl FromStr for Scenario {
             Layout::FULL.map(layout)
         });
         let known = Self::all().into_iter().chain(moody).chain(Self::deltas());
-        let known = known.chain(Self::recoveries());
+        let known = known.chain(Self::recoveries()).chain(Self::bootloaders());
         let mut known = known.flat_map(|s| faults.map(|fault| Self { fault, ..s }));
         known.find(|s| s.to_string() == text).ok_or_else(|| format!("no scenario `{text}`"))
     }

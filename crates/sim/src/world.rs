@@ -45,6 +45,23 @@ pub struct Beside {
     pub previous: Option<Option<Vec<u8>>>,
 }
 
+/// A bootloader in two copies.
+pub struct Copies {
+    /// Both.
+    pub media: BTreeMap<Slot, Medium>,
+    /// The copy that is started first.
+    pub chosen: Slot,
+    /// The copy that started this boot.
+    pub running: Slot,
+}
+
+impl Copies {
+    fn new(old: &[u8]) -> Self {
+        let media = Slot::BOTH.map(|copy| (copy, Medium::new(old.len() + CHUNK as usize, old)));
+        Self { media: media.into(), chosen: Slot::A, running: Slot::A }
+    }
+}
+
 /// The bootloader's memory.
 pub struct Boot {
     /// What it holds of A and B.
@@ -65,8 +82,10 @@ pub struct World {
     pub banks: BTreeMap<Slot, Medium>,
     /// Components without banks.
     pub beside: BTreeMap<Name, Beside>,
-    /// The bootloader.
+    /// The bootloader's memory.
     pub boot: Boot,
+    /// The bootloader itself, where it is a component.
+    pub copies: Copies,
     /// Journal copies: generation and record; `None` is torn.
     pub journal: [Option<(u64, Vec<u8>)>; 2],
     /// Whether the journal was ever written.
@@ -147,6 +166,7 @@ impl World {
                 running: Slot::A,
                 first: None,
             },
+            copies: Copies::new(old(Effect::Direct)),
             journal: [None, None],
             journal_used: false,
             journals_lost: 0,
@@ -197,6 +217,7 @@ impl World {
         let chance = &mut self.chance;
         self.banks.values_mut().for_each(|bank| bank.lose_power(chance));
         self.beside.values_mut().for_each(|beside| beside.staging.lose_power(chance));
+        self.copies.media.values_mut().for_each(|copy| copy.lose_power(chance));
         // The device was off for long.
         self.address += u32::from(chance.one_in(2));
         if self.scenario.fault == Fault::LostJournal && chance.one_in(3) {
@@ -214,6 +235,19 @@ impl World {
             return Some(Holds::New);
         }
         durable.starts_with(self.release.old.get(&name)?).then_some(Holds::Old)
+    }
+
+    /// Which release's bootloader a copy holds completely, by its durable bytes.
+    pub fn copy_holds(&self, copy: Slot) -> Option<Holds> {
+        let durable = self.copies.media.get(&copy)?.durable();
+        let name = component_name(Effect::Direct);
+        let held = |images: &BTreeMap<Name, Vec<u8>>| {
+            images.get(&name).is_some_and(|image| durable.starts_with(image))
+        };
+        match () {
+            () if held(&self.release.images) => Some(Holds::New),
+            () => held(&self.release.old).then_some(Holds::Old),
+        }
     }
 
     /// How the bootloader tries.

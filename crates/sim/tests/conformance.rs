@@ -1,7 +1,7 @@
 //! The fakes keep the rules that the real edges keep.
 
 use agent::edges::conformance;
-use sim::edges::{BesideEdge, FakeBoot, FakeFlash, FakeFloors, FakeJournal, FakeStore};
+use sim::edges::{BesideEdge, FakeBoot, FakeCopies, FakeFlash, FakeFloors, FakeJournal, FakeStore};
 use sim::medium::Medium;
 use sim::release::{component_name, new_release};
 use sim::scenario::{Fault, Image, Layout, Loader, Scenario};
@@ -30,6 +30,15 @@ fn bare(layout: Layout, effect: Effect) -> Shared {
 fn flash() {
     let world = world(Layout::Slot, Loader::Counted);
     conformance::flash(|| Box::new(FakeFlash::slot(Rc::clone(&world), Slot::B)));
+}
+
+#[test]
+fn the_copy_of_a_bootloader() {
+    let world = world(Layout::SlotCopies, Loader::Counted);
+    for copy in world.borrow_mut().copies.media.values_mut() {
+        *copy = Medium::new(128 << 10, b"");
+    }
+    conformance::flash(|| Box::new(FakeCopies::new(Rc::clone(&world))));
 }
 
 #[test]

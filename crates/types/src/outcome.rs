@@ -67,6 +67,7 @@ outcomes! {
     HookRefused = 116, "a hook of the package decided against it before anything was written";
     NoSandbox = 117, "the package has hooks, which this terminal cannot contain";
     NoMigration = 118, "the package works with a form of configuration that this terminal's cannot be brought to";
+    NoFallback = 119, "a bootloader is updated only where a second copy starts when the new one does not";
     Unreachable = 200, "the package could not be fetched";
     CorruptPayload = 201, "no payload of the package gave the image that was signed";
     Truncated = 202, "the payload ended before the image was complete";

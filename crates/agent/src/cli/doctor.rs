@@ -133,6 +133,9 @@ fn component(name: &Name, component: &Component) -> Vec<Finding> {
             }
             findings
         }
+        Component::Copies { a, b, size, .. } => {
+            vec![place(", copy A", a, *size), place(", copy B", b, *size)]
+        }
         Component::Live { directory, .. } => {
             let above = directory.parent().unwrap_or(directory);
             let there = directory.is_dir() || above.is_dir();
@@ -153,6 +156,7 @@ fn twice(config: &Config) -> Vec<Finding> {
     let named = |(name, component): (&Name, &Component)| {
         let paths: Vec<PathBuf> = match component {
             Component::Slot { a, b, .. } => [a.clone()].into_iter().chain(b.clone()).collect(),
+            Component::Copies { a, b, .. } => vec![a.clone(), b.clone()],
             Component::Live { directory, .. } => vec![directory.clone()],
             Component::Direct { place, .. } => vec![place.clone()],
         };

@@ -8,6 +8,7 @@ use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
 use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
 use agent::platform::contain::Places;
+use agent::platform::copies::TwoCopies;
 use agent::platform::flash::SlotMedium;
 use agent::platform::floors::FloorFile;
 use agent::platform::health::{ByHand, Checks};
@@ -173,6 +174,10 @@ fn bank(component: &Component) -> Bank {
             Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
         }
         Component::Slot { a, b: None, size } => Bank::System(Box::new(SlotMedium::new(a, *size))),
+        Component::Copies { a, b, size, running, switch } => {
+            let [a, b] = [a, b].map(|place| SlotMedium::new(place, *size));
+            Bank::Copies(Box::new(TwoCopies::new(a, b, running.into(), switch.into())))
+        }
         Component::Live { directory, size, reload, program, agent } => {
             let program = if *program || *agent { Program::Yes } else { Program::No };
             let live = LiveDirectory::new(directory, *size, reload.clone());
@@ -303,7 +308,7 @@ fn workers(config: &Config, floor: &TimeFloor, stop: &Stop) -> anyhow::Result<Wo
 fn banks(config: &Config) -> Banks {
     let bank = |(name, component): (&Name, &Component)| match component {
         Component::Slot { a, b: Some(b), .. } => Some((name.clone(), [a.clone(), b.clone()])),
-        Component::Slot { b: None, .. } | Component::Live { .. } | Component::Direct { .. } => None,
+        _ => None,
     };
     config.components.iter().filter_map(bank).collect()
 }

@@ -1,8 +1,10 @@
-//! `layout`: what the two slots are for.
+//! `layout`: what the two slots are for; `switch`: what chooses a bootloader's copy.
 
 use super::Boot;
 use crate::Layout;
+use crate::platform::copies::Switch;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// What the two slots are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -40,5 +42,24 @@ impl LayoutWord {
                  started, so it does not do for a layout with a recovery"
             )
         })
+    }
+}
+
+/// What chooses between a bootloader's copies.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub enum CopySwitch {
+    /// A file that holds `A` or `B`.
+    File(PathBuf),
+    /// A program with the verbs `get-primary` and `set-primary A|B`.
+    Command(Vec<String>),
+}
+
+impl From<&CopySwitch> for Switch {
+    fn from(switch: &CopySwitch) -> Self {
+        match switch {
+            CopySwitch::File(path) => Self::File(path.clone()),
+            CopySwitch::Command(words) => Self::Program(words.clone()),
+        }
     }
 }

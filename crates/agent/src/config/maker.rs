@@ -199,6 +199,7 @@ impl Component {
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         match self {
             Self::Slot { a, b, .. } => [a.clone()].into_iter().chain(b.clone()).collect(),
+            Self::Copies { a, b, .. } => vec![a.clone(), b.clone()],
             Self::Live { directory, .. } => vec![directory.clone()],
             Self::Direct { place, staging, .. } => vec![place.clone(), staging.clone()],
         }

@@ -213,6 +213,21 @@ fn a_system_with_a_recovery_has_one_place() {
 }
 
 #[test]
+fn a_bootloader_has_two_copies_and_a_switch() {
+    let copies = |b: &str, switch: &str| {
+        read(&format!(
+            "{LEAST}[components.bootloader]\neffect = \"copies\"\na = \"/x\"\nb = {b:?}\n\
+             running = {{ from = \"file\", path = \"/r\" }}\nswitch = {{ {switch} }}\n"
+        ))
+    };
+    copies("/y", "file = \"/s\"").unwrap();
+    copies("/y", "command = [\"/bin/switch\"]").unwrap();
+    check(copies("/x", "file = \"/s\""), "copy A and copy B");
+    check(copies("/y", "lever = \"/s\""), "lever");
+    check(copies("/y", "command = []"), "names no program");
+}
+
+#[test]
 fn errors_name_the_line() {
     check(with("product = \"p\"", "product = 7"), "line 3");
 }

@@ -101,7 +101,7 @@ impl Device {
     pub(super) fn switch_all_back(&mut self) -> std::io::Result<()> {
         self.edges.banks.values_mut().try_for_each(|bank| match bank {
             Bank::Live(live) => live.switch_back(),
-            Bank::Slots(..) | Bank::System(_) | Bank::Direct(_) => Ok(()),
+            Bank::Slots(..) | Bank::System(_) | Bank::Direct(_) | Bank::Copies(_) => Ok(()),
         })
     }
 

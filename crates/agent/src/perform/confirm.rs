@@ -95,7 +95,7 @@ impl Device {
             let why = "the floors were not raised, because the job file was lost";
             return Ok(Some(Event::Committed(Outcome::Partial, why.into())));
         };
-        let missing = self.make_permanent(&job)?;
+        let missing = self.make_permanent(task, &job)?;
         let fault = self.run_hooks(task, &job, Phase::AfterCommit)?;
         let (outcome, detail) = match missing {
             // The release stays: what its last hook did not do is told, and no more.
@@ -114,14 +114,23 @@ impl Device {
         Ok(())
     }
 
-    fn make_permanent(&mut self, job: &Rc<Job>) -> Result<Option<Missing>, DeviceError> {
+    fn make_permanent(
+        &mut self,
+        task: &Task,
+        job: &Rc<Job>,
+    ) -> Result<Option<Missing>, DeviceError> {
         let mut missing = None;
-        let direct = |part: &&Part| part.component.effect == Effect::Direct;
-        let (last, first): (Vec<_>, Vec<_>) = job.parts.iter().partition(direct);
-        for part in first.into_iter().chain(last) {
+        let mut parts: Vec<&Part> = job.parts.iter().collect();
+        parts.sort_by_key(|part| self.rank(part));
+        for part in parts {
             let name = &part.component.name;
-            if let Err(error) = self.keep(part, job.manifest.rollback_index) {
-                let why = chain(&format!("cannot apply `{name}`"), &error);
+            let kept = match self.start_copy(task, name)? {
+                Ok(()) => self
+                    .keep(part, job.manifest.rollback_index)
+                    .map_err(|error| chain(&format!("cannot apply `{name}`"), &error)),
+                Err(why) => Err(why),
+            };
+            if let Err(why) = kept {
                 missing.get_or_insert(Missing(why));
                 continue;
             }
@@ -134,12 +143,21 @@ impl Device {
         Ok(missing)
     }
 
+    /// What cannot go back comes after what can, and a bootloader last.
+    fn rank(&self, part: &Part) -> u8 {
+        match self.edges.banks.get(&part.component.name) {
+            Some(Bank::Copies(_)) => 2,
+            Some(Bank::Direct(_)) => 1,
+            _ => 0,
+        }
+    }
+
     fn keep(&mut self, part: &Part, index: u64) -> std::io::Result<()> {
         let name = &part.component.name;
         match self.edges.banks.get_mut(name) {
             Some(Bank::Live(live)) => live.keep()?,
             Some(Bank::Direct(direct)) => direct.apply()?,
-            Some(Bank::Slots(..) | Bank::System(_)) | None => {}
+            Some(Bank::Slots(..) | Bank::System(_) | Bank::Copies(_)) | None => {}
         }
         self.edges.floors.raise(name.as_str(), index)
     }

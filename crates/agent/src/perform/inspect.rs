@@ -263,7 +263,8 @@ impl Device {
             let capacity = a.and_then(|a| b.map(|b| a.min(b))).map_err(|e| {
                 Refusal::new(Outcome::WriteFailed, chain(&format!("cannot open `{name}`"), &e))
             })?;
-            places.insert(name.clone(), Place { effect, capacity });
+            let fallback = bank.fallback();
+            places.insert(name.clone(), Place { effect, capacity, fallback });
         }
         Ok(places)
     }

@@ -2,6 +2,7 @@
 //! safe to perform twice: whatever was done before a cut is done again or found done.
 
 mod activate;
+mod bootloader;
 mod configuration;
 mod confirm;
 mod file;

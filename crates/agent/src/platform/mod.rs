@@ -9,6 +9,7 @@ pub mod clock;
 pub mod configuration;
 pub mod confine;
 pub mod contain;
+pub mod copies;
 pub mod descriptors;
 mod files;
 pub mod flash;

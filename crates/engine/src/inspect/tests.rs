@@ -1,6 +1,6 @@
 //! A manifest held against a terminal: one rule broken at a time.
 
-use super::{DeviceFacts, HookRule, Place, choose, fit};
+use super::{DeviceFacts, Fallback, HookRule, Place, choose, fit};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
 use alloc::vec;
@@ -58,7 +58,10 @@ fn manifest() -> Manifest {
 }
 
 fn device() -> DeviceFacts {
-    let place = |effect| Place { effect, capacity: 1 << 20 };
+    let place = |effect| {
+        let fallback = if effect == Effect::Slot { Fallback::Copy } else { Fallback::None };
+        Place { effect, capacity: 1 << 20, fallback }
+    };
     DeviceFacts {
         product: name("router"),
         hardware: vec![name("r2"), name("generic")],
@@ -101,6 +104,8 @@ fn one_rule_at_a_time() {
             |m, _| m.components[0].payloads[0].encryption = Some("a".to_string()),
             Some(Outcome::UnknownFormat),
         ),
+        (|m, _| m.components[0].kind = ComponentKind::Bootloader, None),
+        (|m, _| m.components[2].kind = ComponentKind::Bootloader, Some(Outcome::NoFallback)),
         (|m, _| m.hooks = vec![hook()], None),
         (|_, d| d.hooks = HookRule::Refuse("no".into()), None),
         (

@@ -1,7 +1,7 @@
 //! How a machine comes from its power switch to a slot: firmware, bootloader, and the
 //! script of ours that it runs.
 
-use super::disk::put;
+use super::disk::{Layout, put};
 use super::memory;
 use super::slot::through;
 use crate::process::{bound_to_us, said, system};
@@ -18,6 +18,11 @@ const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
 /// Where Debian has GRUB.
 const GRUB: &str = "/usr/lib/grub";
 
+/// The same with a recovery in slot B, which is trusted behind the system.
+const UBOOT_RECOVERY: &str = "BOOT_ORDER=A B\nBOOT_A_LEFT=3\nBOOT_B_LEFT=3\nBOOT_A_GOOD=1\n\
+                              BOOT_B_GOOD=1\nrefit_generation=1\n";
+/// What a board chooses at the top of U-Boot's script, and what one with a recovery does.
+const UBOOT_ORDER: [&str; 2] = ["setenv refit_order \"A B\"", "setenv refit_order \"B A\""];
 /// What U-Boot's script remembers in the factory: slot A is trusted.
 const UBOOT_FACTORY: &str = "BOOT_ORDER=A\nBOOT_A_LEFT=3\nBOOT_B_LEFT=0\nBOOT_A_GOOD=1\n\
                              BOOT_B_GOOD=0\nrefit_generation=1\n";
@@ -119,9 +124,9 @@ impl Chain {
 
     /// Puts the bootloader's script and what it remembers in the factory into the file
     /// system in `boot`; `folder` is scratch.
-    pub(super) fn fill(self, boot: &Path, folder: &Path) -> Result<()> {
+    pub(super) fn fill(self, boot: &Path, folder: &Path, layout: Layout) -> Result<()> {
         match self {
-            Self::Uboot => fill_for_uboot(boot, folder),
+            Self::Uboot => fill_for_uboot(boot, folder, layout),
             Self::GrubBios => fill_for_grub(boot, folder),
             Self::GrubOvmf => {
                 fill_for_grub(boot, folder)?;
@@ -158,15 +163,27 @@ fn write_in(bytes: &mut [u8], at: usize, number: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn fill_for_uboot(boot: &Path, folder: &Path) -> Result<()> {
+fn fill_for_uboot(boot: &Path, folder: &Path, layout: Layout) -> Result<()> {
     let (compiled, state) = (folder.join("boot.scr"), folder.join("state.env"));
+    let script = folder.join("uboot.cmd");
+    let mut here = fs::read_to_string("contrib/boot/uboot.cmd").context("the script for U-Boot")?;
+    let remembered = match layout {
+        Layout::Banks => UBOOT_FACTORY,
+        Layout::Recovery => {
+            let [usual, ours] = UBOOT_ORDER;
+            anyhow::ensure!(here.contains(usual), "the script for U-Boot has no `{usual}`");
+            here = here.replace(usual, ours);
+            UBOOT_RECOVERY
+        }
+    };
+    fs::write(&script, here)?;
     let mut mkimage = system("mkimage", "u-boot-tools")?;
-    mkimage.args(["-A", "arm64", "-T", "script", "-C", "none", "-d", "contrib/boot/uboot.cmd"]);
+    mkimage.args(["-A", "arm64", "-T", "script", "-C", "none", "-d"]).arg(&script);
     said(mkimage.arg(&compiled))?;
     put(boot, &compiled, "boot.scr")?;
     let mut mkenvimage = system("mkenvimage", "u-boot-tools")?;
     mkenvimage.arg("-s").arg(memory::SIZE.to_string()).arg("-o").arg(&state).arg("-");
-    through(&mut mkenvimage, UBOOT_FACTORY.as_bytes())?;
+    through(&mut mkenvimage, remembered.as_bytes())?;
     put(boot, &state, "state0.env")?;
     put(boot, &state, "state1.env")
 }

@@ -30,18 +30,43 @@ pub struct Disk {
     path: PathBuf,
 }
 
+/// What the two slots of a board are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Each for a release.
+    Banks,
+    /// A for the system, B for a recovery.
+    Recovery,
+}
+
+/// What the factory writes into the slots.
+#[derive(Debug, Clone)]
+pub struct Images {
+    /// Slot A.
+    pub system: PathBuf,
+    /// Slot B, where that holds a recovery.
+    pub recovery: Option<PathBuf>,
+}
+
+impl Images {
+    /// What the slots are for.
+    pub fn layout(&self) -> Layout {
+        if self.recovery.is_some() { Layout::Recovery } else { Layout::Banks }
+    }
+}
+
 /// The labels of the slots' partitions.
 pub const SLOT_A: &str = "system-a";
 /// The same of the other one.
 pub const SLOT_B: &str = "system-b";
 
 impl Disk {
-    /// Makes a disk in `path` with `image` in slot A that machines of `chain` start from;
+    /// Makes a disk in `path` with `images` that machines of `chain` start from;
     /// what the factory wrote for this one terminal is in `factory`.
     ///
     /// # Errors
     /// A program is missing or fails, or the storage is full.
-    pub fn make(path: &Path, image: &Path, chain: Chain, factory: &Path) -> Result<Self> {
+    pub fn make(path: &Path, images: &Images, chain: Chain, factory: &Path) -> Result<Self> {
         let disk = Self { path: path.into() };
         let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
         let mib = SLOT_A_MIB + 2 * SLOT_MIB + DATA_MIB + EDGE_MIB;
@@ -55,9 +80,12 @@ impl Disk {
         let boot = folder.path().join("boot");
         let label = ["-C", "-n", "BOOT"];
         said(system("mkfs.vfat", "dosfstools")?.args(label).arg(&boot).arg(kib(BOOT_MIB)))?;
-        chain.fill(&boot, folder.path())?;
+        chain.fill(&boot, folder.path(), images.layout())?;
         disk.copy_in(&boot, EDGE_MIB << 20)?;
-        disk.copy_in(image, SLOT_A_MIB << 20)?;
+        disk.copy_in(&images.system, SLOT_A_MIB << 20)?;
+        if let Some(recovery) = &images.recovery {
+            disk.copy_in(recovery, (SLOT_A_MIB + SLOT_MIB) << 20)?;
+        }
         let data = folder.path().join("data");
         let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
         mkfs.args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard"]);

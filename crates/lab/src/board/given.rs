@@ -2,7 +2,7 @@
 //! the terminal's own page.
 
 use super::chain::Chain;
-use super::disk;
+use super::disk::{self, Layout};
 use super::machine::{Devices, Machine, Network, PAGE};
 use super::slot::SLOT_MIB;
 use crate::operator::Operator;
@@ -80,12 +80,25 @@ impl Operations {
         Ok(())
     }
 
-    /// What the server knows of the update of `device`, which has to have ended as
-    /// `outcome`, with `why` in its reason.
+    /// What the server knows of the only update of `device` so far, which has to have
+    /// ended as `outcome`, with `why` in its reason.
     pub(super) fn told(&self, device: &str, outcome: Outcome, why: &str) -> Result<AttemptView> {
+        self.told_of(device, 1, outcome, why)
+    }
+
+    /// The same of one of `count` updates.
+    pub(super) fn told_of(
+        &self,
+        device: &str,
+        count: usize,
+        outcome: Outcome,
+        why: &str,
+    ) -> Result<AttemptView> {
         let attempts = self.operator.device(device)?.attempts;
-        ensure!(attempts.len() == 1, "the server knows {} attempts", attempts.len());
-        let attempt = attempts.into_iter().next().context("no attempt")?;
+        ensure!(attempts.len() == count, "the server knows {} attempts", attempts.len());
+        let so = |attempt: &AttemptView| attempt.outcome == Some(outcome);
+        let place = attempts.iter().position(so).unwrap_or(0);
+        let attempt = attempts.into_iter().nth(place).context("no attempt")?;
         let told = format!("{:?}, {:?}: {}", attempt.state, attempt.outcome, attempt.detail);
         let state =
             if outcome == Outcome::Ok { AttemptState::Confirmed } else { AttemptState::Failed };
@@ -115,7 +128,7 @@ pub(super) fn factory(
     device: &str,
     version: &str,
     given: Given,
-    chain: Chain,
+    board: (Chain, Layout),
     operations: &Operations,
 ) -> Result<()> {
     let folder = place.join("factory");
@@ -131,26 +144,29 @@ pub(super) fn factory(
             )
         }
     };
-    fs::write(folder.join("agent.toml"), config(device, version, chain) + &more)?;
+    fs::write(folder.join("agent.toml"), config(device, version, board) + &more)?;
     fs::write(folder.join("given"), format!("given={}\n", given.word()))?;
     Ok(())
 }
 
 /// The agent's configuration on the board, for all ways.
-fn config(device: &str, version: &str, chain: Chain) -> String {
+fn config(device: &str, version: &str, (chain, layout): (Chain, Layout)) -> String {
     let size = SLOT_MIB << 20;
+    let (word, b) = match layout {
+        Layout::Banks => ("banks", format!("b = \"PARTLABEL={}\"\n", disk::SLOT_B)),
+        Layout::Recovery => ("recovery", String::new()),
+    };
     format!(
         "device = {device:?}\nproduct = {PRODUCT:?}\nhardware = {HARDWARE:?}\n\
          state_dir = \"/data/refit\"\nruntime_dir = \"/run/refit\"\nroot = \"/etc/refit/root.json\"\n\
-         {}\
-         [components.rootfs]\neffect = \"slot\"\na = \"PARTLABEL={}\"\nb = \"PARTLABEL={}\"\n\
+         layout = {word:?}\n{}\
+         [components.rootfs]\neffect = \"slot\"\na = \"PARTLABEL={}\"\n{b}\
          size = {size}\n\
          [installed.rootfs]\nversion = {version:?}\nslot = \"A\"\nsha256 = \"{}\"\n\
          [[health.checks]]\ncommand = [\"/bin/check\"]\n\
          within_seconds = 5\n[watchdog]\ntimeout_seconds = 15\n",
         chain.boot_control(),
         disk::SLOT_A,
-        disk::SLOT_B,
         "0".repeat(64),
     )
 }

@@ -21,7 +21,7 @@ use crate::process::Programs;
 use crate::terminal::HARDWARE;
 use anyhow::{Context, Result, bail, ensure};
 use chain::Chain;
-use disk::Disk;
+use disk::{Disk, Images, Layout};
 use given::{Given, Operations};
 use machine::{Devices, Transcript};
 use parts::Parts;
@@ -34,6 +34,8 @@ use types::Outcome;
 
 /// The version in the factory.
 const OLD: &str = "1.0.0";
+/// What a recovery calls itself.
+const RECOVERY: &str = "recovery-1";
 /// Machines that run at once.
 const MACHINES: usize = 2;
 
@@ -72,6 +74,8 @@ struct Case {
     version: &'static str,
     /// What it does.
     content: Content,
+    /// What the board's slots are for.
+    layout: Layout,
     /// The slots that the bootloader has to start, in order.
     starts: &'static str,
     /// How the update has to end.
@@ -89,7 +93,7 @@ enum Content {
     Noise,
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     good("good, from a card", Given::Card),
     good("good, from the server", Given::Server),
     good("good, by the page", Given::Page),
@@ -104,19 +108,28 @@ const CASES: [Case; 9] = [
     },
     fails("garbage image", "2.5.0", Content::Noise),
     fails("hangs before user space", "2.6.0", Content::Image(Mode::HangEarly)),
+    Case { layout: Layout::Recovery, starts: "ABA", ..good("recovery, from a card", Given::Card) },
+    Case {
+        layout: Layout::Recovery,
+        starts: "ABAAAB",
+        why: "slot B runs after 3 failed boots",
+        ..fails("recovery, by itself", "2.7.0", Content::Image(Mode::Panic))
+    },
 ];
 
 const fn good(name: &'static str, given: Given) -> Case {
     let content = Content::Image(Mode::Good);
     let (starts, outcome, why) = ("AB", Outcome::Ok, "");
-    Case { name, given, version: "2.0.0", content, starts, outcome, why }
+    let layout = Layout::Banks;
+    Case { name, given, version: "2.0.0", content, layout, starts, outcome, why }
 }
 
 /// A release that does not start, from the server.
 const fn fails(name: &'static str, version: &'static str, content: Content) -> Case {
     let (given, starts, outcome) = (Given::Server, "ABBBA", Outcome::BootFailed);
     let why = "slot A runs after 3 failed boots";
-    Case { name, given, version, content, starts, outcome, why }
+    let layout = Layout::Banks;
+    Case { name, given, version, content, layout, starts, outcome, why }
 }
 
 impl Case {
@@ -133,14 +146,19 @@ impl Case {
             Chain::Uboot => !early,
             Chain::GrubBios | Chain::GrubOvmf => {
                 let ends = [Content::Image(Mode::Good), Content::Noise];
-                early || self.given == Given::Server && ends.contains(&self.content)
+                let banks = self.layout == Layout::Banks;
+                early || banks && self.given == Given::Server && ends.contains(&self.content)
             }
         }
     }
 
-    /// The version that has to run in the end.
-    fn runs(&self) -> &'static str {
-        if self.outcome == Outcome::Ok { self.version } else { OLD }
+    /// The version that has to run in the end; none where only the recovery is left.
+    fn runs(&self) -> Option<&'static str> {
+        match (self.outcome, self.layout) {
+            (Outcome::Ok, _) => Some(self.version),
+            (_, Layout::Banks) => Some(OLD),
+            (_, Layout::Recovery) => None,
+        }
     }
 }
 
@@ -152,6 +170,7 @@ struct Workshop {
     root: Vec<u8>,
     operations: Operations,
     factory: PathBuf,
+    recovery: PathBuf,
 }
 
 /// `lab board`.
@@ -172,11 +191,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let told = workshop.attempt(case);
         told.with_context(|| format!("{}: FAILED", case.name))
     });
-    let (cut, lost_cuts) = match cases.first() {
-        Some(case) if case.given == Given::Card && lost == 0 => power::cut(&workshop, case, args)?,
-        _ => (0, 0),
-    };
-    let (tried, lost) = (cases.len() + cut, lost + lost_cuts);
+    let (mut tried, mut lost) = (cases.len(), lost);
+    for case in cases.iter().filter(|case| case.given == Given::Card) {
+        if lost > 0 {
+            break;
+        }
+        let (cut, lost_cuts) = power::cut(&workshop, case, args)?;
+        (tried, lost) = (tried + cut, lost + lost_cuts);
+    }
     let verdict = if lost == 0 { "ok" } else { "FAILED" };
     println!("test result: {verdict}. {} passed; {lost} failed", tried - lost);
     Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -215,16 +237,23 @@ impl Workshop {
         let maker = Maker::new(&programs, &folder.join("keys"))?;
         let operations = Operations::start(&programs, &folder.join("server"), &maker.root())?;
         let root = fs::read(maker.root())?;
-        let factory = folder.join("factory.img");
+        let (factory, recovery) = (folder.join("factory.img"), folder.join("recovery.img"));
         let folder = folder.into();
-        let workshop = Self { parts, folder, maker, root, operations, factory };
+        let workshop = Self { parts, folder, maker, root, operations, factory, recovery };
         workshop.image(OLD, Mode::Good, &workshop.factory)?;
+        workshop.image(RECOVERY, Mode::Good, &workshop.recovery)?;
         Ok(workshop)
     }
 
     fn image(&self, version: &str, mode: Mode, image: &Path) -> Result<()> {
         let files = [("etc/refit/root.json", self.root.as_slice())];
         slot::make(&self.parts, version, mode, &files, image)
+    }
+
+    /// What the factory writes into the slots of a board.
+    fn images(&self, layout: Layout) -> Images {
+        let recovery = (layout == Layout::Recovery).then(|| self.recovery.clone());
+        Images { system: self.factory.clone(), recovery }
     }
 
     /// The folder of a case.
@@ -238,8 +267,9 @@ impl Workshop {
         fs::create_dir_all(&folder)?;
         let package = self.pack(case, &folder)?;
         let (path, data, chain) = (folder.join("disk.img"), folder.join("data"), self.parts.chain);
-        given::factory(&data, &device, OLD, case.given, chain, &self.operations)?;
-        let disk = Disk::make(&path, &self.factory, chain, &data)?;
+        let board = (chain, case.layout);
+        given::factory(&data, &device, OLD, case.given, board, &self.operations)?;
+        let disk = Disk::make(&path, &self.images(case.layout), chain, &data)?;
         let mut devices = case.given.devices(&folder, &package)?;
         if case.given == Given::Server {
             self.operations.offer(&device, case.version, &package)?;
@@ -259,6 +289,10 @@ impl Workshop {
             Given::Server if case.outcome == Outcome::Ok && chain == Chain::Uboot => {
                 self.lose_one_state(&disk, &devices, &folder)?;
                 "; stays with either state file damaged"
+            }
+            Given::Server if case.layout == Layout::Recovery => {
+                self.recovers(case, &disk, &devices)?;
+                "; the recovery then installed another one by itself"
             }
             _ => "",
         };
@@ -283,14 +317,37 @@ impl Workshop {
         let starts = transcript.starts();
         ensure!(starts == case.starts, "it started {starts}, not {}", case.starts);
         ended(transcript, case)?;
-        let old = fs::read(&self.factory)?;
-        ensure!(disk.slot(0)? == old, "slot A was touched");
+        let (number, kept) = match case.layout {
+            Layout::Banks => (0, &self.factory),
+            Layout::Recovery => (1, &self.recovery),
+        };
+        ensure!(disk.slot(number)? == fs::read(kept)?, "slot {number} was touched");
         if case.given != Given::Server {
             return Ok(String::new());
         }
         let attempt = self.operations.told(&case.device(), case.outcome, case.why)?;
         let outcome = case.outcome.code();
         Ok(format!("; the server was told {outcome} {}", attempt.detail).trim_end().to_owned())
+    }
+
+    /// The system is lost and the recovery runs: what the server offers next, it installs.
+    fn recovers(&self, lost: &Case, disk: &Disk, devices: &Devices) -> Result<()> {
+        let next = Case { layout: Layout::Recovery, ..good(lost.name, Given::Server) };
+        let (folder, device) = (self.folder(lost), lost.device());
+        let package = self.pack(&next, &folder)?;
+        self.operations.offer(&device, next.version, &package)?;
+        let console = folder.join("console-recovery");
+        let machine = machine::switch_on(&self.parts, disk.path(), devices, &console)?;
+        let transcript = machine.end()?;
+        let come = || -> Result<()> {
+            let starts = transcript.starts();
+            ensure!(starts == "BA", "the recovery was started and then {starts}, not BA");
+            ended(&transcript, &next)?;
+            ensure!(disk.slot(0)? == fs::read(folder.join("new.img"))?, "it is not the release");
+            ensure!(disk.slot(1)? == fs::read(&self.recovery)?, "the recovery was touched");
+            self.operations.told_of(&device, 2, Outcome::Ok, "").map(drop)
+        };
+        come().with_context(|| transcript.end())
     }
 
     /// B is trusted, and one of the two state files rots: it goes on with B.
@@ -322,7 +379,7 @@ fn ended(transcript: &Transcript, case: &Case) -> Result<()> {
     let outcome = status.pointer("/last/outcome").and_then(serde_json::Value::as_u64);
     ensure!(outcome == Some(case.outcome.code().into()), "the report says {status}");
     let version = status.pointer("/running/rootfs/version").and_then(|v| v.as_str());
-    ensure!(version == Some(case.runs()), "it runs {version:?}");
+    ensure!(version == case.runs(), "it runs {version:?}");
     Ok(())
 }
 

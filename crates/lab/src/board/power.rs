@@ -6,7 +6,7 @@
 //! is judged what the bootloader would start from it; some are given back to the board,
 //! which has to come to the new release in the end.
 
-use super::disk::{self, Disk};
+use super::disk::{self, Disk, Layout};
 use super::machine::{self, Devices};
 use super::{Args, Case, Workshop, each, ended, memory, writes};
 use crate::chance::Chance;
@@ -22,6 +22,8 @@ use types::Slot;
 const JUDGED: usize = 60;
 /// How many of them the board is started after, unless after all.
 const STARTED: usize = 4;
+/// The same with a recovery, where all that is written is what would be started.
+const STARTED_RECOVERY: usize = 2;
 
 /// The disk before the update.
 pub(super) fn before(folder: &Path) -> PathBuf {
@@ -39,8 +41,8 @@ struct Recorded<'a> {
     case: &'a Case,
     folder: PathBuf,
     recording: Recording,
-    old: Vec<u8>,
-    new: Vec<u8>,
+    /// What each slot holds when it is complete, before and in the end.
+    whole: [[Vec<u8>; 2]; 2],
     /// What chance began with.
     seed: u64,
 }
@@ -50,12 +52,19 @@ pub(super) fn cut(workshop: &Workshop, case: &Case, args: &Args) -> Result<(usiz
     let folder = workshop.folder(case);
     let recording = writes::recording(fs::read(before(&folder))?, &fs::read(log(&folder))?)?;
     let (old, new) = (fs::read(&workshop.factory)?, fs::read(folder.join("new.img"))?);
+    let (whole, started) = match case.layout {
+        Layout::Banks => ([[old.clone(), old], [new.clone(), new]], STARTED),
+        Layout::Recovery => {
+            let recovery = fs::read(&workshop.recovery)?;
+            ([[old, new], [recovery.clone(), recovery]], STARTED_RECOVERY)
+        }
+    };
     let seed = args.seed.unwrap_or_else(Chance::any_seed);
-    let recorded = Recorded { workshop, case, folder, recording, old, new, seed };
+    let recorded = Recorded { workshop, case, folder, recording, whole, seed };
     let cuts = choose(&recorded.recording, seed);
     let lost = each(&cuts, |cut| recorded.judged(*cut));
     recorded.sees_damage(&cuts)?;
-    let every = if args.long { 1 } else { JUDGED / STARTED };
+    let every = if args.long { 1 } else { JUDGED / started };
     // Not the first one, at which nothing has happened.
     let started: Vec<Cut> = cuts.iter().skip(every - 1).step_by(every).copied().collect();
     let lost = lost + each(&started, |cut| recorded.started(*cut));
@@ -103,11 +112,13 @@ impl Recorded<'_> {
         let slots = memory::would_start(&state_files(bytes)?);
         ensure!(!slots.is_empty(), "the bootloader would start nothing");
         for slot in &slots {
-            let (number, want) = match slot {
-                Slot::A => (0, &self.old),
-                Slot::B => (1, &self.new),
+            let [a, b] = &self.whole;
+            let (number, whole) = match slot {
+                Slot::A => (0, a),
+                Slot::B => (1, b),
             };
-            let is_whole = disk::slot_in(bytes, number) == Some(want);
+            let held = disk::slot_in(bytes, number);
+            let is_whole = whole.iter().any(|whole| held == Some(whole));
             ensure!(is_whole, "the bootloader would start {slot}, which is not complete");
         }
         Ok(slots)
@@ -138,8 +149,9 @@ impl Recorded<'_> {
             let starts = transcript.starts();
             let first = slots.first().map(Slot::to_string).unwrap_or_default();
             ensure!(starts.starts_with(&first), "it started {starts}, not {first} first");
-            ensure!(disk.slot(0)? == self.old, "slot A was touched");
-            ensure!(disk.slot(1)? == self.new, "slot B is not the release");
+            for (number, [_, end]) in (0..).zip(&self.whole) {
+                ensure!(disk.slot(number)? == *end, "slot {number} is not as it has to be");
+            }
             Ok(())
         };
         came().with_context(|| transcript.end()).with_context(whole)?;

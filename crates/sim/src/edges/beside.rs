@@ -2,7 +2,7 @@
 
 use super::FakeFlash;
 use crate::release::component_name;
-use crate::world::{Beside, Shared, World, effect};
+use crate::world::{Beside, Holds, Shared, World, effect};
 use agent::edges::{Direct, Flash, Geometry, Live};
 use std::io;
 use trust::Proven;
@@ -86,5 +86,8 @@ impl Direct for BesideEdge {
 pub fn runs_new(world: &World, of: Effect) -> Option<bool> {
     let name = component_name(of);
     let new = world.release.images.get(&name)?;
+    if of == Effect::Direct && world.scenario.layout.has_copies() {
+        return Some(world.copy_holds(world.copies.running) == Some(Holds::New));
+    }
     Some(world.beside.get(&name)?.current.as_ref() == Some(new))
 }

@@ -14,6 +14,8 @@ use types::{Name, Slot};
 enum Place {
     Slot(Slot),
     Beside(Name),
+    /// The bootloader's copy that did not start.
+    IdleCopy,
 }
 
 /// One medium as the agent sees it.
@@ -33,6 +35,11 @@ impl FakeFlash {
         Self { world, place: Place::Beside(name) }
     }
 
+    /// The bootloader's copy that did not start this boot.
+    pub fn idle_copy(world: Shared) -> Self {
+        Self { world, place: Place::IdleCopy }
+    }
+
     fn check_rules(&self) {
         let mut world = self.world.borrow_mut();
         let broken = oracle::may_write(&world);
@@ -40,6 +47,9 @@ impl FakeFlash {
     }
 
     fn check_stopped(&self, world: &mut World) {
+        if matches!(self.place, Place::IdleCopy) && world.copies.chosen != world.copies.running {
+            world.broken.push(Broken::WroteChosenCopy);
+        }
         if let Place::Slot(slot) = self.place {
             if slot == world.boot.running {
                 world.broken.push(Broken::WroteRunningSlot);
@@ -55,6 +65,7 @@ fn medium<'a>(world: &'a mut World, place: &Place) -> io::Result<&'a mut Medium>
     let medium = match place {
         Place::Slot(slot) => world.banks.get_mut(slot),
         Place::Beside(name) => world.beside.get_mut(name).map(|beside| &mut beside.staging),
+        Place::IdleCopy => world.copies.media.get_mut(&world.copies.running.other()),
     };
     medium.ok_or_else(|| io::ErrorKind::NotFound.into())
 }

@@ -2,6 +2,7 @@
 
 mod beside;
 mod boot;
+mod copies;
 mod feed;
 mod flash;
 mod maker;
@@ -11,6 +12,7 @@ mod system;
 
 pub use beside::{BesideEdge, runs_new};
 pub use boot::FakeBoot;
+pub use copies::FakeCopies;
 pub use feed::FakeFeeds;
 pub use flash::FakeFlash;
 pub use maker::{FakeConfiguration, FakeHooks};
@@ -55,6 +57,9 @@ fn banks(world: &Shared) -> BTreeMap<Name, Bank> {
             Effect::Slot if layout.has_recovery() => Bank::System(slot(Slot::A)),
             Effect::Slot => Bank::Slots(slot(Slot::A), slot(Slot::B)),
             Effect::Live => Bank::Live(Box::new(beside)),
+            Effect::Direct if layout.has_copies() => {
+                Bank::Copies(Box::new(FakeCopies::new(Rc::clone(world))))
+            }
             Effect::Direct => Bank::Direct(Box::new(beside)),
         };
         (name, bank)

@@ -38,7 +38,7 @@ pub struct Custom {
 
 impl Custom {
     /// What the program says to a verb.
-    fn ask(&self, words: &[&str]) -> io::Result<String> {
+    pub(crate) fn ask(&self, words: &[&str]) -> io::Result<String> {
         let verb = words.join(" ");
         let (program, arguments) = self
             .command
@@ -81,7 +81,7 @@ impl Custom {
         }
     }
 
-    fn named(&self, verb: &str) -> io::Result<Slot> {
+    pub(crate) fn named(&self, verb: &str) -> io::Result<Slot> {
         let name = self.ask(&[verb])?;
         self.names
             .slot(&name)
