@@ -1,6 +1,6 @@
 //! Builds the project's programs and hands over to `lab`, which runs them.
 
-use crate::packages::{self, BUILD, CORPUS, DELTA_PEERS, FLEET_PEERS, IMAGES, PEERS, STORES};
+use crate::packages::{self, BUILD, BUS, CORPUS, DELTA_PEERS, FLEET_PEERS, IMAGES, PEERS, STORES};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -67,6 +67,7 @@ fn bench_fleet(root: &Path, arguments: &[String]) -> Result<ExitCode> {
 fn bench_install(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&IMAGES)?;
     packages::ensure_installed(&PEERS)?;
+    packages::ensure_installed(&BUS)?;
     println!("building the agent and the bench, optimised");
     // The agent by itself, with the features and the profile that it has on a device.
     let others = ["--package", "lab", "--package", "tool", "--package", "server"];

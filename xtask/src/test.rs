@@ -2,7 +2,7 @@
 //! the count of tests.
 
 use crate::count::Count;
-use crate::packages::{self, BROWSER, BUILD, CODECS, CORPUS, IMAGES, LOADERS, STORES, WEB};
+use crate::packages::{self, BROWSER, BUILD, BUS, CODECS, CORPUS, IMAGES, LOADERS, STORES, WEB};
 use crate::programs;
 use crate::run::{busy, now, spent};
 use crate::stages::{Bench, Group, Length, STAGES, Stage};
@@ -39,6 +39,7 @@ pub(crate) fn test(root: &Path, arguments: &[String]) -> Result<ExitCode> {
     packages::ensure_installed(&CODECS)?;
     packages::ensure_installed(&LOADERS)?;
     packages::ensure_installed(&BROWSER)?;
+    packages::ensure_installed(&BUS)?;
     packages::ensure_installed(&CORPUS)?;
     let logs = programs::directory()?.join("stages");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;

@@ -5,6 +5,7 @@
 
 mod around;
 mod boot;
+mod layout;
 mod maker;
 mod plan;
 mod policy;
@@ -14,12 +15,13 @@ pub use boot::{
     Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
     SlotNames,
 };
+pub use layout::LayoutWord;
 pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
 pub use plan::Plan;
 pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
 
 use crate::edges::BootControl;
-use crate::{Identity, Inventory, Options, ReadBack};
+use crate::{Identity, Inventory, Options, ReadBack, SYSTEM};
 use engine::policy::rules::Rules;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -74,6 +76,9 @@ pub struct Config {
     /// How the agent learns which slot runs, where the bootloader's convention does
     /// not say: `refit.slot=A` on the kernel's command line otherwise.
     pub running: Option<Running>,
+    /// What the two slots are for.
+    #[serde(default)]
+    pub layout: LayoutWord,
     /// Where components are written to.
     pub components: BTreeMap<Name, Component>,
     /// What was installed in the factory.
@@ -95,6 +100,8 @@ pub struct Config {
     pub media: Media,
     /// The local page; off where there is none.
     pub page: Option<Page>,
+    /// The bus on which programs speak for the owner; none where there is none.
+    pub dbus: Option<Dbus>,
     /// When the terminal may work on an update.
     #[serde(default)]
     pub policy: Policy,
@@ -134,6 +141,19 @@ pub struct Page {
 
 fn upload_mib() -> u32 {
     256
+}
+
+/// A bus on which programs speak for the owner.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dbus {
+    /// `system`, `session`, or an address of the D-Bus specification.
+    #[serde(default = "system")]
+    pub bus: String,
+}
+
+fn system() -> String {
+    "system".into()
 }
 
 /// Cards and sticks that packages may come on.
@@ -221,12 +241,12 @@ impl Default for Install {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, tag = "effect", rename_all = "kebab-case")]
 pub enum Component {
-    /// Two banks.
+    /// Two banks, or the system's one.
     Slot {
         /// Partition or file of slot A.
         a: PathBuf,
-        /// Partition or file of slot B.
-        b: PathBuf,
+        /// Partition or file of slot B; none in a layout with a recovery.
+        b: Option<PathBuf>,
         /// Bytes of a file that is not there yet.
         #[serde(default)]
         size: u64,
@@ -344,8 +364,9 @@ impl Config {
         if let Some(fault) = self.maker_fault().or_else(|| self.health.fault()) {
             return Some(fault);
         }
-        let component = |(name, component): (&Name, &Component)| component.fault(name);
-        self.boot.fault().or_else(|| self.components.iter().find_map(component))
+        let component = |(name, component): (&Name, &Component)| component.fault(name, self.layout);
+        let boot = self.boot.fault().or_else(|| self.layout.fault(&self.boot));
+        boot.or_else(|| self.components.iter().find_map(component))
     }
 
     /// The bootloader.
@@ -371,7 +392,8 @@ impl Config {
         let poll = self.server.as_ref().map_or_else(poll_seconds, |server| server.poll_seconds);
         let checkpoint = u64::from(self.install.checkpoint_kib) << 10;
         let (poll, rules, protected) = (Seconds(poll), self.rules(), self.protected());
-        Options { read_back, checkpoint, poll, rules, protected }
+        let layout = self.layout.into();
+        Options { read_back, checkpoint, poll, layout, rules, protected }
     }
 
     /// When the terminal may work on an update. A configuration that was loaded has
@@ -389,6 +411,9 @@ impl Config {
             match (self.components.get(name), installed.slot) {
                 (Some(Component::Slot { .. }), Some(slot)) => {
                     inventory.put_slot(slot, name, state);
+                }
+                (Some(Component::Slot { .. }), None) if self.layout == LayoutWord::Recovery => {
+                    inventory.put_slot(SYSTEM, name, state);
                 }
                 (Some(Component::Slot { .. }), None) => {
                     for slot in Slot::BOTH {
@@ -417,9 +442,15 @@ impl OneOrMore {
 }
 
 impl Component {
-    fn fault(&self, name: &Name) -> Option<String> {
+    fn fault(&self, name: &Name, layout: LayoutWord) -> Option<String> {
         match self {
-            Self::Slot { a, b, .. } if a == b => {
+            Self::Slot { b, .. } if b.is_none() != (layout == LayoutWord::Recovery) => {
+                Some(format!(
+                    "`components.{name}`: a slot has `a` and `b`, and `a` alone where `layout` is \
+                 `recovery`"
+                ))
+            }
+            Self::Slot { a, b, .. } if Some(a) == b.as_ref() => {
                 Some(format!("`components.{name}`: slot A and slot B are the same"))
             }
             Self::Live { size: 0, .. } | Self::Direct { size: 0, .. } => {

@@ -11,6 +11,7 @@ use crate::edges::{
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
 use crate::record::{self, RecordError};
+use crate::recovery::Layout;
 use crate::refill::Refill;
 use crate::switches::Switches;
 use crate::work::Work;
@@ -26,6 +27,8 @@ use types::{DeviceId, Effect, Name, Seconds, Slot};
 pub enum Bank {
     /// One of two banks; the other one runs.
     Slots(Box<dyn Flash>, Box<dyn Flash>),
+    /// One bank, which the recovery writes.
+    System(Box<dyn Flash>),
     /// Staged, then switched without a boot.
     Live(Box<dyn Live>),
     /// Staged, then applied for good.
@@ -36,7 +39,7 @@ impl Bank {
     /// How a component of this bank comes into force.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::Slots(..) => Effect::Slot,
+            Self::Slots(..) | Self::System(_) => Effect::Slot,
             Self::Live(_) => Effect::Live,
             Self::Direct(_) => Effect::Direct,
         }
@@ -47,6 +50,7 @@ impl Bank {
         match self {
             Self::Slots(a, _) if target == Some(Slot::A) => a.as_mut(),
             Self::Slots(_, b) => b.as_mut(),
+            Self::System(system) => system.as_mut(),
             Self::Live(live) => live.as_mut(),
             Self::Direct(direct) => direct.as_mut(),
         }
@@ -112,6 +116,8 @@ pub struct Options {
     pub checkpoint: u64,
     /// How often the sources are asked.
     pub poll: Seconds,
+    /// What the two slots are for.
+    pub layout: Layout,
     /// When the terminal may work on an update.
     pub rules: Rules,
     /// Areas that no update touches.
@@ -218,6 +224,7 @@ impl Device {
     /// The state could not be saved or read; nothing is lost.
     pub fn step(&mut self) -> Result<Turn, DeviceError> {
         self.refill()?;
+        self.go_home()?;
         self.attend()?;
         let facts = self.facts()?;
         match gate(&self.state, &facts, &self.options.rules) {

@@ -46,8 +46,15 @@ impl Device {
         let Some(job) = self.job(task) else {
             return self.failed(Outcome::JobLost, Outcome::JobLost.sentence());
         };
+        let start = self.start_facts()?;
+        if task.target == Some(start.slot) {
+            return Ok(Event::Booted(start));
+        }
         if let Some(fault) = self.asked_before(task, &job, cursor)? {
             return Ok(Event::Refused(Outcome::HookRefused, fault));
+        }
+        if let Some(fault) = self.cannot_rely()? {
+            return self.failed(Outcome::RecoveryFailed, fault);
         }
         if let Err(error) = self.prepare(task, &job, cursor) {
             return self.flash_failed(&error);

@@ -6,8 +6,12 @@
 pub mod aligned;
 mod asked;
 mod attend;
+#[cfg(feature = "dbus")]
+pub mod bus;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "cli")]
+pub mod desk;
 mod device;
 pub mod edges;
 #[cfg(feature = "cli")]
@@ -26,6 +30,7 @@ pub mod platform;
 mod policy;
 mod read_back;
 mod record;
+mod recovery;
 mod refill;
 #[cfg(feature = "cli")]
 pub mod sources;
@@ -41,5 +46,6 @@ pub use inventory::Inventory;
 pub use log::{Log, Said};
 pub use outbox::Outbox;
 pub use perform::ROOT;
+pub use recovery::{Layout, RECOVERY, SYSTEM};
 pub use status::{Offered, Status};
 pub use switches::{Switches, Wish};

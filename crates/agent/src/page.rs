@@ -1,9 +1,8 @@
 //! The local page: what runs, what is offered, why not, and the owner's answer, for a
 //! browser in the terminal's own network. Off unless it is configured.
 //!
-//! It is one more command line and nothing more: it reads the status that the agent
-//! wrote, leaves documents for it and calls it. Deliberately absent: decisions, the
-//! state machine, keys, and a look into packages.
+//! It reads and leaves what lies on the owner's desk (`desk.rs`), and nothing else but the
+//! files that are uploaded.
 
 mod html;
 mod request;
@@ -11,8 +10,7 @@ mod routes;
 mod session;
 mod upload;
 
-use crate::platform::store::Directory;
-use engine::policy::rules::Rules;
+use crate::desk::Desk;
 use request::{Answer, Refused, Request};
 use session::Sessions;
 use std::io;
@@ -22,7 +20,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
-use types::{DeviceId, Timestamp};
 
 /// The most browsers at once; more are hung up on.
 const CONNECTIONS_MAX: usize = 8;
@@ -35,6 +32,8 @@ const STACK: usize = 128 << 10;
 
 /// What a page needs to know of its terminal.
 pub struct Setup {
+    /// What it reads and leaves.
+    pub desk: Desk,
     /// Where it listens.
     pub listen: SocketAddr,
     /// The names and addresses, with ports where they are not 80, by which browsers may
@@ -46,18 +45,6 @@ pub struct Setup {
     pub upload: PathBuf,
     /// Its most bytes.
     pub upload_limit: u64,
-    /// Who this is.
-    pub device: DeviceId,
-    /// The rules by which the owner's words are understood.
-    pub rules: Rules,
-    /// The documents.
-    pub store: Directory,
-    /// Where the agent says what goes on.
-    pub status: PathBuf,
-    /// Where it listens to calls.
-    pub wake: PathBuf,
-    /// The time that has passed for certain.
-    pub floor: Timestamp,
 }
 
 /// The page and who is signed in.

@@ -33,6 +33,7 @@ impl Device {
         let may_wait = matches!(
             self.state,
             State::Ordered { .. }
+                | State::Entering { .. }
                 | State::Installing { .. }
                 | State::Verifying { .. }
                 | State::Activating { .. }
@@ -47,6 +48,7 @@ impl Device {
             payload: self.next_payload(),
             around,
             boot: self.boot_id()?,
+            left: self.left()?,
         })
     }
 
@@ -70,7 +72,9 @@ impl Device {
     fn from(&self) -> From {
         let locator = match &self.state {
             State::Ordered { order, .. } => &order.locator,
-            State::Installing { locator, .. } | State::Verifying { locator, .. } => locator,
+            State::Entering { locator, .. }
+            | State::Installing { locator, .. }
+            | State::Verifying { locator, .. } => locator,
             _ => return From::Network,
         };
         match locator.as_str() {

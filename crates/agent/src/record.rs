@@ -69,6 +69,7 @@ enum StateV1 {
     RollingBack(TaskV1, u16, Text, u8, u8, [u8; 16]),
     Reporting(ReportV1),
     Lost,
+    Entering(TaskV1, String, u8, [u8; 16]),
 }
 
 /// The record of `state`.
@@ -98,6 +99,9 @@ fn write(state: &State) -> StateV1 {
     match state {
         State::Idle { over } => StateV1::Idle(over.map(|attempt| attempt.0)),
         State::Ordered { order, stalls } => StateV1::Ordered(order.into(), *stalls),
+        State::Entering { task, locator, failed_boots, boot } => {
+            StateV1::Entering(task.into(), locator.as_str().into(), *failed_boots, boot.0)
+        }
         State::Installing { task, locator, cursor, read_backs, stalls } => {
             let locator = locator.as_str().into();
             StateV1::Installing(task.into(), locator, (*cursor).into(), *read_backs, *stalls)
@@ -161,6 +165,12 @@ fn read(state: StateV1) -> Option<State> {
         }
         StateV1::Reporting(report) => State::Reporting { report: report.read()? },
         StateV1::Lost => State::Lost,
+        StateV1::Entering(task, locator, failed_boots, boot) => State::Entering {
+            task: task.read(),
+            locator: Locator::new(&locator).ok()?,
+            failed_boots,
+            boot: BootId(boot),
+        },
     })
 }
 

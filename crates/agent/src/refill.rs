@@ -37,6 +37,7 @@ impl Device {
         match self.state {
             State::Idle { .. }
             | State::Ordered { .. }
+            | State::Entering { .. }
             | State::Installing { .. }
             | State::Verifying { .. }
             | State::Reporting { .. } => false,

@@ -4,12 +4,13 @@ use crate::device::{Device, DeviceError};
 use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::switches::Switches;
-use engine::{Gate, State};
+use engine::{Gate, Left, State};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
 
 /// What runs, what goes on, and why nothing more does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Who it is.
     pub device: DeviceId,
@@ -21,7 +22,7 @@ pub struct Status {
     pub running: Running,
     /// What it is doing: `idle`, `inspecting`, `downloading`, `verifying`, `applying`,
     /// `rebooting`, `confirming`, `rollback`, `reporting`.
-    pub phase: &'static str,
+    pub phase: Cow<'static, str>,
     /// The attempt in progress.
     pub attempt: Option<AttemptId>,
     /// The version that is being installed.
@@ -33,7 +34,7 @@ pub struct Status {
     /// Why nothing moves, as a sentence; absent when something does or nothing has to.
     pub waiting: Option<String>,
     /// The same as a stable word.
-    pub why: Option<&'static str>,
+    pub why: Option<Cow<'static, str>>,
     /// Why the last question to a source was not answered, or the update came no
     /// further.
     pub trouble: Option<String>,
@@ -50,6 +51,24 @@ pub struct Status {
     /// What programs of packages said during the last attempt.
     pub log: Log,
 }
+
+impl Status {
+    /// Whether an owner's word about the attempt in progress still counts: from its
+    /// activation on none does.
+    pub fn can_be_answered(&self) -> bool {
+        matches!(&*self.phase, "inspecting" | "downloading" | "verifying")
+    }
+
+    /// The report of `attempt`, where it waits for room in the outbox.
+    pub fn unfiled(&self, attempt: AttemptId) -> Option<&Report> {
+        let waits = self.phase == "reporting" && self.trouble.is_some();
+        self.last.as_ref().filter(|last| waits && last.attempt == attempt)
+    }
+}
+
+/// What is said where only the recovery is left.
+const NO_SYSTEM: &str = "the recovery runs, because no system can be started; an update from \
+                         the server, a card or the page installs one";
 
 /// The most bytes of release notes that are passed on.
 const NOTES_MAX: usize = 4 << 10;
@@ -90,13 +109,15 @@ impl Device {
             product: heartbeat.product,
             slot: heartbeat.slot,
             running: heartbeat.running,
-            phase: heartbeat.phase.as_str(),
+            phase: heartbeat.phase.as_str().into(),
             attempt: heartbeat.attempt.filter(|_| !self.is_idle()),
             version: self.state.task().map(|task| task.version.clone()),
             done,
             total,
             waiting: self.waiting()?,
-            why: self.reason()?.map(|reason| reason.word()),
+            why: self.reason()?.map(|reason| reason.word().into()),
+
+            why: self.why()?,
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
             offered: self.offered(),
@@ -115,9 +136,19 @@ impl Device {
         }
     }
 
+    fn why(&mut self) -> Result<Option<&'static str>, DeviceError> {
+        let reason = self.reason()?.map(|reason| reason.word());
+        Ok(reason.or(self.is_lost()?.then_some("recovery")))
+    }
+
+    /// Whether only the recovery is left, and nothing goes on.
+    fn is_lost(&self) -> Result<bool, DeviceError> {
+        Ok(self.is_idle() && self.left()? == Left::Recovery)
+    }
+
     fn waiting(&mut self) -> Result<Option<String>, DeviceError> {
         Ok(match self.gate()? {
-            Gate::Go => None,
+            Gate::Go => self.is_lost()?.then(|| NO_SYSTEM.to_string()),
             Gate::Wait(reason) => Some(reason.sentence(&self.options.rules.zone)),
             Gate::Refuse(outcome) => Some(outcome.to_string()),
         })

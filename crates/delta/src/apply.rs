@@ -6,10 +6,11 @@
 mod emit;
 mod machine;
 mod old;
+mod packed;
 mod pages;
 mod refeed;
 
-use crate::coder::{Decoder, Moves};
+use crate::coder::{Decoder, Models, Moves};
 use crate::patch::{FRAME, Inside, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,7 +20,10 @@ pub(crate) use emit::stream_heap;
 use machine::Machine;
 use old::PlainOld;
 #[cfg(any(test, feature = "diff"))]
-pub(crate) use refeed::{HEAP as REFEED_HEAP, Refeed};
+pub(crate) use {
+    packed::HEAP as PACKED_HEAP,
+    refeed::{HEAP as REFEED_HEAP, Refeed},
+};
 
 /// Bytes that can be read anywhere: the old image, or the finished part of the
 /// new one.
@@ -127,7 +131,7 @@ pub enum ApplyError {
 
 /// Bytes of heap that a patch takes with this window, these models and moves, when
 /// no stream is opened.
-pub(crate) fn least_heap(window_log: u8, models: u8, moves: &[u8]) -> u64 {
+pub(crate) fn least_heap(window_log: u8, models: Models, moves: &[u8]) -> u64 {
     Machine::heap(window_log, models) + Moves::heap(moves)
 }
 
@@ -290,12 +294,17 @@ impl Applier {
         take(&mut bytes, input, consumed, FRAME);
         let Some((frame, _)) = bytes.split_first_chunk() else { return Ok(State::Span(bytes)) };
         let (method, len) = Method::read(*frame)?;
+        if method == Method::Packed && (self.spare < packed::HEAP || self.header.cache > 0) {
+            return Err(ApplyError::Damaged("a packed span needs more heap than declared"));
+        }
+        bytes.reserve_exact((FRAME + len).saturating_sub(bytes.len()));
         take(&mut bytes, input, consumed, FRAME + len);
         if bytes.len() < FRAME + len {
             return Ok(State::Span(bytes));
         }
         match method {
             Method::Stored => Ok(State::Stored(bytes, FRAME)),
+            Method::Packed => Ok(State::Stored(packed::unpack(&bytes)?, 0)),
             Method::Coded => self.start(bytes, new),
         }
     }

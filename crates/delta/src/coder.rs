@@ -26,3 +26,21 @@ pub(crate) use {
     arm64::{Pages, Place},
     moves::MOVES_MAX,
 };
+
+/// How decisions are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// By five or six opinions, mixed with weights that learn: the fewest bytes.
+    Mixed,
+    /// By three opinions, blended: several times as fast.
+    Quick,
+}
+
+/// The models of a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Models {
+    /// How large their tables are, as a power of two.
+    pub log: u8,
+    /// How they judge.
+    pub pace: Pace,
+}

@@ -11,6 +11,7 @@ mod ends;
 mod index;
 mod lists;
 mod moves;
+mod packed;
 mod plain;
 mod price;
 mod resume;
@@ -116,6 +117,9 @@ pub struct Explanation {
     pub new_bytes: u64,
     /// Bytes stored as they are.
     pub stored: u64,
+    /// Bytes of a patch that takes nothing from the old image, because any other would be
+    /// longer.
+    pub packed: u64,
 }
 
 /// Why no patch was made.
@@ -164,7 +168,7 @@ pub fn diff(
     let mut trees = verity::find::trees(new);
     // One that stays is copied.
     trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
-    let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees)?;
+    let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees, new.len())?;
     let way = way_to_find(options, [old, new], [&opened_old.streams, &opened_new.streams])?;
     let mut recipes = plain::Recipes::default();
     let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
@@ -173,7 +177,7 @@ pub fn diff(
         target: image(new),
         heap: 0,
         window_log: 0,
-        models: 0,
+        models: budget.models,
         cache: 0,
         encoders: 0,
         work: [0; 3],
@@ -191,7 +195,12 @@ pub fn diff(
             best = other;
         }
     }
-    let spans::Written { bytes, explanation, .. } = best;
+    let spans::Written { mut bytes, mut explanation, .. } = best;
+    if let Some(shorter) = packed::packed(&maker.header, new, bytes.len(), options.max_heap) {
+        let packed = shorter.len() as u64;
+        bytes = shorter;
+        explanation = Explanation { packed, ..Explanation::default() };
+    }
     Ok(Delta { bytes, census: opened_new.census, explanation })
 }
 

@@ -7,7 +7,7 @@ use crate::WINDOW_MAX;
 use crate::frames::DecodeError;
 
 /// The first four bytes of a frame.
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(crate) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The longest header that the format allows, in bytes: magic number,
 /// descriptor, window and content size; there is no dictionary.

@@ -29,6 +29,7 @@ pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
 #[cfg(any(test, feature = "encode"))]
 pub use codec::FrameEncoder;
 pub use codec::{Fault, deflate::DeflateOptions, lzma::LzmaOptions, zstd::ZstdOptions};
+pub use coder::{Models, Pace};
 pub use correction::{Correction, CorrectionError, Edit};
 #[cfg(any(test, feature = "diff"))]
 pub use diff::{Delta, DiffError, DiffOptions, Effort, Explanation, Progress, Stage, diff};

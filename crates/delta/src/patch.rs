@@ -3,9 +3,9 @@
 mod header;
 mod lists;
 
-#[cfg(any(test, feature = "diff"))]
-pub(crate) use header::MODELS;
 pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
+#[cfg(any(test, feature = "diff"))]
+pub(crate) use header::{MODELS, WINDOW_LOGS};
 pub(crate) use lists::{DEPTH_MAX, Inside, Lists, NewStream, OldStream, Part};
 
 /// Bytes of a span's frame: method and length of the body.
@@ -14,6 +14,13 @@ pub(crate) const FRAME: usize = 4;
 /// The most bytes of a span, frame included: what a resume reads again.
 pub const SPAN_MAX: usize = 224 << 10;
 
+/// The most bytes of the image in a packed span ...
+pub(crate) const PACKED: usize = 256 << 10;
+
+/// ... and of its body: a patch of such spans has a short header, and what a resume
+/// reads again stays within 256 KiB.
+pub(crate) const PACKED_MAX: usize = 255 << 10;
+
 /// How a span's body is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
@@ -21,6 +28,8 @@ pub(crate) enum Method {
     Coded,
     /// The bytes of the image themselves.
     Stored,
+    /// The same as one frame of zstd, without the frame's first four bytes.
+    Packed,
 }
 
 impl Method {
@@ -30,10 +39,12 @@ impl Method {
         let method = match method {
             1 => Self::Coded,
             2 => Self::Stored,
+            3 => Self::Packed,
             other => return Err(PatchError::Method(other)),
         };
         let len = u32::from_le_bytes([low, middle, high, 0]) as usize;
-        if len == 0 || len > SPAN_MAX - FRAME {
+        let most = if method == Self::Packed { PACKED_MAX } else { SPAN_MAX - FRAME };
+        if len == 0 || len > most {
             return Err(PatchError::SpanLength(len));
         }
         Ok((method, len))
@@ -44,7 +55,12 @@ impl Method {
     pub(crate) fn write(self, out: &mut alloc::vec::Vec<u8>, body: &[&[u8]]) {
         let len: usize = body.iter().map(|part| part.len()).sum();
         let [low, middle, high, _] = (len as u32).to_le_bytes();
-        out.extend([if self == Self::Coded { 1 } else { 2 }, low, middle, high]);
+        let method = match self {
+            Self::Coded => 1,
+            Self::Stored => 2,
+            Self::Packed => 3,
+        };
+        out.extend([method, low, middle, high]);
         body.iter().for_each(|part| out.extend_from_slice(part));
     }
 }

@@ -20,7 +20,7 @@ mod throttle;
 
 pub use cursor::Cursor;
 pub use order::{Again, LOCATOR_MAX, Locator, LocatorError, Order, Task};
-pub use policy::{Facts, Gate, Hold, Reason, Standing, gate};
+pub use policy::{Facts, Gate, Hold, Left, Reason, Standing, gate};
 pub use poll::{Backoff, Poll};
 pub use state::{
     Another, BootId, Command, Event, Phase, READ_BACKS_MAX, STALLS_MAX, Start, State, TRIES,

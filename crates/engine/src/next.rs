@@ -15,6 +15,7 @@ impl State {
             Self::Idle { .. } => Command::Listen,
             Self::Lost => Command::Recover,
             Self::Ordered { order, .. } => Command::Inspect(order),
+            Self::Entering { task, boot, .. } => Command::Enter(task, *boot),
             Self::Installing { task, locator, cursor, .. } => {
                 Command::Install(task, locator, *cursor)
             }
@@ -34,6 +35,7 @@ impl State {
             Self::Idle { .. } => Phase::Idle,
             Self::Lost => Phase::Inspecting,
             Self::Ordered { .. } => Phase::Inspecting,
+            Self::Entering { .. } => Phase::Applying,
             Self::Installing { .. } => Phase::Downloading,
             Self::Verifying { .. } => Phase::Verifying,
             Self::Activating { .. } => Phase::Applying,
@@ -48,7 +50,8 @@ impl State {
     pub fn task(&self) -> Option<&Task> {
         match self {
             Self::Idle { .. } | Self::Lost | Self::Ordered { .. } | Self::Reporting { .. } => None,
-            Self::Installing { task, .. }
+            Self::Entering { task, .. }
+            | Self::Installing { task, .. }
             | Self::Verifying { task, .. }
             | Self::Activating { task, .. }
             | Self::Rebooting { task, .. }
@@ -77,6 +80,7 @@ impl State {
             }
             (Self::Lost, event) => lost(event),
             (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
+            (state @ Self::Entering { .. }, event) => entering(state, event),
             (state @ Self::Installing { .. }, event) => installing(state, event),
             (state @ Self::Verifying { .. }, event) => verifying(state, event),
             (Self::Activating { task, failed_boots, boot }, event) => {
@@ -125,6 +129,9 @@ fn lost(event: Event) -> State {
 fn ordered(order: Order, stalls: u8, event: Event) -> State {
     match event {
         Event::Accepted(task) => start(task, order.locator),
+        Event::Away(task, boot) => {
+            State::Entering { task, locator: order.locator, failed_boots: 0, boot }
+        }
         Event::Stalled(..) if stalls < STALLS_MAX => State::Ordered { order, stalls: stalls + 1 },
         Event::Refused(outcome, detail)
         | Event::Stalled(outcome, detail, _)
@@ -151,6 +158,32 @@ fn refuse(order: Order, outcome: Outcome, detail: Text) -> State {
     }
 }
 
+/// Once the target does not run any more, the recovery does.
+fn entering(state: State, event: Event) -> State {
+    let State::Entering { task, locator, failed_boots, boot } = state else { return state };
+    match event {
+        Event::Booted(start_of) if Some(start_of.slot) != task.target => State::Installing {
+            task,
+            locator,
+            cursor: Cursor::default(),
+            read_backs: 0,
+            stalls: failed_boots,
+        },
+        Event::Booted(start_of) => {
+            let failed_boots = failed_again(failed_boots, start_of.tries);
+            if failed_boots < TRIES {
+                return State::Entering { task, locator, failed_boots, boot: start_of.boot };
+            }
+            let detail = alloc::format!("the recovery did not start in {failed_boots} boots");
+            report(task, failed_boots, Outcome::RecoveryFailed, detail.into())
+        }
+        Event::Refused(why, detail) | Event::Failed(why, detail, _) => {
+            report(task, failed_boots, why, detail)
+        }
+        _ => State::Entering { task, locator, failed_boots, boot },
+    }
+}
+
 fn installing(state: State, event: Event) -> State {
     let State::Installing { task, locator, cursor, read_backs, stalls } = state else {
         return state;
@@ -173,6 +206,13 @@ fn installing(state: State, event: Event) -> State {
         Event::Stalled(outcome, detail, spent)
         | Event::PayloadFailed { outcome, detail, spent, .. } => {
             report(spend(task, spent), 0, outcome, detail)
+        }
+        // What is to be written runs again: the recovery used up its starts before it wrote
+        // anything. Until then, how often is what the stalls count.
+        Event::Booted(start_of) if Some(start_of.slot) == task.target => {
+            let failed_boots = stalls;
+            let entering = State::Entering { task, locator, failed_boots, boot: start_of.boot };
+            entering.next(Event::Booted(start_of))
         }
         Event::Filled(more) => State::Verifying { task: spend(task, more), locator, read_backs },
         Event::Refused(why, detail) | Event::Failed(why, detail, _) => report(task, 0, why, detail),
@@ -213,15 +253,20 @@ fn booted(task: Task, failed_boots: u8, start: Start) -> State {
     if Some(start.slot) == task.target {
         return State::Confirming { task, failed_boots };
     }
-    let failed_boots = match start.tries {
-        Tries::Counted(tries) => failed_boots.saturating_add(tries),
-        Tries::Single => failed_boots.saturating_add(1),
-    };
+    let failed_boots = failed_again(failed_boots, start.tries);
     if failed_boots < TRIES {
         return State::Activating { task, failed_boots, boot: start.boot };
     }
     let detail = alloc::format!("slot {} runs after {failed_boots} failed boots", start.slot);
     roll_back(task, failed_boots, Outcome::BootFailed, detail.into(), start.boot)
+}
+
+/// One or all tries are gone.
+fn failed_again(failed_boots: u8, tries: Tries) -> u8 {
+    match tries {
+        Tries::Counted(tries) => failed_boots.saturating_add(tries),
+        Tries::Single => failed_boots.saturating_add(1),
+    }
 }
 
 fn confirming(task: Task, failed_boots: u8, event: Event) -> State {

@@ -38,6 +38,18 @@ pub struct Facts {
     pub around: Conditions,
     /// The boot that runs now.
     pub boot: BootId,
+    /// What the terminal goes on with when the update is given up.
+    pub left: Left,
+}
+
+/// What a terminal goes on with when its update is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Left {
+    /// A release.
+    #[default]
+    Release,
+    /// Its recovery only: the system is being written.
+    Recovery,
 }
 
 /// Whether updates are paused.
@@ -272,11 +284,22 @@ impl Reason {
 /// The owner is asked when the package was inspected, because only then it is known
 /// what is offered. What is written is read back only when the terminal may be
 /// restarted, right before the bootloader is told. From then on nothing stops it: it
-/// must reach one release or the other.
+/// must reach one release or the other. Where the recovery writes the only system, that
+/// holds from the first byte on.
 pub fn gate(state: &State, facts: &Facts, rules: &Rules) -> Gate {
     match state {
         State::Idle { .. } | State::Reporting { .. } => Gate::Go,
         State::Ordered { .. } => before(facts, rules, Step::Look(facts.from), asked_later(facts)),
+        State::Entering { failed_boots: 0, boot, .. } if *boot == facts.boot => leave(facts, rules),
+        State::Installing { .. } if facts.left == Left::Recovery => {
+            let step = Step::Write(facts.from, facts.payload);
+            obstacle(rules, &facts.around, step, facts.consent.haste)
+                .or_else(|| resting(facts))
+                .map_or(Gate::Go, Gate::Wait)
+        }
+        State::Verifying { .. } | State::Activating { .. } if facts.left == Left::Recovery => {
+            resting(facts).map_or(Gate::Go, Gate::Wait)
+        }
         State::Installing { cursor, .. } => {
             if facts.consent.write == Consent::Denied && *cursor != crate::Cursor::default() {
                 return Gate::Refuse(Outcome::Cancelled);
@@ -294,10 +317,20 @@ pub fn gate(state: &State, facts: &Facts, rules: &Rules) -> Gate {
                 .or_else(|| resting(facts))
                 .map_or(Gate::Go, Gate::Wait)
         }
-        State::Activating { .. } | State::Committing { .. } => {
+        State::Entering { .. } | State::Activating { .. } | State::Committing { .. } => {
             resting(facts).map_or(Gate::Go, Gate::Wait)
         }
         _ => Gate::Go,
+    }
+}
+
+/// Whether the system may be left for the recovery, which writes at once: whatever is
+/// asked before writing and before restarting is asked here, while the system still runs.
+fn leave(facts: &Facts, rules: &Rules) -> Gate {
+    let step = Step::Write(facts.from, facts.payload);
+    match before(facts, rules, step, facts.consent.write) {
+        Gate::Go => before(facts, rules, Step::Restart, facts.consent.restart),
+        stop => stop,
     }
 }
 

@@ -46,6 +46,18 @@ pub enum State {
         /// How often its documents could not be fetched.
         stalls: u8,
     },
+    /// What is to be written runs, so the recovery has to write it: it is about to be
+    /// started.
+    Entering {
+        /// What is installed.
+        task: Task,
+        /// Where the package is.
+        locator: Locator,
+        /// How often the recovery failed to boot.
+        failed_boots: u8,
+        /// In which boot this state was entered.
+        boot: BootId,
+    },
     /// The image is being written.
     Installing {
         /// What is installed.
@@ -131,6 +143,8 @@ pub enum Command<'a> {
     Recover,
     /// Fetch the documents, verify, fit, plan, and write the job file.
     Inspect(&'a Order),
+    /// Start the recovery; `BootId` is when that was decided.
+    Enter(&'a Task, BootId),
     /// Write from the cursor on.
     Install(&'a Task, &'a Locator, Cursor),
     /// Read everything back from the medium.
@@ -160,6 +174,8 @@ pub enum Event {
     Unconfirmed(Name, Slot, BootId),
     /// The package is verified, fits, and its job file is durable.
     Accepted(Task),
+    /// The same, and what is to be written runs in this boot.
+    Away(Task, BootId),
     /// The terminal decided against it.
     Refused(Outcome, Text),
     /// Everything before the cursor is durable.

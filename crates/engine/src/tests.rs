@@ -234,6 +234,38 @@ fn the_gate_stops_before_activation_only() {
     }
 }
 
+fn entering(failed_boots: u8) -> State {
+    State::Entering { task: task(), locator: order().locator, failed_boots, boot: BOOT }
+}
+
+#[test]
+fn what_runs_is_written_by_the_recovery() {
+    let ordered = State::Ordered { order: order(), stalls: 0 };
+    let entered = ordered.next(Event::Away(task(), BOOT));
+    assert_eq!(entered, entering(0));
+    assert_eq!(entered.next(booted(Slot::A, COUNTED)), installing());
+    // The system runs again: the recovery has used up its starts, or one of three.
+    let over = Some(Outcome::RecoveryFailed);
+    check(entering(0), booted(Slot::B, COUNTED), "reporting", over);
+    check(entering(2), booted(Slot::B, Tries::Single), "reporting", over);
+    check(installing(), booted(Slot::B, COUNTED), "reporting", over);
+    check(entering(1), failed(Outcome::Cancelled), "reporting", Some(Outcome::Cancelled));
+    let again = State::Entering {
+        task: task(),
+        locator: order().locator,
+        failed_boots: 1,
+        boot: NEXT_BOOT,
+    };
+    assert_eq!(entering(0).next(booted(Slot::B, Tries::Single)), again);
+    assert_eq!(installing().next(booted(Slot::B, Tries::Single)), again);
+    // What failed before it wrote is not forgotten.
+    let mut state = entering(0);
+    for _ in 0..2 {
+        state = state.next(booted(Slot::A, Tries::Single)).next(booted(Slot::B, Tries::Single));
+    }
+    check(state, booted(Slot::B, Tries::Single), "reporting", over);
+}
+
 fn states() -> Vec<State> {
     let ordered = State::Ordered { order: order(), stalls: 0 };
     let reporting = installing().next(failed(Outcome::Internal));
@@ -249,6 +281,7 @@ fn states() -> Vec<State> {
         committing(),
         rolling_back(0),
         reporting,
+        entering(0),
     ]
 }
 
@@ -280,6 +313,7 @@ fn events() -> Vec<Event> {
         Event::Stuck(text()),
         failed(Outcome::Internal),
         Event::Filed,
+        Event::Away(task(), BOOT),
     ]
 }
 
@@ -290,14 +324,14 @@ fn events_that_do_not_belong_change_nothing() {
         events().into_iter().filter(|event| state.clone().next(event.clone()) != *state).count()
     };
     let counts: Vec<usize> = states().iter().map(moved).collect();
-    assert_eq!(counts, [1, 2, 4, 6, 4, 6, 4, 5, 3, 3, 1]);
+    assert_eq!(counts, [1, 2, 5, 7, 4, 6, 4, 5, 3, 3, 1, 5]);
 }
 
 proptest! {
     /// However events come, a report names the attempt that was ordered, and the
     /// bootloader is armed only after everything was read back.
     #[test]
-    fn any_sequence_of_events_is_harmless(picks in prop::collection::vec(0..25_usize, 0..60)) {
+    fn any_sequence_of_events_is_harmless(picks in prop::collection::vec(0..26_usize, 0..60)) {
         let mut state = State::default();
         let mut sound = false;
         for pick in picks {

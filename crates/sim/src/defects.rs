@@ -65,7 +65,7 @@ const DEFECTS: &[Defect] = &[
     defect(
         "the running slot is written",
         "agent/src/perform/inspect.rs",
-        "banked.then(|| running.other())",
+        "banked.then(|| self.options.layout.target(running))",
         "banked.then_some(running)",
     ),
     defect(
@@ -194,6 +194,30 @@ const DEFECTS: &[Defect] = &[
         "agent/src/perform/file.rs",
         "self.write(Outbox::NAME, &outbox)",
         "Ok::<(), DeviceError>(())",
+    ),
+    defect(
+        "the system is given up for a recovery that did not prove itself",
+        "agent/src/recovery.rs",
+        "self.edges.health.check_trusted()",
+        "Verdict::Healthy",
+    ),
+    defect(
+        "the system is given up before the recovery is trusted",
+        "agent/src/recovery.rs",
+        "self.edges.boot.mark_running_good()?",
+        "()",
+    ),
+    defect(
+        "a recovery that was only visited stays",
+        "agent/src/recovery.rs",
+        "self.edges.boot.give_way()?;",
+        "if !DEFECT { self.edges.boot.give_way()?; } else { return Ok(()) }",
+    ),
+    defect(
+        "a recovery that does not start is entered for ever",
+        "engine/src/next.rs",
+        "return State::Entering { task, locator, failed_boots, boot: start_of.boot };",
+        "return State::Entering { task, locator, failed_boots: if DEFECT { 0 } else { failed_boots }, boot: start_of.boot };",
     ),
 ];
 

@@ -22,6 +22,9 @@ sim: runs the agent's own loop in a fake world, through kills and power cuts
 /// than to copy a payload.
 const DELTA_PAIRS: usize = 1_000;
 
+/// Pairs of crashes of updates with a recovery.
+const RECOVERY_PAIRS: usize = 20_000;
+
 /// The least number of points that an update of 64 chunks has.
 const POINTS_MIN: u32 = 300;
 
@@ -63,6 +66,7 @@ fn sweep_all(counts: &[&str]) -> Result<(), String> {
     )?;
     judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2), Until::Done))?;
     deltas(1, DELTA_PAIRS)?;
+    recoveries(1, RECOVERY_PAIRS)?;
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3), Until::Done))
 }
 
@@ -74,7 +78,18 @@ fn quick() -> Result<(), String> {
     judge("single crashes, every third point", &sweep::sweep(&points, Until::Broken))?;
     judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, 3_000, 2), Until::Broken))?;
     deltas(7, 100)?;
+    recoveries(5, 1_000)?;
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(3_000, 3), Until::Broken))
+}
+
+/// Updates of one system by a recovery: every `step`th point, and so many pairs.
+fn recoveries(step: usize, pairs: usize) -> Result<(), String> {
+    let scenarios = Scenario::recoveries();
+    let mut points: Vec<Case> = sweep::every_point(&scenarios).into_iter().step_by(step).collect();
+    Chance::new(6).shuffle(&mut points);
+    judge("single crashes with a recovery", &sweep::sweep(&points, Until::Broken))?;
+    let pairs = sweep::pairs(&scenarios, pairs, 7);
+    judge("pairs of crashes with a recovery", &sweep::sweep(&pairs, Until::Broken))
 }
 
 /// Updates by delta: every `step`th point, and so many pairs.

@@ -2,10 +2,11 @@
 
 use crate::edges::runs_new;
 use crate::release::{NEW_FORM, OLD_FORM, OLD_INDEX, again, component_name};
-use crate::scenario::{Fault, Image, Loader};
+use crate::scenario::{Fault, Image, Layout, Loader};
 use crate::weather;
 use crate::world::{Holds, World, attempt};
 use agent::edges::SlotFacts;
+use agent::{RECOVERY, SYSTEM};
 use types::{Effect, Outcome, Slot};
 
 /// A rule that does not hold.
@@ -25,6 +26,12 @@ pub enum Broken {
     MarkedGoodUnproven,
     /// A slot that is good and runs was disarmed, or the last good one.
     RevertedGood,
+    /// A system that the bootloader might start is not complete.
+    StartsIncomplete,
+    /// The recovery was written to.
+    WroteRecovery,
+    /// The recovery gave way to a system that is not trusted and complete.
+    GaveWay,
     /// No slot holds a complete release that the bootloader would start.
     Bricked,
     /// A release below the rollback floor was started.
@@ -73,13 +80,31 @@ pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
     (only || (good && world.boot.running == slot)).then_some(Broken::RevertedGood)
 }
 
+/// Judges `give_way`.
+pub fn may_give_way(world: &World) -> Option<Broken> {
+    let to = world.boot.running.other();
+    let sound = world.facts(to) == SlotFacts::Good && world.holds(to).is_some();
+    (!sound).then_some(Broken::GaveWay)
+}
+
+/// Whether `slot` is the recovery.
+fn is_recovery(world: &World, slot: Slot) -> bool {
+    world.scenario.layout.has_recovery() && slot == RECOVERY
+}
+
 /// Judges `set_trial`.
 pub fn may_arm(world: &World, slot: Slot, tries: u8) -> Option<Broken> {
+    if is_recovery(world, slot) {
+        return (tries > 3).then_some(Broken::TooManyTries(tries));
+    }
     let bank = world.banks.get(&slot)?;
     let new = world.release.images.get(&component_name(Effect::Slot))?;
     // What was decided in an earlier boot is carried out whatever the weather, as is
     // the next try of a slot that failed.
-    let first = world.facts(slot) == SlotFacts::Unbootable && world.decided_in == world.boots;
+    // Where the recovery wrote, nobody is served and nothing is waited for.
+    let waits = !world.scenario.layout.has_recovery();
+    let first =
+        waits && world.facts(slot) == SlotFacts::Unbootable && world.decided_in == world.boots;
     if first && !weather::allows_restarting(&world.weather) {
         return Some(Broken::AgainstTheRules);
     }
@@ -98,6 +123,10 @@ pub fn may_touch_configuration(world: &World, slot: Slot) -> Option<Broken> {
         SlotFacts::Good | SlotFacts::Trial { left: 1.. } => true,
         SlotFacts::Trial { left: 0 } | SlotFacts::Unbootable => false,
     };
+    if is_recovery(world, slot) {
+        // No program of the recovery depends on its form.
+        return None;
+    }
     (startable || world.boot.running == slot).then_some(Broken::TouchedConfiguration)
 }
 
@@ -112,6 +141,9 @@ pub fn after_crash(world: &World) -> Option<Broken> {
     if !Slot::BOTH.iter().any(sound) {
         return Some(Broken::Bricked);
     }
+    if let Some(broken) = recovery_is_safe(world) {
+        return Some(broken);
+    }
     let floor = world.floors.get("rootfs").copied().unwrap_or(0);
     let confirmed = Slot::BOTH.iter().any(|slot| {
         world.facts(*slot) == SlotFacts::Good && world.holds(*slot) == Some(Holds::New)
@@ -122,8 +154,24 @@ pub fn after_crash(world: &World) -> Option<Broken> {
     world.broken.first().cloned()
 }
 
+/// Where there is a recovery: it is as the factory made it, and a system that is not
+/// complete is never started.
+fn recovery_is_safe(world: &World) -> Option<Broken> {
+    if !world.scenario.layout.has_recovery() {
+        return None;
+    }
+    let startable = world.facts(SYSTEM) != SlotFacts::Unbootable;
+    if startable && world.holds(SYSTEM).is_none() {
+        return Some(Broken::StartsIncomplete);
+    }
+    (world.holds(RECOVERY) != Some(Holds::Old)).then_some(Broken::WroteRecovery)
+}
+
 /// Judges a boot into `slot`.
 pub fn after_boot(world: &World, slot: Slot) -> Option<Broken> {
+    if is_recovery(world, slot) {
+        return None;
+    }
     let index = match world.holds(slot) {
         Some(Holds::New) => OLD_INDEX + 1,
         Some(Holds::Old) => OLD_INDEX,
@@ -150,6 +198,8 @@ fn costs(world: &World) -> Option<Broken> {
         // Each single try is a boot into the new slot and one back.
         Loader::Single => 2 * 3 - 1,
     };
+    // The recovery has its own.
+    let tries = if world.scenario.layout.has_recovery() { 2 * tries + 1 } else { tries };
     // Without its journal a device begins again.
     let attempts = 1 + world.journals_lost;
     if world.boots > attempts * (2 + tries) + world.cuts {
@@ -176,7 +226,15 @@ fn report(world: &World) -> Option<Broken> {
 
 fn is_expected(world: &World, outcome: Outcome) -> bool {
     // Three cuts inside the trial use up its tries: the documented limit.
-    let used_up = world.cuts >= 3 && outcome == Outcome::BootFailed;
+    let failed = if outcome == Outcome::RecoveryFailed {
+        world.scenario.layout.has_recovery()
+    } else {
+        outcome == Outcome::BootFailed
+    };
+    let used_up = world.cuts >= 3 && failed;
+    if matches!(world.scenario.layout, Layout::DeadRecovery | Layout::SickRecovery) {
+        return outcome == Outcome::RecoveryFailed;
+    }
     let fault = match world.scenario.fault {
         Fault::None => false,
         Fault::LyingFlash => outcome == Outcome::ReadBackMismatch,
@@ -198,7 +256,8 @@ fn is_true(world: &World, outcome: Outcome) -> Option<Broken> {
     let as_told = holds == Some(expected) || (world.journals_lost > 0 && holds.is_some());
     let fits = as_told && world.facts(running) == SlotFacts::Good;
     let armed = matches!(world.facts(running.other()), SlotFacts::Trial { .. });
-    if !fits || (armed && outcome != Outcome::BootFailed) {
+    let over = [Outcome::BootFailed, Outcome::RecoveryFailed].contains(&outcome);
+    if !fits || (armed && !over) {
         return Some(Broken::ReportLies(outcome));
     }
     let floor = world.floors.get("rootfs").copied().unwrap_or(0);
@@ -245,7 +304,9 @@ fn beside_fits(world: &World, outcome: Outcome) -> Option<Broken> {
 pub fn boots(world: &World, slot: Slot) -> bool {
     match world.holds(slot) {
         None => false,
-        Some(Holds::Old) => true,
+        Some(Holds::Old) => {
+            !is_recovery(world, slot) || world.scenario.layout != Layout::DeadRecovery
+        }
         Some(Holds::New) => !matches!(world.scenario.image, Image::NonBooting | Image::Hanging),
     }
 }

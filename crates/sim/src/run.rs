@@ -7,7 +7,7 @@ use crate::scenario::{Image, Loader, Scenario};
 use crate::weather;
 use crate::world::{Crash, Injection, Shared, World};
 use agent::edges::SlotFacts;
-use agent::{Device, DeviceError, Identity, Options, ReadBack, Turn};
+use agent::{Device, DeviceError, Identity, Layout, Options, ReadBack, Turn};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -103,8 +103,8 @@ fn choose(world: &mut World) -> Option<Slot> {
         world.boot.slots.insert(slot, SlotFacts::Trial { left });
         return Some(slot);
     }
+    let running = world.boot.first.take().unwrap_or(world.boot.running);
     let good = |slot: &Slot| world.facts(*slot) == SlotFacts::Good;
-    let running = world.boot.running;
     [running, running.other()].into_iter().find(good)
 }
 
@@ -153,6 +153,10 @@ fn start(world: &Shared) -> Result<Device, DeviceError> {
         read_back: ReadBack::Full,
         checkpoint: 1,
         poll: Seconds(300),
+        layout: match world.borrow().scenario.layout.has_recovery() {
+            true => Layout::Recovery,
+            false => Layout::Banks,
+        },
         rules: weather::rules(),
         protected: BTreeSet::new(),
     };

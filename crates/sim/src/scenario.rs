@@ -34,6 +34,12 @@ pub enum Layout {
     SlotDelta,
     /// The same, and the delta makes something else from its middle on.
     SlotBadDelta,
+    /// One system, in slot A, and a recovery in slot B.
+    Recovery,
+    /// The same, and the recovery does not boot.
+    DeadRecovery,
+    /// The same, and the recovery boots and is not healthy.
+    SickRecovery,
 }
 
 /// How the bootloader tries.
@@ -92,6 +98,14 @@ impl Layout {
     /// Those with full payloads only.
     pub const FULL: [Self; 3] = [Self::Slot, Self::SlotLive, Self::SlotDirect];
 
+    /// Those with a recovery.
+    pub const RECOVERIES: [Self; 3] = [Self::Recovery, Self::DeadRecovery, Self::SickRecovery];
+
+    /// Whether there is one system and a recovery.
+    pub fn has_recovery(self) -> bool {
+        Self::RECOVERIES.contains(&self)
+    }
+
     /// Those with a delta.
     pub const DELTAS: [Self; 2] = [Self::SlotDelta, Self::SlotBadDelta];
 
@@ -99,6 +113,7 @@ impl Layout {
     pub fn effects(self) -> &'static [Effect] {
         match self {
             Self::Slot | Self::SlotDelta | Self::SlotBadDelta => &[Effect::Slot],
+            Self::Recovery | Self::DeadRecovery | Self::SickRecovery => &[Effect::Slot],
             Self::SlotLive => &[Effect::Slot, Effect::Live],
             Self::SlotDirect => &[Effect::Slot, Effect::Direct],
         }
@@ -131,6 +146,15 @@ impl Scenario {
         Self::of(&[Image::Good, Image::Corrupt], &[Loader::Counted], &Layout::DELTAS)
     }
 
+    /// The scenarios with a recovery. One that cannot write has nothing to do with how
+    /// the image is.
+    pub fn recoveries() -> Vec<Self> {
+        let [whole, broken @ ..] = Layout::RECOVERIES;
+        let mut all = Self::of(&Image::FIVE, &Loader::BOTH, &[whole]);
+        all.extend(Self::of(&[Image::Good], &Loader::BOTH, &broken));
+        all
+    }
+
     fn of(images: &[Image], loaders: &[Loader], layouts: &[Layout]) -> Vec<Self> {
         let mut all = Vec::new();
         for &image in images {
@@ -160,6 +184,7 @@ impl FromStr for Scenario {
             Layout::FULL.map(layout)
         });
         let known = Self::all().into_iter().chain(moody).chain(Self::deltas());
+        let known = known.chain(Self::recoveries());
         let mut known = known.flat_map(|s| faults.map(|fault| Self { fault, ..s }));
         known.find(|s| s.to_string() == text).ok_or_else(|| format!("no scenario `{text}`"))
     }

@@ -51,6 +51,8 @@ pub struct Boot {
     pub slots: BTreeMap<Slot, SlotFacts>,
     /// The slot that runs.
     pub running: Slot,
+    /// The slot that what runs gave way to, until the next boot.
+    pub first: Option<Slot>,
 }
 
 /// The whole world.
@@ -143,6 +145,7 @@ impl World {
             boot: Boot {
                 slots: [(Slot::A, SlotFacts::Good), (Slot::B, SlotFacts::Good)].into(),
                 running: Slot::A,
+                first: None,
             },
             journal: [None, None],
             journal_used: false,

@@ -83,6 +83,7 @@ outcomes! {
     TrustStoreFailed = 213, "the terminal's record of rollback floors could not be read";
     HookFailed = 214, "a hook of the package failed; the terminal runs what it ran";
     MigrationFailed = 215, "the configuration could not be brought to the new release's form";
+    RecoveryFailed = 216, "the recovery did not start or was not healthy; the system was not touched";
     JobLost = 300, "the description of the update in progress was lost";
     JournalLost = 301, "the agent's record of the update in progress was lost";
     RollbackFailed = 302, "the terminal could not return to the old release";

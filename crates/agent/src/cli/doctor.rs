@@ -121,7 +121,8 @@ fn component(name: &Name, component: &Component) -> Vec<Finding> {
         }
     };
     match component {
-        Component::Slot { a, b, size } => {
+        Component::Slot { a, b: None, size } => vec![place(", the system", a, *size)],
+        Component::Slot { a, b: Some(b), size } => {
             let mut findings = vec![place(", slot A", a, *size), place(", slot B", b, *size)];
             let size = |path: &Path| SlotMedium::new(path, *size).geometry().map_or(0, |g| g.size);
             let (a, b) = (size(a), size(b));
@@ -151,7 +152,7 @@ fn component(name: &Name, component: &Component) -> Vec<Finding> {
 fn twice(config: &Config) -> Vec<Finding> {
     let named = |(name, component): (&Name, &Component)| {
         let paths: Vec<PathBuf> = match component {
-            Component::Slot { a, b, .. } => vec![a.clone(), b.clone()],
+            Component::Slot { a, b, .. } => [a.clone()].into_iter().chain(b.clone()).collect(),
             Component::Live { directory, .. } => vec![directory.clone()],
             Component::Direct { place, .. } => vec![place.clone()],
         };

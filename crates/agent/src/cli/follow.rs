@@ -1,6 +1,6 @@
 //! Shows an update's progress: bars for people, lines of JSON for scripts.
 
-use super::look::Seen;
+use agent::Status;
 use agent::platform::clock::Stopwatch;
 use serde_json::json;
 use std::io::{IsTerminal, Write};
@@ -54,9 +54,9 @@ impl Shown {
     }
 
     /// Shows how far it is.
-    pub(super) fn show(&mut self, seen: &Seen) {
+    pub(super) fn show(&mut self, seen: &Status) {
         let waiting = seen.waiting.clone().or_else(|| seen.trouble.clone());
-        let point = Point { phase: seen.phase.clone(), done: seen.done, waiting };
+        let point = Point { phase: seen.phase.to_string(), done: seen.done, waiting };
         if self.last.as_ref() == Some(&point) {
             return;
         }
@@ -74,7 +74,7 @@ impl Shown {
     }
 
     /// Draws over the last line on a terminal; elsewhere each phase gets a line.
-    fn draw(&self, seen: &Seen, point: &Point) {
+    fn draw(&self, seen: &Status, point: &Point) {
         let mut err = std::io::stderr();
         let same = self.last.as_ref().is_some_and(|last| last.phase == point.phase);
         let drawn = match err.is_terminal() {
@@ -121,7 +121,7 @@ impl Shown {
 }
 
 /// Phase, bar, share and rate in one line; `millis` have passed.
-fn line(seen: &Seen, point: &Point, millis: u64) -> String {
+fn line(seen: &Status, point: &Point, millis: u64) -> String {
     let mut line = format!("{:<11} ", point.phase);
     let done = seen.done.min(seen.total);
     if let (Some(full), Some(share)) =
@@ -157,11 +157,11 @@ mod tests {
     use super::*;
 
     fn check(phase: &str, done: u64, total: u64, waiting: Option<&str>, expected: &str) {
-        let seen: Seen = serde_json::from_value(json!({
+        let seen: Status = serde_json::from_value(json!({
             "device": "d", "product": "p", "slot": "A", "running": {}, "phase": phase,
             "attempt": null, "version": null, "done": done, "total": total, "waiting": waiting, "why": null,
             "trouble": null, "rule": null, "undelivered": 0, "last": null,
-            "switches": agent::Switches::default(),
+            "switches": agent::Switches::default(), "log": agent::Log::default(),
         }))
         .unwrap();
         let waiting = waiting.map(Into::into);

@@ -2,7 +2,6 @@
 
 use super::End;
 use super::follow::{Filed, Form, Shown};
-use super::look::Seen;
 use super::run;
 use super::switch;
 use super::terminal::{self, Sources, Terminal};
@@ -11,7 +10,7 @@ use agent::edges::Store;
 use agent::platform::clock::{self, Call, Stopwatch};
 use agent::platform::stop::Stop;
 use agent::sources::local::{self, LocalOrder};
-use agent::{Outbox, Turn};
+use agent::{Outbox, Status, Turn};
 use anyhow::{Context, bail};
 use engine::inspect::Refusal;
 use engine::{Locator, State};
@@ -105,7 +104,7 @@ fn by_agent(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<E
     Ok(End::Restart)
 }
 
-fn status(config: &Config) -> Option<Seen> {
+fn status(config: &Config) -> Option<Status> {
     let json = std::fs::read(terminal::status_path(config)).ok()?;
     serde_json::from_slice(&json).ok()
 }
@@ -173,7 +172,7 @@ impl Glance {
         (self.watch, self.phase) = (Stopwatch::start(), phase);
         let status = terminal.device.status()?;
         run::write_status(&self.path, &status)?;
-        shown.show(&serde_json::from_slice::<Seen>(&serde_json::to_vec(&status)?)?);
+        shown.show(&status);
         // The step that restarts does not return.
         if matches!(terminal.device.state(), State::Rebooting { .. }) {
             shown.restarts();

@@ -3,12 +3,10 @@
 use super::End;
 use super::run;
 use super::terminal::{self, Sources};
+use agent::Status;
 use agent::config::Config;
 use agent::platform::stop::by_hand;
-use agent::{Log, Switches};
 use anyhow::Context;
-use serde::Deserialize;
-use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
 
 /// How to say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,37 +26,6 @@ impl Form {
     }
 }
 
-/// The status as the agent wrote it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Seen {
-    pub(super) device: DeviceId,
-    pub(super) product: Name,
-    pub(super) slot: Slot,
-    pub(super) running: Running,
-    pub(super) phase: String,
-    pub(super) attempt: Option<AttemptId>,
-    pub(super) version: Option<Version>,
-    pub(super) done: u64,
-    pub(super) total: u64,
-    pub(super) waiting: Option<String>,
-    pub(super) why: Option<String>,
-    pub(super) trouble: Option<String>,
-    pub(super) rule: Option<String>,
-    pub(super) undelivered: usize,
-    pub(super) last: Option<Report>,
-    pub(super) switches: Switches,
-    #[serde(default)]
-    pub(super) log: Log,
-}
-
-impl Seen {
-    /// The report of `attempt`, where it waits for room in the outbox.
-    pub(super) fn unfiled(&self, attempt: AttemptId) -> Option<&Report> {
-        let waits = self.phase == "reporting" && self.trouble.is_some();
-        self.last.as_ref().filter(|last| waits && last.attempt == attempt)
-    }
-}
-
 /// Says what goes on.
 pub(super) fn status(config: &Config, form: Form) -> anyhow::Result<End> {
     let (json, agent) = current(config)?;
@@ -70,7 +37,7 @@ pub(super) fn status(config: &Config, form: Form) -> anyhow::Result<End> {
         println!("{value}");
         return Ok(End::Done);
     }
-    let seen: Seen = serde_json::from_slice(&json).context("cannot read the status")?;
+    let seen: Status = serde_json::from_slice(&json).context("cannot read the status")?;
     print!("{}", people(&seen, agent, form));
     Ok(End::Done)
 }
@@ -95,12 +62,12 @@ pub(super) fn current(config: &Config) -> anyhow::Result<(Vec<u8>, Agent)> {
 }
 
 /// The status as read.
-pub(super) fn seen(config: &Config) -> anyhow::Result<(Seen, Agent)> {
+pub(super) fn seen(config: &Config) -> anyhow::Result<(Status, Agent)> {
     let (json, agent) = current(config)?;
     Ok((serde_json::from_slice(&json).context("cannot read the status")?, agent))
 }
 
-fn people(seen: &Seen, agent: Agent, form: Form) -> String {
+fn people(seen: &Status, agent: Agent, form: Form) -> String {
     let mut out = format!("{} ({}), slot {}\n", seen.device, seen.product, seen.slot);
     for (component, state) in &seen.running {
         out.push_str(&format!("  {component} {}\n", state.version));
@@ -115,7 +82,7 @@ fn people(seen: &Seen, agent: Agent, form: Form) -> String {
     out
 }
 
-fn doing(seen: &Seen) -> String {
+fn doing(seen: &Status) -> String {
     let version = seen.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let far = match seen.total {
         0 => String::new(),
@@ -125,7 +92,7 @@ fn doing(seen: &Seen) -> String {
 }
 
 /// Every reason there is, as sentences.
-fn why(seen: &Seen) -> String {
+fn why(seen: &Status) -> String {
     let mut out = String::new();
     let mut say = |sentence: &str| out.push_str(&format!("  {sentence}\n"));
     if let Some(waiting) = &seen.waiting {

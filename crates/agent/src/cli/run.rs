@@ -13,9 +13,12 @@ use agent::platform::watchdog::Pulse;
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Milliseconds between two looks at how far it is.
 const SAY: u64 = 500;
+/// How long commands that only look at the terminal's state may hold it.
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// How long an agent runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +32,9 @@ pub(super) enum Until {
 /// Runs the agent.
 pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     terminal::make_directories(config)?;
-    let Some(_lock) = lock(config)? else { bail!("another agent runs on this terminal") };
+    let path = terminal::state_file(config, "lock");
+    let lock = lock::take_within(&path, OTHERS).context("cannot lock the state directory")?;
+    let Some(_lock) = lock else { bail!("another agent runs on this terminal") };
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;
@@ -43,6 +48,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let pulse = Pulse::default();
     let keeper = terminal::keep_watchdog(config, &pulse)?;
     open_page(config)?;
+    join_bus(config)?;
     let mut told = Told::new(terminal::status_path(config));
     let mut screen = Screen::new(config);
     // Whoever started this waits for its first word.
@@ -73,17 +79,12 @@ fn open_page(config: &Config) -> anyhow::Result<()> {
     let Some(page) = &config.page else { return Ok(()) };
     let upload = page.upload.clone();
     let setup = agent::page::Setup {
+        desk: terminal::desk(config)?,
         listen: page.listen,
         hosts: page.hosts.clone(),
         password_file: page.password_file.clone(),
         upload: upload.unwrap_or_else(|| terminal::state_file(config, "upload.zip")),
         upload_limit: u64::from(page.upload_mib) << 20,
-        device: config.device.clone(),
-        rules: config.rules(),
-        store: terminal::store(config)?,
-        status: terminal::status_path(config),
-        wake: terminal::wake_path(config),
-        floor: terminal::now(config),
     };
     let address = agent::page::serve(setup).context("cannot open the local page")?;
     eprintln!("refit-agent: the local page is at http://{address}/");
@@ -93,6 +94,19 @@ fn open_page(config: &Config) -> anyhow::Result<()> {
 #[cfg(not(feature = "page"))]
 fn open_page(config: &Config) -> anyhow::Result<()> {
     anyhow::ensure!(config.page.is_none(), "this agent was built without the local page");
+    Ok(())
+}
+
+#[cfg(feature = "dbus")]
+fn join_bus(config: &Config) -> anyhow::Result<()> {
+    let Some(dbus) = &config.dbus else { return Ok(()) };
+    let desk = terminal::desk(config)?;
+    agent::bus::serve(desk, dbus.bus.clone()).context("cannot start a thread for the bus")
+}
+
+#[cfg(not(feature = "dbus"))]
+fn join_bus(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(config.dbus.is_none(), "this agent was built without D-Bus");
     Ok(())
 }
 
@@ -119,7 +133,7 @@ struct Told {
 
 #[derive(PartialEq)]
 struct Said {
-    phase: &'static str,
+    phase: String,
     waiting: Option<String>,
     trouble: Option<String>,
 }
@@ -155,7 +169,7 @@ impl Told {
         status.trouble = trouble.or(status.trouble);
         write_status(&self.path, &status)?;
         let said = Said {
-            phase: status.phase,
+            phase: status.phase.to_string(),
             waiting: status.waiting.clone(),
             trouble: status.trouble.clone(),
         };

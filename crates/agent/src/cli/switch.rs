@@ -5,7 +5,7 @@ use super::terminal;
 use super::{End, OnOff};
 use agent::Switches;
 use agent::config::Config;
-use agent::edges::{Power, Store};
+use agent::edges::Power;
 use agent::platform::clock::{self, Call};
 use agent::platform::health::Word;
 use anyhow::Context;
@@ -27,19 +27,10 @@ fn call(config: &Config, what: Call) -> bool {
     clock::call(&terminal::wake_path(config), what).is_ok()
 }
 
-/// The switches as they are.
-pub(super) fn read(store: &impl Store) -> anyhow::Result<Switches> {
-    let bytes = store.read(Switches::NAME).context("cannot read the switches")?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
-}
-
 /// Changes the switches and calls the agent.
 pub(super) fn change(config: &Config, change: impl FnOnce(&mut Switches)) -> anyhow::Result<()> {
-    let mut store = terminal::store(config)?;
-    let mut switches = read(&store)?;
-    change(&mut switches);
-    let bytes = serde_json::to_vec(&switches)?;
-    store.replace(Switches::NAME, &bytes).context("cannot write the switches")?;
+    let changed = terminal::store(config)?.change(Switches::NAME, change);
+    changed.context("cannot change the switches")?;
     call(config, Call::Look);
     Ok(())
 }
@@ -124,7 +115,7 @@ pub(super) fn rollback(config: &Config) -> anyhow::Result<End> {
 /// Leaves a word for the health check of the release on trial.
 fn say(config: &Config, word: Word, done: &str) -> anyhow::Result<End> {
     let (seen, agent) = look::seen(config)?;
-    if !matches!(seen.phase.as_str(), "applying" | "rebooting" | "confirming") {
+    if !matches!(&*seen.phase, "applying" | "rebooting" | "confirming") {
         println!("no release is on trial: {}", seen.phase);
         return Ok(End::Nothing);
     }

@@ -1,6 +1,7 @@
 //! From the configuration to the edges of this terminal.
 
 use agent::config::{Component, Config, OnUncontained, Plan, Server};
+use agent::desk::Desk;
 use agent::edges::{OwnProgram, Power, Source, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
@@ -68,6 +69,18 @@ pub(super) fn make_directories(config: &Config) -> anyhow::Result<()> {
         Directory::open(path).with_context(|| format!("cannot make `{}`", path.display()))?;
     }
     Ok(())
+}
+
+/// What front ends for owners read and leave.
+pub(super) fn desk(config: &Config) -> anyhow::Result<Desk> {
+    Ok(Desk {
+        device: config.device.clone(),
+        rules: config.rules(),
+        store: store(config)?,
+        status: status_path(config),
+        wake: wake_path(config),
+        floor: now(config),
+    })
 }
 
 /// The source of orders from the command line.
@@ -156,9 +169,10 @@ pub(super) fn power(config: &Config) -> LinuxPower {
 
 fn bank(component: &Component) -> Bank {
     match component {
-        Component::Slot { a, b, size } => {
+        Component::Slot { a, b: Some(b), size } => {
             Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
         }
+        Component::Slot { a, b: None, size } => Bank::System(Box::new(SlotMedium::new(a, *size))),
         Component::Live { directory, size, reload, program, agent } => {
             let program = if *program || *agent { Program::Yes } else { Program::No };
             let live = LiveDirectory::new(directory, *size, reload.clone());
@@ -288,8 +302,8 @@ fn workers(config: &Config, floor: &TimeFloor, stop: &Stop) -> anyhow::Result<Wo
 /// Where the banks are, for deltas: a worker gets them open, for reading.
 fn banks(config: &Config) -> Banks {
     let bank = |(name, component): (&Name, &Component)| match component {
-        Component::Slot { a, b, .. } => Some((name.clone(), [a.clone(), b.clone()])),
-        Component::Live { .. } | Component::Direct { .. } => None,
+        Component::Slot { a, b: Some(b), .. } => Some((name.clone(), [a.clone(), b.clone()])),
+        Component::Slot { b: None, .. } | Component::Live { .. } | Component::Direct { .. } => None,
     };
     config.components.iter().filter_map(bank).collect()
 }

@@ -195,6 +195,24 @@ fn mistakes_are_named() {
 }
 
 #[test]
+fn a_system_with_a_recovery_has_one_place() {
+    let recovery = "layout = \"recovery\"\n[boot]";
+    let alone = LEAST.replace("[boot]", recovery).replace("b = \"/b\"\n", "");
+    let config = read(&alone).unwrap();
+    assert_eq!(config.options().layout, crate::Layout::Recovery);
+    check(read(&LEAST.replace("[boot]", recovery)), "`a` alone");
+    check(read(&LEAST.replace("b = \"/b\"\n", "")), "`a` and `b`");
+    let mender = "[boot]\ncontrol = \"mender\"\na = 2\nb = 3\n[boot.environment]\nsize = 8192\n\
+                  copies = [{ path = \"/e\" }]\n";
+    let other = alone.replace("[boot]\ncontrol = \"file\"\npath = \"/b\"\n", mender);
+    check(read(&other), "half-written");
+    let installed =
+        format!("{alone}[installed.rootfs]\nversion = \"1\"\nsha256 = \"{}\"\n", "0".repeat(64));
+    let inventory = read(&installed).unwrap().inventory();
+    assert_eq!(Slot::BOTH.map(|slot| inventory.running(slot).len()), [1, 0]);
+}
+
+#[test]
 fn errors_name_the_line() {
     check(with("product = \"p\"", "product = 7"), "line 3");
 }

@@ -74,4 +74,11 @@ pub trait BootControl {
     /// # Errors
     /// Its memory cannot be written; it is as before.
     fn mark_running_good(&mut self) -> Result<(), BootError>;
+
+    /// Start the other slot first, which must be trusted, and trust the one that runs
+    /// now behind it: it was only visited.
+    ///
+    /// # Errors
+    /// Its memory cannot be written; it is as before.
+    fn give_way(&mut self) -> Result<(), BootError>;
 }

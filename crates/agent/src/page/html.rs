@@ -1,37 +1,12 @@
 //! What a browser shows. Every text is escaped; nothing here is inline script or style.
 
 use crate::owner::Meaning;
-use crate::status::Offered;
+use crate::status::Status;
 use crate::switches::Switches;
 use engine::policy::consent::{Answer, Ask, Class, deadline, may_decline, may_postpone};
 use engine::policy::rules::Rules;
-use serde::Deserialize;
 use std::fmt::Write as _;
-use types::{AttemptId, DeviceId, Kind, Name, Report, Running, Slot, Timestamp, Version};
-
-/// The status as the agent wrote it, as far as the page shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Seen {
-    pub(super) product: Name,
-    pub(super) slot: Slot,
-    pub(super) running: Running,
-    pub(super) phase: String,
-    pub(super) attempt: Option<AttemptId>,
-    pub(super) version: Option<Version>,
-    pub(super) done: u64,
-    pub(super) total: u64,
-    pub(super) waiting: Option<String>,
-    pub(super) trouble: Option<String>,
-    pub(super) rule: Option<String>,
-    pub(super) offered: Option<Offered>,
-}
-
-impl Seen {
-    /// From activation on nothing that an owner says counts.
-    pub(super) fn can_be_answered(&self) -> bool {
-        matches!(self.phase.as_str(), "inspecting" | "downloading" | "verifying")
-    }
-}
+use types::{DeviceId, Kind, Report, Timestamp};
 
 /// What was done, to be said once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +61,7 @@ impl Message {
 pub(super) struct View<'a> {
     pub(super) device: &'a DeviceId,
     pub(super) rules: &'a Rules,
-    pub(super) seen: Option<&'a Seen>,
+    pub(super) seen: Option<&'a Status>,
     pub(super) switches: Switches,
     pub(super) ask: Ask,
     pub(super) reports: Vec<&'a Report>,
@@ -195,7 +170,7 @@ fn doing(phase: &str) -> &'static str {
     }
 }
 
-fn headline(view: &View<'_>, seen: &Seen) -> String {
+fn headline(view: &View<'_>, seen: &Status) -> String {
     if seen.phase == "idle" {
         return idle(view, seen);
     }
@@ -240,7 +215,7 @@ fn sentence(text: &str) -> String {
     format!("{first}{}.", chars.as_str().replace('`', "\u{201d}"))
 }
 
-fn idle(view: &View<'_>, seen: &Seen) -> String {
+fn idle(view: &View<'_>, seen: &Status) -> String {
     let last = view.reports.last();
     let failed = last.is_some_and(|report| report.outcome.kind() != Kind::Done);
     let (class, title) = match (view.switches.paused, failed) {
@@ -262,7 +237,7 @@ fn idle(view: &View<'_>, seen: &Seen) -> String {
     out
 }
 
-fn about(view: &View<'_>, seen: &Seen) -> String {
+fn about(view: &View<'_>, seen: &Status) -> String {
     let Some(offered) = &seen.offered else { return String::new() };
     let kind = match view.ask.class {
         Class::Security => "<span class=\"tag bad\">Security update</span>",
@@ -285,7 +260,7 @@ fn about(view: &View<'_>, seen: &Seen) -> String {
 }
 
 /// The buttons.
-fn answers(view: &View<'_>, seen: &Seen) -> String {
+fn answers(view: &View<'_>, seen: &Status) -> String {
     let attempt = seen.attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
     let field = format!("<input type=\"hidden\" name=\"attempt\" value=\"{}\">", e(&attempt));
     let say = |word: &str, class: &str, label: &str| {
@@ -320,7 +295,7 @@ fn answers(view: &View<'_>, seen: &Seen) -> String {
     out
 }
 
-fn runs(seen: &Seen) -> String {
+fn runs(seen: &Status) -> String {
     let mut out = String::from(
         "<section class=\"card\" aria-labelledby=\"runs\"><h2 id=\"runs\">This terminal</h2>\n<dl>\n",
     );
@@ -423,10 +398,12 @@ mod tests {
     fn no_text_becomes_markup() {
         let hostile = "<script>alert('x')</script>\"&";
         assert_eq!(e(hostile), "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;");
-        let seen: Seen = serde_json::from_value(serde_json::json!({
-            "product": "router", "slot": "A", "running": {}, "phase": "downloading",
+        let seen: Status = serde_json::from_value(serde_json::json!({
+            "device": "d", "product": "router", "slot": "A", "running": {}, "phase": "downloading",
             "attempt": null, "version": "2.0", "done": 1, "total": 2, "waiting": hostile,
             "trouble": null, "rule": hostile, "offered": {"bytes": 1, "notes": hostile},
+            "why": null, "undelivered": 0, "last": null, "switches": Switches::default(),
+            "log": crate::log::Log::default(),
         }))
         .unwrap();
         let device: DeviceId = "d".parse().unwrap();

@@ -1,18 +1,18 @@
 //! Which request does what. Everything but the way in needs a session, and everything
 //! that changes something its token.
 
-use super::html::{self, Message, Seen, View};
+use super::html::{self, Message, View};
 use super::request::{Answer, Form, Method, Refused, Request};
 use super::session::{COOKIE, Denied, same};
 use super::{Page, upload};
+use crate::desk::DeskError;
 use crate::edges::Store;
 use crate::outbox::Outbox;
-use crate::owner::{self, Word};
-use crate::platform::clock::{self, Call};
+use crate::platform::clock::Call;
 use crate::platform::reset;
 use crate::sources::local::{self, LocalOrder};
 use crate::switches::Switches;
-use engine::policy::consent::{Answer as Said, Ask};
+use engine::policy::consent::Answer as Said;
 use std::io::Read;
 use std::net::TcpStream;
 use types::AttemptId;
@@ -30,7 +30,9 @@ pub(super) fn route(page: &Page, request: Request, stream: &mut TcpStream) -> An
     match (request.method, request.path.as_str()) {
         (Method::Get, "/page.css") => return Ok(of_page("text/css; charset=utf-8", CSS)),
         (Method::Get, "/page.js") => return Ok(of_page("text/javascript; charset=utf-8", JS)),
-        (Method::Get, "/login") => return Ok(Answer::page(html::login(&page.setup.device, None))),
+        (Method::Get, "/login") => {
+            return Ok(Answer::page(html::login(&page.setup.desk.device, None)));
+        }
         (Method::Post, "/login") => return enter(page, request, stream),
         _ => {}
     }
@@ -65,46 +67,31 @@ fn enter(page: &Page, mut request: Request, stream: &mut TcpStream) -> Answered 
         }
         Denied::Random => ("503 Service Unavailable", "The terminal is not ready yet."),
     };
-    let html = html::login(&page.setup.device, Some(why));
+    let html = html::login(&page.setup.desk.device, Some(why));
     Ok(Answer { status, ..Answer::page(html) })
 }
 
-/// What the agent said last.
-fn seen(page: &Page) -> Option<Seen> {
-    let json = std::fs::read(&page.setup.status).ok()?;
-    serde_json::from_slice(&json).ok()
-}
-
-fn read<T: serde::de::DeserializeOwned + Default>(page: &Page, name: &str) -> T {
-    let bytes = page.setup.store.read(name).ok().flatten();
-    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-fn ask(page: &Page, attempt: Option<AttemptId>) -> Ask {
-    let ask = attempt.and_then(|attempt| owner::ask(&page.setup.store, attempt).ok());
-    ask.unwrap_or_default()
-}
-
 fn home(page: &Page, token: &str, message: Option<Message>) -> Answer {
-    let seen = seen(page);
-    let outbox: Outbox = read(page, Outbox::NAME);
-    let ask = ask(page, seen.as_ref().and_then(|seen| seen.attempt));
+    let desk = &page.setup.desk;
+    let seen = desk.seen();
+    let outbox: Outbox = desk.read(Outbox::NAME);
+    let ask = desk.ask(seen.as_ref().and_then(|seen| seen.attempt));
     let view = View {
-        device: &page.setup.device,
-        rules: &page.setup.rules,
+        device: &desk.device,
+        rules: &desk.rules,
         seen: seen.as_ref(),
-        switches: read(page, Switches::NAME),
+        switches: desk.read(Switches::NAME),
         ask,
         reports: outbox.all().collect(),
         token,
         message,
-        now: clock::wall(page.setup.floor),
+        now: desk.now(),
     };
     Answer::page(html::home(&view))
 }
 
 fn status(page: &Page) -> Answer {
-    match std::fs::read(&page.setup.status) {
+    match std::fs::read(&page.setup.desk.status) {
         Ok(json) => Answer::new("200 OK", "application/json", json),
         Err(_) => Answer::plain("503 Service Unavailable", "the agent has not said anything yet"),
     }
@@ -116,14 +103,19 @@ fn act(page: &Page, mut request: Request, stream: &mut TcpStream, token: &str) -
     if !same(form.get("token"), token) {
         return Ok(Answer::plain("403 Forbidden", "this form is not from this session"));
     }
+    let desk = &page.setup.desk;
+    let on = |name: &str| form.get(name) == "on";
     let done = match request.path.as_str() {
-        "/check" => call(page, Call::Ask).map(|()| Message::Checked),
+        "/check" => done(desk.call(Call::Ask), Message::Checked),
         "/answer" => say(page, &form),
-        "/pause" => change(page, |switches| switches.paused = form.get("to") == "on"),
-        "/automatic" => change(page, |switches| {
-            switches.automatic_check = form.get("check") == "on";
-            switches.automatic_install = form.get("install") == "on";
-        }),
+        "/pause" => done(desk.change(|s| s.paused = on("to")), Message::Saved),
+        "/automatic" => {
+            let (check, install) = (on("check"), on("install"));
+            let changed = desk.change(|switches| {
+                (switches.automatic_check, switches.automatic_install) = (check, install);
+            });
+            done(changed, Message::Saved)
+        }
         "/factory-reset" => mark(page, form.get("name")),
         "/logout" => {
             page.sessions().leave(request.cookie.as_deref());
@@ -144,52 +136,30 @@ fn finish(page: &Page, token: &str, done: Result<Message, String>) -> Answer {
     }
 }
 
-fn call(page: &Page, what: Call) -> Result<(), String> {
-    clock::call(&page.setup.wake, what).map_err(|e| format!("The agent cannot be called: {e}."))
-}
-
-fn change(page: &Page, change: impl FnOnce(&mut Switches)) -> Result<Message, String> {
-    let mut switches: Switches = read(page, Switches::NAME);
-    change(&mut switches);
-    keep(page, &switches)?;
-    call(page, Call::Look)?;
-    Ok(Message::Saved)
-}
-
-fn keep(page: &Page, switches: &Switches) -> Result<(), String> {
-    let kept = serde_json::to_vec(switches).map_err(std::io::Error::other);
-    let kept = kept.and_then(|bytes| page.setup.store.clone().replace(Switches::NAME, &bytes));
-    kept.map_err(|e| format!("This cannot be kept: {e}."))
+/// What was kept or called, as the page says it.
+fn done<T>(done: Result<T, DeskError>, message: Message) -> Result<Message, String> {
+    done.map(|_| message).map_err(|e| sentence(&e.to_string()))
 }
 
 /// Who means a reset types the terminal's name.
 fn mark(page: &Page, name: &str) -> Result<Message, String> {
-    if name.trim() != page.setup.device.as_str() {
+    if name.trim() != page.setup.desk.device.as_str() {
         return Err("This is not the name of this terminal.".into());
     }
-    let marked = reset::mark(&mut page.setup.store.clone());
+    let marked = reset::mark(&mut page.setup.desk.store.clone());
     marked.map(|()| Message::Marked).map_err(|e| format!("This cannot be kept: {e}."))
 }
 
 /// The owner's answer to the attempt that the form was made for.
 fn say(page: &Page, form: &Form) -> Result<Message, String> {
-    let over = || "This update is over, or activated already.".to_string();
-    let attempt: AttemptId = form.get("attempt").parse().map_err(|_| over())?;
-    let current = seen(page).filter(|seen| seen.attempt == Some(attempt));
-    if !current.is_some_and(|seen| seen.can_be_answered()) {
-        return Err(over());
-    }
-    let rules = &page.setup.rules;
     let words = match form.get("say") {
         "at" => form.get("at").to_string(),
         "postpone" => format!("postpone {}", form.get("hours")),
         other => other.to_string(),
     };
-    let word = Word::read(&words, rules).map_err(|e| sentence(&e.to_string()))?;
-    let now = clock::wall(page.setup.floor);
-    let answer = word.answer(rules, &ask(page, Some(attempt)), now);
-    let answer = answer.map_err(|e| sentence(&e.to_string()))?;
-    change(page, |switches| switches.say(attempt, answer))
+    let attempt = form.get("attempt").parse().map_err(|_| DeskError::Over);
+    let said = attempt.and_then(|attempt| page.setup.desk.say(attempt, &words));
+    done(said, Message::Saved)
 }
 
 fn sentence(text: &str) -> String {
@@ -210,11 +180,12 @@ fn take(page: &Page, mut request: Request, stream: &mut TcpStream, token: &str) 
 
 fn receive(page: &Page, request: &mut Request, stream: &mut TcpStream) -> Result<Message, String> {
     let setup = &page.setup;
+    let desk = &setup.desk;
     let length = request.length.ok_or("The browser did not say how long the file is.")?;
     if length > setup.upload_limit {
         return Err(format!("The file is larger than {} MiB.", setup.upload_limit >> 20));
     }
-    let idle = || seen(page).is_some_and(|seen| seen.phase == "idle");
+    let idle = || desk.seen().is_some_and(|seen| seen.phase == "idle");
     if !idle() {
         return Err("Another update is in progress.".into());
     }
@@ -225,16 +196,13 @@ fn receive(page: &Page, request: &mut Request, stream: &mut TcpStream) -> Result
         return Err("Another update began meanwhile.".into());
     }
     let path = setup.upload.to_str().ok_or("The terminal's own paths are no text.")?;
-    let now = clock::wall(setup.floor).0;
-    let attempt = AttemptId::new(&format!("page {path} {now}"), &setup.device, 0);
-    let mut switches: Switches = read(page, Switches::NAME);
+    let attempt = AttemptId::new(&format!("page {path} {}", desk.now().0), &desk.device, 0);
     // Who uploads a package agrees to it.
-    switches.say(attempt, Said::Yes);
-    keep(page, &switches)?;
+    let kept = desk.keep(|switches| switches.say(attempt, Said::Yes));
+    kept.map_err(|e| sentence(&e.to_string()))?;
     let order = serde_json::to_vec(&LocalOrder { attempt, path: path.into() });
     let left = order.map_err(std::io::Error::other);
-    let left = left.and_then(|order| setup.store.clone().replace(local::NAME, &order));
+    let left = left.and_then(|order| desk.store.clone().replace(local::NAME, &order));
     left.map_err(|e| format!("The order cannot be kept: {e}."))?;
-    call(page, Call::Ask)?;
-    Ok(Message::Uploaded)
+    done(desk.call(Call::Ask), Message::Uploaded)
 }

@@ -3,8 +3,9 @@
 use super::chain;
 use crate::device::{Bank, Device, DeviceError};
 use crate::edges::SlotFacts;
-use engine::{BootId, Event, Standing, TRIES, Task};
+use engine::{BootId, Event, Left, Standing, TRIES, Task};
 use package::Phase;
+use std::ops::ControlFlow;
 use types::{Outcome, Slot};
 
 impl Device {
@@ -14,19 +15,14 @@ impl Device {
         task: &Task,
         since: BootId,
     ) -> Result<Option<Event>, DeviceError> {
-        if let Some(over) = self.trial_is_over(task, since)? {
+        if let Some(over) = self.trial_is_over(task.target, since)? {
             return Ok(Some(over));
         }
-        match self.ask_standing(&task.source)? {
-            None => {
-                self.rest_after_failure();
-                return Ok(None);
-            }
-            Some(Standing::Withdrawn) => {
-                let why = Outcome::Cancelled;
-                return self.failed(why, why.sentence()).map(Some);
-            }
-            Some(Standing::Stands) => {}
+        // Where only the recovery is left, there is no release to stay with.
+        if self.left()? == Left::Release
+            && let ControlFlow::Break(stop) = self.ask_once_more(task)?
+        {
+            return Ok(stop);
         }
         if let Some(failed) = self.make_ready(task)? {
             return Ok(Some(failed));
@@ -35,6 +31,24 @@ impl Device {
             None => Ok(Some(Event::Switched)),
             Some(target) => self.arm(target).map(Some),
         }
+    }
+
+    /// Whether whoever ordered it still wants it, where that can be found out now.
+    pub(crate) fn ask_once_more(
+        &mut self,
+        task: &Task,
+    ) -> Result<ControlFlow<Option<Event>>, DeviceError> {
+        Ok(match self.ask_standing(&task.source)? {
+            None => {
+                self.rest_after_failure();
+                ControlFlow::Break(None)
+            }
+            Some(Standing::Withdrawn) => {
+                let why = Outcome::Cancelled;
+                ControlFlow::Break(Some(self.failed(why, why.sentence())?))
+            }
+            Some(Standing::Stands) => ControlFlow::Continue(()),
+        })
     }
 
     /// The package's last word, and the configuration for the slot. Both were had
@@ -59,8 +73,12 @@ impl Device {
 
     /// A cut right after the bootloader was told: the new slot runs already, or its
     /// tries are used up in a boot other than the one in which this was decided.
-    fn trial_is_over(&self, task: &Task, since: BootId) -> Result<Option<Event>, DeviceError> {
-        let Some(target) = task.target else { return Ok(None) };
+    pub(crate) fn trial_is_over(
+        &self,
+        target: Option<Slot>,
+        since: BootId,
+    ) -> Result<Option<Event>, DeviceError> {
+        let Some(target) = target else { return Ok(None) };
         let start = self.start_facts()?;
         let used_up = self.edges.boot.slot(target)? == SlotFacts::Trial { left: 0 };
         let over = start.slot == target || (used_up && start.boot != since);
@@ -83,7 +101,7 @@ impl Device {
     pub(super) fn switch_all_back(&mut self) -> std::io::Result<()> {
         self.edges.banks.values_mut().try_for_each(|bank| match bank {
             Bank::Live(live) => live.switch_back(),
-            Bank::Slots(..) | Bank::Direct(_) => Ok(()),
+            Bank::Slots(..) | Bank::System(_) | Bank::Direct(_) => Ok(()),
         })
     }
 

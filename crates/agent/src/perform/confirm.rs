@@ -139,7 +139,7 @@ impl Device {
         match self.edges.banks.get_mut(name) {
             Some(Bank::Live(live)) => live.keep()?,
             Some(Bank::Direct(direct)) => direct.apply()?,
-            Some(Bank::Slots(..)) | None => {}
+            Some(Bank::Slots(..) | Bank::System(_)) | None => {}
         }
         self.edges.floors.raise(name.as_str(), index)
     }

@@ -5,6 +5,7 @@ use crate::asked::Asked;
 use crate::device::{Device, DeviceError};
 use crate::edges::{Difference, Feed, FeedError, Retry, SlotFacts};
 use crate::job::{self, Chosen, Job};
+use crate::recovery::Layout;
 use engine::inspect::{DeviceFacts, HookRule, Place, Refusal, choose, fit, open};
 use engine::policy::consent::Class;
 use engine::{Again, Event, Locator, Order, Task};
@@ -67,6 +68,9 @@ impl Device {
         match self.accept(order) {
             Ok(task) => {
                 self.worked();
+                if task.target == Some(self.edges.boot.running()?) {
+                    return Ok(Event::Away(task, self.boot_id()?));
+                }
                 Ok(Event::Accepted(task))
             }
             Err(Stop::Refused(refusal)) => Ok(Event::Refused(refusal.outcome, refusal.detail)),
@@ -141,7 +145,7 @@ impl Device {
             source: order.source.clone(),
             job,
             version: manifest.version.clone(),
-            target: banked.then(|| running.other()),
+            target: banked.then(|| self.options.layout.target(running)),
             spent: Spent::default(),
         })
     }
@@ -166,7 +170,9 @@ impl Device {
     fn fitting(&self, offered: &Deltas, component: &Component, runs: &Running) -> Vec<Delta> {
         let heap = u64::from(self.identity.memory_class_mib) << 20;
         match runs.get(&component.name) {
-            Some(old) if component.effect == Effect::Slot => {
+            Some(old)
+                if component.effect == Effect::Slot && self.options.layout == Layout::Banks =>
+            {
                 let fitting = offered.fitting(&component.name, old.image, heap);
                 fitting.into_iter().take(DELTAS_TRIED).cloned().collect()
             }
@@ -179,6 +185,8 @@ impl Device {
         let running = self.edges.boot.running().map_err(DeviceError::from)?;
         match self.edges.boot.slot(running).map_err(DeviceError::from)? {
             SlotFacts::Good => Ok(running),
+            // It proves itself before it writes.
+            _ if self.options.layout.is_recovery(running) => Ok(running),
             _ => Err(Refusal::new(Outcome::NotConfirmed, Outcome::NotConfirmed.sentence()).into()),
         }
     }

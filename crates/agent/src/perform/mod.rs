@@ -24,6 +24,7 @@ impl Device {
             Command::Listen => Ok(self.heard().map(Event::Ordered)),
             Command::Recover => self.recover().map(Some),
             Command::Inspect(order) => self.inspect(order).map(Some),
+            Command::Enter(task, since) => self.enter_recovery(task, since),
             Command::Install(task, locator, cursor) => {
                 self.install(task, locator, cursor).map(Some)
             }

@@ -72,11 +72,15 @@ impl Device {
         let start = self.start_facts()?;
         let source = self.edges.sources.first();
         let source = source.map_or_else(Name::unknown, |source| source.name().clone());
-        if self.edges.boot.slot(start.slot)? != SlotFacts::Good {
+        // A recovery on trial was entered for what nobody knows of any more.
+        let layout = self.options.layout;
+        let trusted = self.edges.boot.slot(start.slot)? == SlotFacts::Good;
+        if !trusted && !layout.is_recovery(start.slot) {
             return Ok(Event::Unconfirmed(source, start.slot, start.boot));
         }
         let other = start.slot.other();
-        if matches!(self.edges.boot.slot(other)?, SlotFacts::Trial { .. }) {
+        let on_trial = matches!(self.edges.boot.slot(other)?, SlotFacts::Trial { .. });
+        if on_trial && !layout.is_recovery(other) {
             self.edges.boot.set_unbootable(other)?;
         }
         Ok(Event::Sane(source))

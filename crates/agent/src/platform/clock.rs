@@ -118,6 +118,10 @@ pub struct LinuxClock {
     stop: Stop,
 }
 
+/// A wait for which the program's code need not stay in memory: mapping again what is
+/// used after it takes less than a millisecond.
+const LONG_WAIT: Seconds = Seconds(10);
+
 impl LinuxClock {
     /// A clock that never says less than `floor`. A wait ends early by a call to
     /// `calls` (see [`listen_for_calls`]) or when `stop` is asked for.
@@ -150,6 +154,9 @@ impl Clock for LinuxClock {
         let until = Timespec { tv_sec: at_most.0.into(), tv_nsec: 0 };
         let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN)];
         fds.extend(self.calls.as_ref().map(|calls| PollFd::new(calls, PollFlags::IN)));
+        if at_most >= LONG_WAIT {
+            super::resident::give_program_back();
+        }
         // An error is a wait that ended early.
         let _ = poll(&mut fds, Some(&until));
         self.take_calls();

@@ -28,11 +28,14 @@ pub mod power;
 pub mod probe;
 pub mod program;
 pub mod reset;
+pub mod resident;
 pub mod senses;
 pub mod shared;
 pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "dbus")]
+pub mod watch;
 pub mod watchdog;
 pub mod zone;

@@ -2,6 +2,10 @@
 
 use super::files;
 use crate::edges::Store;
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +31,24 @@ impl Directory {
             files::sync_directory_of(path)?;
         }
         Ok(Self(path.into()))
+    }
+
+    /// Changes a document of JSON; one that is missing or does not read is as new. Two
+    /// processes that change it do so one after the other.
+    ///
+    /// # Errors
+    /// It cannot be locked, read or written.
+    pub fn change<T>(&mut self, name: &str, change: impl FnOnce(&mut T)) -> io::Result<()>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        let directory = File::open(&self.0)?;
+        flock(&directory, FlockOperation::LockExclusive)?;
+        let bytes = self.read(name)?;
+        let mut value: T =
+            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        change(&mut value);
+        self.replace(name, &serde_json::to_vec(&value).map_err(io::Error::other)?)
     }
 
     fn path(&self, name: &str) -> io::Result<PathBuf> {
@@ -68,6 +90,23 @@ mod tests {
             assert!(store.remove(bad).is_err(), "{bad:?}");
         }
         assert_eq!(std::fs::read_dir(dir.path().join("store")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn changes_at_once_are_all_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Directory::open(dir.path()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let mut store = store.clone();
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        store.change("count", |count: &mut u32| *count += 1).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(store.read("count").unwrap().unwrap(), b"200");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::platform::clock::Stopwatch;
 use crate::platform::confine::Nobody;
 use crate::platform::descriptors;
 use crate::platform::partition;
+use crate::platform::resident;
 use crate::platform::shared::Shared;
 use crate::platform::stop::Stop;
 use engine::Cursor;
@@ -58,6 +59,7 @@ impl Workers {
     }
 
     fn start(&self, package: Option<File>) -> io::Result<WorkerFeed> {
+        resident::give_program_back();
         let shared = Shared::create(usize::try_from(Image::CHUNK_MAX).map_err(io::Error::other)?)?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_write_timeout(Some(Duration::from_millis(OWN_WORK)))?;
@@ -190,6 +192,7 @@ impl Feed for WorkerFeed {
         };
         self.settle()?;
         self.payload = None;
+        resident::give_program_back();
         self.ask(&Ask::Seek(Seek {
             entry: payload.entry.clone(),
             coding,

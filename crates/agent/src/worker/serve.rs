@@ -12,6 +12,7 @@ use crate::platform::clock::Stopwatch;
 use crate::platform::confine::{Rights, confine};
 use crate::platform::contain::{Reach, limit_reach};
 use crate::platform::descriptors;
+use crate::platform::resident;
 use crate::platform::shared::Mapping;
 use std::fs::File;
 use std::io::{self, Write};
@@ -127,6 +128,7 @@ impl Worker {
             Ok(payload) => self.payload = Some(payload),
             Err(fault) => return Ok(Err(fault)),
         }
+        resident::give_program_back();
         send(&mut self.parent, &Tell::Ready).map(Ok)
     }
 

@@ -298,3 +298,17 @@ fn manifest(version: &str, component: Component) -> Manifest {
         sbom: None,
     }
 }
+
+/// Seconds since midnight, UTC.
+fn time_of_day() -> i64 {
+    agent::platform::clock::wall(types::Timestamp(0)).0.div_euclid(1000).rem_euclid(24 * 3600)
+}
+
+/// A night that is some hours away, whenever this runs: when it begins, and the lines of
+/// a policy.
+pub(crate) fn night_in_some_hours() -> (String, String) {
+    let hour = time_of_day() / 3600;
+    let [from, to] = [hour + 3, hour + 5].map(|hour| format!("{:02}:00", hour % 24));
+    let night = format!("zone = \"UTC0\"\nnight = \"{from}-{to}\"\n");
+    (from, night)
+}

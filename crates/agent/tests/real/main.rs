@@ -10,6 +10,8 @@
 mod bench;
 mod boot_tools;
 mod browser;
+#[cfg(feature = "dbus")]
+mod bus;
 mod command_line;
 mod configuration;
 mod contained;

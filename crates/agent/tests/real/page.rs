@@ -1,6 +1,6 @@
 //! The local page: what strangers cannot do, and what an owner does in a real browser.
 
-use crate::bench::{Bench, image};
+use crate::bench::{Bench, image, night_in_some_hours};
 use crate::browser::Browser;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -33,8 +33,9 @@ impl Terminal {
         std::fs::write(power.join("capacity"), "12").unwrap();
         let password = bench.path("password");
         std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
+        let (_, night) = night_in_some_hours();
         bench.configure(&format!(
-            "[policy]\nbattery_percent = 30\n[senses]\npower_supply = \"{}\"\n\
+            "[policy]\nbattery_percent = 30\n{night}[senses]\npower_supply = \"{}\"\n\
              [page]\nlisten = \"127.0.0.1:0\"\nhosts = [\"router.test\"]\npassword_file = \"{}\"\n\
              upload_mib = 16\n",
             bench.path("power").display(),

@@ -3,7 +3,7 @@
 use super::old::PlainOld;
 use super::pages::{PAGE, PAGES, Pages};
 use super::{ApplyError, ReadAt};
-use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Moves, Symbols};
+use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Models, Moves, Symbols};
 use crate::patch::{Lists, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -39,12 +39,12 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Bytes of heap that a machine takes with everything around it.
-    pub(crate) fn heap(window_log: u8, models: u8) -> u64 {
+    pub(crate) fn heap(window_log: u8, models: Models) -> u64 {
         Symbols::heap(models) + (1 << window_log) + 2 * PAGE * PAGES + 2 * SPAN_MAX as u64
     }
 
     /// Takes its memory.
-    pub(crate) fn new(window_log: u8, models: u8, moves: Moves, old: PlainOld) -> Self {
+    pub(crate) fn new(window_log: u8, models: Models, moves: Moves, old: PlainOld) -> Self {
         Self {
             symbols: Symbols::new(models, moves),
             window: vec![0; 1 << window_log],

@@ -1,7 +1,7 @@
 //! Bytes, bit by bit, with mixed opinions.
 
-use super::Coder;
 use super::logistic::{FRESH, Tables, Weights};
+use super::{Coder, Models, Pace};
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -14,10 +14,10 @@ const EMPTY: Row = [FRESH; 16];
 
 /// A model of bytes with `N` contexts.
 pub(crate) struct ByteModel<const N: usize> {
-    /// The rows of each context, one table after the other.
-    rows: Box<[Row]>,
-    /// Rows of one context, a power of two.
-    size: usize,
+    /// The rows of each context.
+    rows: [Box<[Row]>; N],
+    /// Rows of one context less one, a power of two less one.
+    mask: usize,
     weights: Weights<N>,
 }
 
@@ -26,8 +26,8 @@ impl<const N: usize> ByteModel<N> {
     /// are weighted apart.
     pub(crate) fn new(bits: u32, sets: usize, limit: u16, rate: i32) -> Self {
         let size = 1usize << bits;
-        let weights = Weights::new(sets * 8, limit, rate);
-        Self { rows: vec![EMPTY; size * N].into(), size, weights }
+        let rows = core::array::from_fn(|_| vec![EMPTY; size].into());
+        Self { rows, mask: size - 1, weights: Weights::new(sets * 8, limit, rate) }
     }
 
     /// Bytes of heap that it takes.
@@ -61,44 +61,45 @@ impl<const N: usize> ByteModel<N> {
         set: usize,
         half: u8,
     ) -> u8 {
-        let mut places = *keys;
-        for (n, place) in places.iter_mut().enumerate() {
-            *place = ((*place as usize & (self.size - 1)) + n * self.size) as u32;
-        }
-        let mut rows = [EMPTY; N];
-        for ((row, place), key) in rows.iter_mut().zip(places).zip(keys) {
-            let tag = (key >> 16) as u16;
-            match self.rows.get(place as usize) {
-                Some(known) if known.first() == Some(&tag) => *row = *known,
-                _ => row.iter_mut().take(1).for_each(|first| *first = tag),
-            }
-        }
+        let mask = self.mask;
+        let mut keys = keys.iter();
+        let mut rows =
+            self.rows.each_mut().map(|rows| row(rows, mask, keys.next().copied().unwrap_or(0)));
         let mut node = 1usize;
         for place in 0..4 {
             let at = node & 15;
-            let mut slots = rows.map(|row| row.get(at).copied().unwrap_or(FRESH));
+            let mut slots = rows
+                .each_ref()
+                .map(|row| row.as_ref().and_then(|row| row.get(at)).copied().unwrap_or(FRESH));
             let wanted = half >> (3 - place) & 1 == 1;
             let bit = self.weights.code(tables, coder, &mut slots, set + place, wanted);
-            for (row, slot) in rows.iter_mut().zip(slots) {
+            for (row, slot) in rows.iter_mut().flatten().zip(slots) {
                 if let Some(kept) = row.get_mut(at) {
                     *kept = slot;
                 }
             }
             node = node << 1 | usize::from(bit);
         }
-        for (row, place) in rows.into_iter().zip(places) {
-            if let Some(kept) = self.rows.get_mut(place as usize) {
-                *kept = row;
-            }
-        }
         node as u8 & 15
     }
 
     /// Forgets what it learned.
     pub(crate) fn reset(&mut self) {
-        self.rows.fill(EMPTY);
+        self.rows.iter_mut().for_each(|rows| rows.fill(EMPTY));
         self.weights.reset();
     }
+}
+
+/// The row of a key, begun anew if it was another one's.
+#[inline]
+fn row(rows: &mut [Row], mask: usize, key: u32) -> Option<&mut Row> {
+    let row = rows.get_mut(key as usize & mask)?;
+    let tag = (key >> 16) as u16;
+    if row[0] != tag {
+        *row = EMPTY;
+        row[0] = tag;
+    }
+    Some(row)
 }
 
 /// The key of half a byte behind what is `above` it: the lower half is its
@@ -123,21 +124,28 @@ pub(crate) struct NewPlace {
     pub(crate) trust: usize,
 }
 
-/// The number of contexts of a new byte.
-const NEW: usize = 6;
-
 /// The model of bytes that nothing old is aligned with.
-pub(crate) struct NewBytes(ByteModel<NEW>);
+pub(crate) enum NewBytes {
+    Mixed(ByteModel<6>),
+    Quick(ByteModel<3>),
+}
 
 impl NewBytes {
-    /// A fresh model with tables of `2^bits` rows.
-    pub(crate) fn new(bits: u32) -> Self {
-        Self(ByteModel::new(bits, 3, 14, 6))
+    /// A fresh model.
+    pub(crate) fn new(models: Models) -> Self {
+        let bits = models.log.into();
+        match models.pace {
+            Pace::Mixed => Self::Mixed(ByteModel::new(bits, 3, 14, 6)),
+            Pace::Quick => Self::Quick(ByteModel::new(bits, 0, 14, 0)),
+        }
     }
 
     /// Bytes of heap that it takes.
-    pub(crate) const fn heap(bits: u32) -> u64 {
-        ByteModel::<NEW>::heap(bits)
+    pub(crate) const fn heap(models: Models) -> u64 {
+        match models.pace {
+            Pace::Mixed => ByteModel::<6>::heap(models.log as u32),
+            Pace::Quick => ByteModel::<3>::heap(models.log as u32),
+        }
     }
 
     /// Codes the byte at a place.
@@ -164,11 +172,21 @@ impl NewBytes {
             },
             (c8 << 18 | c4 << 10 | pos) ^ 6 << 28,
         ];
-        self.0.code(tables, coder, &contexts, trust.min(2), byte)
+        let [last, two, three, _, guessed, _] = contexts;
+        match self {
+            Self::Mixed(model) => model.code(tables, coder, &contexts, trust.min(2), byte),
+            Self::Quick(model) if trust > 0 => {
+                model.code(tables, coder, &[last, two, guessed], 0, byte)
+            }
+            Self::Quick(model) => model.code(tables, coder, &[last, two, three], 0, byte),
+        }
     }
 
     /// Forgets what it learned.
     pub(crate) fn reset(&mut self) {
-        self.0.reset();
+        match self {
+            Self::Mixed(model) => model.reset(),
+            Self::Quick(model) => model.reset(),
+        }
     }
 }

@@ -89,16 +89,14 @@ fn adapt(slot: u16, bit: bool, limit: u16) -> u16 {
     (moved.clamp(0, 4095) as u16) << 4 | if seen < limit { seen + 1 } else { seen }
 }
 
-/// Weights depend on how often the third and the fourth opinion were asked.
-const TRUSTS: usize = 9;
+/// Up to so many opinions are blended, each with the one before by how much it has
+/// seen; more are mixed.
+const BLENDED: usize = 3;
 
-fn trust(seen: Option<&u16>) -> usize {
-    match seen {
-        None | Some(0) => 0,
-        Some(1..=2) => 1,
-        Some(_) => 2,
-    }
-}
+/// What an opinion that has seen so many bits is worth beside those before it, in
+/// 1/256.
+const WORTH: [u8; 16] =
+    [0, 112, 144, 168, 184, 192, 200, 208, 208, 216, 216, 216, 224, 224, 224, 224];
 
 /// How much each of `N` opinions is worth, in each kind of situation.
 pub(super) struct Weights<const N: usize> {
@@ -108,25 +106,26 @@ pub(super) struct Weights<const N: usize> {
 }
 
 impl<const N: usize> Weights<N> {
-    /// `sets` kinds of situation; slots learn at 1/(`limit` + 1.5) in the end,
-    /// weights at `rate`.
-    pub(super) fn new(sets: usize, limit: u16, rate: i32) -> Self {
-        Self { sets: vec![[Self::start(); N]; sets * TRUSTS].into(), limit, rate }
-    }
-
     /// Together the opinions start a little bolder than their mean.
-    fn start() -> i32 {
-        let n = i32::try_from(N).unwrap_or(1);
-        (1 << 16) * 14 / (10 * n)
+    const START: i32 = (1 << 16) * 14 / (10 * N as i32);
+
+    /// What a weight is at most either way: all opinions times this stay below 2^31.
+    const MOST: i32 = i32::MAX / 2048 / N as i32;
+
+    /// `sets` kinds of situation; slots learn at 1/(`limit` + 1.5) in the end,
+    /// weights at `rate`, at most 15.
+    pub(super) fn new(sets: usize, limit: u16, rate: i32) -> Self {
+        let sets = if N > BLENDED { sets } else { 0 };
+        Self { sets: vec![[Self::START; N]; sets].into(), limit, rate }
     }
 
     /// Forgets what it learned.
     pub(super) fn reset(&mut self) {
-        self.sets.fill([Self::start(); N]);
+        self.sets.fill([Self::START; N]);
     }
 
     /// One decision about which `slots` have opinions; they learn from it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn code<C: Coder>(
         &mut self,
         tables: &Tables,
@@ -135,29 +134,57 @@ impl<const N: usize> Weights<N> {
         set: usize,
         bit: bool,
     ) -> bool {
-        let set = set * TRUSTS + trust(slots.get(2)) * 3 + trust(slots.get(3));
+        let bit = if N > BLENDED {
+            self.mix(tables, coder, slots, set, bit)
+        } else {
+            coder.bit(blend(slots), bit)
+        };
+        slots.iter_mut().for_each(|slot| *slot = adapt(*slot, bit, self.limit));
+        bit
+    }
+
+    /// One decision by the weights, which learn from it.
+    #[inline]
+    fn mix<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        slots: &[u16; N],
+        set: usize,
+        bit: bool,
+    ) -> bool {
         let Some(weights) = self.sets.get_mut(set) else { return bit };
         let opinions = slots.map(|slot| tables.stretch(slot));
-        let sum: i64 =
-            opinions.iter().zip(weights.iter()).map(|(a, b)| i64::from(*a) * i64::from(*b)).sum();
-        let x = ((sum >> 16) as i32).clamp(1 - SPAN, SPAN - 1);
-        let one = tables.squash(x);
+        let sum: i32 = opinions.iter().zip(weights.iter()).map(|(a, b)| a * b).sum();
+        let one = tables.squash((sum >> 16).clamp(1 - SPAN, SPAN - 1));
         let bit = coder.bit(one, bit);
         let error = ((i32::from(bit) << 16) - i32::from(one)) * self.rate;
-        for ((opinion, slot), weight) in opinions.iter().zip(slots).zip(weights) {
-            *weight += ((i64::from(*opinion) * i64::from(error) + (1 << 17)) >> 18) as i32;
-            *slot = adapt(*slot, bit, self.limit);
+        for (opinion, weight) in opinions.iter().zip(weights) {
+            let moved = *weight + ((opinion * error + (1 << 17)) >> 18);
+            *weight = moved.clamp(-Self::MOST, Self::MOST);
         }
         bit
     }
 }
 
+/// The probability of `true` in 1/65536 by opinions of which each is more special
+/// than the one before.
+#[inline]
+fn blend(slots: &[u16]) -> u16 {
+    let mut slots = slots.iter();
+    let mut one = slots.next().map_or(1 << 15, |slot| i32::from(*slot & 0xfff0) + 8);
+    for slot in slots {
+        let worth = WORTH.get(usize::from(slot & 15)).copied().unwrap_or(0);
+        one += ((i32::from(*slot & 0xfff0) + 8 - one) * i32::from(worth)) >> 8;
+    }
+    one.clamp(16, 65519) as u16
+}
+
 /// Single decisions with `N` opinions, each in a table of its own.
 pub(super) struct Mixer<const N: usize> {
-    /// Slots of each opinion, one table after the other.
-    slots: Box<[u16]>,
-    /// Slots of one opinion, a power of two.
-    size: usize,
+    slots: [Box<[u16]>; N],
+    /// Slots of one opinion less one, a power of two less one.
+    mask: usize,
     weights: Weights<N>,
 }
 
@@ -165,13 +192,18 @@ impl<const N: usize> Mixer<N> {
     /// `sets` kinds of situation over tables of `2^bits` slots.
     pub(super) fn new(bits: u32, sets: usize, limit: u16, rate: i32) -> Self {
         let size = 1usize << bits;
-        let slots = vec![FRESH; size * N].into();
-        Self { slots, size, weights: Weights::new(sets, limit, rate) }
+        let slots = core::array::from_fn(|_| vec![FRESH; size].into());
+        Self { slots, mask: size - 1, weights: Weights::new(sets, limit, rate) }
+    }
+
+    /// Bytes of heap that it takes.
+    pub(super) const fn heap(bits: u32) -> u64 {
+        (N * size_of::<u16>()) as u64 * (1 << bits)
     }
 
     /// Forgets what it learned.
     pub(super) fn reset(&mut self) {
-        self.slots.fill(FRESH);
+        self.slots.iter_mut().for_each(|slots| slots.fill(FRESH));
         self.weights.reset();
     }
 
@@ -181,20 +213,18 @@ impl<const N: usize> Mixer<N> {
         &mut self,
         tables: &Tables,
         coder: &mut C,
-        at: &[usize; N],
+        at: [usize; N],
         set: usize,
         bit: bool,
     ) -> bool {
-        let mut places = *at;
-        for (n, place) in places.iter_mut().enumerate() {
-            *place = n * self.size + (*place & (self.size - 1));
-        }
-        let mut slots = places.map(|place| self.slots.get(place).copied().unwrap_or(FRESH));
+        let mut at = at.iter();
+        let mask = self.mask;
+        let kept = self.slots.each_mut();
+        let kept = kept.map(|slots| slots.get_mut(at.next().map_or(0, |at| at & mask)));
+        let mut slots = kept.each_ref().map(|slot| slot.as_deref().copied().unwrap_or(FRESH));
         let bit = self.weights.code(tables, coder, &mut slots, set, bit);
-        for (place, slot) in places.into_iter().zip(slots) {
-            if let Some(kept) = self.slots.get_mut(place) {
-                *kept = slot;
-            }
+        for (kept, slot) in kept.into_iter().flatten().zip(slots) {
+            *kept = slot;
         }
         bit
     }

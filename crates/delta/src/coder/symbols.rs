@@ -5,7 +5,7 @@ use super::logistic::Tables;
 use super::moves::Moves;
 use super::number::{Flag, Number, Tree};
 use super::word::{Site, WordModel};
-use super::{Coder, Grid};
+use super::{Coder, Grid, Models};
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -95,13 +95,12 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    /// As a span starts; the tables of its models grow with `2^models`, and
-    /// addresses move as `moves` say.
-    pub(crate) fn new(models: u8, moves: Moves) -> Self {
+    /// As a span starts; addresses move as `moves` say.
+    pub(crate) fn new(models: Models, moves: Moves) -> Self {
         Self {
             tables: Tables::new(),
-            new_bytes: NewBytes::new(models.into()),
-            words: WordModel::new(models.into(), moves),
+            new_bytes: NewBytes::new(models),
+            words: WordModel::new(models, moves),
             is_new: vec![Flag::new(1 << 15); 64 * 4].into(),
             kinds: Tree::new(3, 64),
             lengths: Number::new(8),
@@ -121,8 +120,8 @@ impl Symbols {
     }
 
     /// Bytes of heap that it takes, rounded up.
-    pub(crate) const fn heap(models: u8) -> u64 {
-        SMALL + NewBytes::heap(models as u32) + WordModel::heap(models as u32)
+    pub(crate) const fn heap(models: Models) -> u64 {
+        SMALL + NewBytes::heap(models) + WordModel::heap(models)
     }
 
     /// Starts a span at the place `base` in plain new, whose first byte is

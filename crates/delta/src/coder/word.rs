@@ -6,12 +6,12 @@
 //! neighbourhoods of both. Nothing here knows a processor: a guess that does
 //! not come true costs a small part of a bit after a few times.
 
-use super::Coder;
 use super::arm64::{Pages, Place};
 use super::byte::ByteModel;
 use super::logistic::{Mixer, Tables};
 use super::moves::Moves;
 use super::number::Flag;
+use super::{Coder, Models, Pace};
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -70,15 +70,63 @@ const LEARNED: usize = INSTRUCTION;
 /// A guess: the new word, and how much the entry is trusted.
 type Guess = Option<(u32, usize)>;
 
+/// What judges decisions.
+enum Judges {
+    Mixed { hits: Mixer<5>, same: Mixer<6>, bytes: ByteModel<6> },
+    Quick { hits: Mixer<3>, same: Mixer<3>, bytes: ByteModel<3> },
+}
+
+impl Judges {
+    fn new(models: Models) -> Self {
+        let bits = u32::from(models.log);
+        match models.pace {
+            Pace::Mixed => Self::Mixed {
+                hits: Mixer::new(bits + 1, KINDS * 3, 14, 6),
+                same: Mixer::new(bits + 1, 2, 14, 3),
+                bytes: ByteModel::new(bits - 3, 8, 14, 6),
+            },
+            Pace::Quick => Self::Quick {
+                hits: Mixer::new(bits + 1, 0, 14, 0),
+                same: Mixer::new(bits + 1, 0, 14, 0),
+                bytes: ByteModel::new(bits - 3, 0, 14, 0),
+            },
+        }
+    }
+
+    /// Bytes of heap that they take.
+    const fn heap(models: Models) -> u64 {
+        let (hits, bytes) = (models.log as u32 + 1, models.log as u32 - 3);
+        match models.pace {
+            Pace::Mixed => {
+                Mixer::<5>::heap(hits) + Mixer::<6>::heap(hits) + ByteModel::<6>::heap(bytes)
+            }
+            Pace::Quick => 2 * Mixer::<3>::heap(hits) + ByteModel::<3>::heap(bytes),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Mixed { hits, same, bytes } => {
+                hits.reset();
+                same.reset();
+                bytes.reset();
+            }
+            Self::Quick { hits, same, bytes } => {
+                hits.reset();
+                same.reset();
+                bytes.reset();
+            }
+        }
+    }
+}
+
 /// The model of aligned bytes.
 pub(crate) struct WordModel {
     /// What was learned, `2^entries_log` entries for each kind of guess.
     entries: Box<[Entry]>,
     entries_log: u32,
     rates: Box<[Flag]>,
-    hits: Mixer<5>,
-    same: Mixer<6>,
-    bytes: ByteModel<6>,
+    judges: Judges,
     /// What the last words turned out to be, two bits each.
     history: u32,
     /// The last change that no guess knew.
@@ -88,16 +136,14 @@ pub(crate) struct WordModel {
 }
 
 impl WordModel {
-    /// A fresh model that knows of `moves`; its tables grow with `2^bits`.
-    pub(crate) fn new(bits: u32, moves: Moves) -> Self {
-        let entries_log = bits - 1;
+    /// A fresh model that knows of `moves`.
+    pub(crate) fn new(models: Models, moves: Moves) -> Self {
+        let entries_log = u32::from(models.log) - 1;
         Self {
             entries: vec![Entry::default(); LEARNED << entries_log].into(),
             entries_log,
             rates: vec![Flag::new(1 << 15); KINDS * 5 * 32].into(),
-            hits: Mixer::new(bits + 1, KINDS * 3, 14, 6),
-            same: Mixer::new(bits + 1, 2, 14, 3),
-            bytes: ByteModel::new(bits - 3, 8, 14, 6),
+            judges: Judges::new(models),
             history: 0,
             change: 0,
             moves,
@@ -106,18 +152,16 @@ impl WordModel {
     }
 
     /// Bytes of heap that its tables take.
-    pub(crate) const fn heap(bits: u32) -> u64 {
-        let entries = (LEARNED * size_of::<Entry>()) as u64 * (1 << (bits - 1));
-        entries + (5 + 6) * 2 * (1 << (bits + 1)) + ByteModel::<6>::heap(bits - 3)
+    pub(crate) const fn heap(models: Models) -> u64 {
+        let entries = (LEARNED * size_of::<Entry>()) as u64 * (1 << (models.log - 1));
+        entries + Judges::heap(models)
     }
 
     /// Forgets what it learned.
     pub(crate) fn reset(&mut self) {
         self.entries.fill(Entry::default());
         self.rates.fill(Flag::new(1 << 15));
-        self.hits.reset();
-        self.same.reset();
-        self.bytes.reset();
+        self.judges.reset();
         (self.history, self.change) = (0, 0);
         self.pages = Pages::NONE;
     }
@@ -130,8 +174,16 @@ impl WordModel {
         site: &Site,
         new: u32,
     ) -> u32 {
+        let quick = matches!(self.judges, Judges::Quick { .. });
+        if quick && self.word_stays(tables, coder, site, new == site.old) {
+            self.history <<= 2;
+            return site.old;
+        }
         let mut guesses = self.guesses(site, Grid::Words);
         self.follow_moves(site, &mut guesses);
+        if quick {
+            guesses = guesses.map(|guess| guess.filter(|(word, _)| *word != site.old));
+        }
         let (read, outcome) = match self.choose(tables, coder, site, &guesses, new) {
             Some((word, kind)) => (word, if kind == STAYS { 0 } else { 1 }),
             None => {
@@ -143,6 +195,22 @@ impl WordModel {
         self.learn(site, Grid::Words, &guesses, read);
         self.history = self.history << 2 | outcome;
         read
+    }
+
+    /// Says that a word stays before anything else is asked about it.
+    fn word_stays<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        site: &Site,
+        stays: bool,
+    ) -> bool {
+        let (top, recent) = (site.old >> 24, self.history & 0xf);
+        let at = [hash(top << 4 | recent, 7), hash(site.old >> 10, 8), hash(site.old, 9)];
+        match &mut self.judges {
+            Judges::Mixed { .. } => stays,
+            Judges::Quick { same, .. } => same.code(tables, coder, at, 0, stays),
+        }
     }
 
     /// Adds what the moves of pieces say about a word.
@@ -207,7 +275,14 @@ impl WordModel {
             hash(site.before, 5),
             hash(site.old.wrapping_add(site.from as u32), 6),
         ];
-        self.same.code(tables, coder, &at, usize::from(recent != 0), stays)
+        let set = usize::from(recent != 0);
+        match &mut self.judges {
+            Judges::Mixed { same, .. } => same.code(tables, coder, at, set, stays),
+            Judges::Quick { same, .. } => {
+                let [two, recent, _, word, ..] = at;
+                same.code(tables, coder, [recent, two, word], set, stays)
+            }
+        }
     }
 
     /// What each kind of knowledge says about a site.
@@ -257,7 +332,14 @@ impl WordModel {
                 hash((high << 8 | site.before >> 24) << 3 | kind as u32, 11),
             ];
             let set = kind * 3 + rank.min(2);
-            if self.hits.code(tables, coder, &at, set, word == new) {
+            let hit = match &mut self.judges {
+                Judges::Mixed { hits, .. } => hits.code(tables, coder, at, set, word == new),
+                Judges::Quick { hits, .. } => {
+                    let [_, agree, history, word_of, _] = at;
+                    hits.code(tables, coder, [history, agree, word_of], set, word == new)
+                }
+            };
+            if hit {
                 return Some((word, kind));
             }
         }
@@ -303,7 +385,14 @@ impl WordModel {
                 place << 24 | (site.before >> 16).wrapping_mul(0x3d4d_51cb) >> 8 ^ old | 6 << 28,
             ];
             let wanted = (new >> (8 * k)).wrapping_sub(old) as u8;
-            let difference = self.bytes.code(tables, coder, &contexts, place as usize, wanted);
+            let set = place as usize;
+            let difference = match &mut self.judges {
+                Judges::Mixed { bytes, .. } => bytes.code(tables, coder, &contexts, set, wanted),
+                Judges::Quick { bytes, .. } => {
+                    let [changed, kind, near, ..] = contexts;
+                    bytes.code(tables, coder, &[changed, kind, near], set, wanted)
+                }
+            };
             let byte = u32::from(difference).wrapping_add(old) & 0xff;
             read |= byte << (8 * k);
             last = last << 8 | byte;

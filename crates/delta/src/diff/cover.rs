@@ -3,7 +3,7 @@
 //! New is compared in blocks, all cores at once; what comes out does not depend
 //! on how many there are.
 
-use super::index::{Index, Match, common};
+use super::index::{GRAM, Index, Match, common};
 use super::{Progress, Stage};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ const GAP: usize = 4;
 const RESUMES: usize = 16;
 
 /// A match must be so much longer than what goes on as before.
-const BETTER: usize = 10;
+const BETTER: usize = GRAM - 1;
 
 /// A run of one byte is not searched for: nothing tells one from another.
 const RUN: usize = 256;

@@ -2,7 +2,7 @@
 
 use super::cover::Cover;
 use super::index::common;
-use crate::coder::{Meter, Moves, Symbols};
+use crate::coder::{Meter, Models, Moves, Symbols};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -58,7 +58,7 @@ impl<'a> Earlier<'a> {
     }
 
     /// Estimates what new bytes cost; before, all cost the same.
-    pub(crate) fn price(mut self, models: u8) -> Self {
+    pub(crate) fn price(mut self, models: Models) -> Self {
         self.costs = Vec::with_capacity(self.chain.len());
         let mut symbols = Symbols::new(models, Moves::default());
         for gap in &self.gaps {

@@ -26,7 +26,9 @@ impl Find {
     /// other addresses.
     pub(crate) fn memory(self, len: usize) -> u64 {
         let places = match self {
-            Self::Sorted => (len as u64).saturating_mul(4).saturating_add(1 << 20),
+            Self::Sorted => {
+                (len as u64).saturating_mul(4).saturating_add(1 << 20) + Grams::memory(len)
+            }
             Self::Sampled => 4 << sampled_log(len),
         };
         places.saturating_add(len as u64)
@@ -45,6 +47,7 @@ pub(crate) struct Piece<'a> {
     suffixes: Vec<i32>,
     /// For two first bytes, where in `suffixes` theirs begin; one more at the end.
     starts: Vec<u32>,
+    grams: Grams,
 }
 
 /// A match.
@@ -80,7 +83,8 @@ impl<'a> Index<'a> {
         Ok(Self::Sorted(pieces))
     }
 
-    /// The longest match of the start of `new`; of several, one near `near`.
+    /// The longest match of the start of `new`; of several, one near `near`. Matches
+    /// of fewer than [`GRAM`] bytes are not looked for.
     pub(crate) fn longest(&self, new: &[u8], near: usize) -> Match {
         let pieces = match self {
             Self::Sampled(sampled) => return sampled.find(new),
@@ -169,11 +173,13 @@ impl<'a> Piece<'a> {
             sum += *start;
             *start = sum;
         }
-        Ok(Self { bytes, base, suffixes, starts })
+        Ok(Self { bytes, base, suffixes, starts, grams: Grams::new(bytes) })
     }
 
     fn longest(&self, new: &[u8], near: usize) -> Match {
-        let Some(first) = prefix(new) else { return Match::default() };
+        let Some(first) = prefix(new).filter(|_| self.grams.may_hold(new)) else {
+            return Match::default();
+        };
         let bound = |at: usize| self.starts.get(at).copied().unwrap_or(0) as usize;
         let (mut low, mut high) = (bound(first), bound(first + 1));
         if low == high {
@@ -230,6 +236,51 @@ impl<'a> Piece<'a> {
 
     fn tail(&self, at: usize) -> &[u8] {
         self.bytes.get(at..).unwrap_or_default()
+    }
+}
+
+/// The least match that is looked for.
+pub(crate) const GRAM: usize = 11;
+
+/// Which pieces of [`GRAM`] bytes may stand in old: one look here saves a search
+/// through what is sorted for most of what is not there.
+struct Grams(Vec<u64>);
+
+impl Grams {
+    fn new(bytes: &[u8]) -> Self {
+        let mut grams = Self(alloc::vec![0; 1 << Self::log(bytes.len())]);
+        for gram in bytes.windows(GRAM) {
+            let Some((word, bit)) = grams.place(gram) else { break };
+            if let Some(word) = grams.0.get_mut(word) {
+                *word |= 1 << bit;
+            }
+        }
+        grams
+    }
+
+    /// Words of 64 bits for so many bytes, as a power of two: at least eight bits for
+    /// each.
+    fn log(len: usize) -> u32 {
+        (len / 8).max(1).ilog2() + 1
+    }
+
+    /// Bytes of memory for so many bytes.
+    const fn memory(len: usize) -> u64 {
+        2 * len as u64 + 16
+    }
+
+    fn may_hold(&self, bytes: &[u8]) -> bool {
+        let place = self.place(bytes);
+        place.is_some_and(|(word, bit)| self.0.get(word).is_some_and(|word| word >> bit & 1 == 1))
+    }
+
+    fn place(&self, bytes: &[u8]) -> Option<(usize, u32)> {
+        let first = u64::from_le_bytes(*bytes.first_chunk()?);
+        let last = u64::from_le_bytes(*bytes.get(GRAM - 8..)?.first_chunk()?);
+        let hash = (first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.rotate_left(23))
+            .wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        let hash = hash ^ hash >> 32;
+        Some(((hash >> 6) as usize & (self.0.len() - 1), hash as u32 & 63))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{DiffError, DiffOptions};
 use crate::apply::{REFEED_HEAP, least_heap, stream_heap};
+use crate::coder::{Models, Pace};
 use crate::open::{Opened, Stream};
 use crate::patch::{MODELS, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
@@ -78,13 +79,29 @@ pub(crate) struct Outermost {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) window_log: u8,
-    pub(crate) models: u8,
+    pub(crate) models: Models,
     /// For streams of the new image, all that are open together.
     pub(crate) encoders: u64,
     /// For the decoder of one old stream.
     pub(crate) decoder: u64,
     /// For the content of old streams.
     pub(crate) cache: u64,
+}
+
+/// The models that the least heap is for.
+const LEAST_MODELS: Models = Models { log: *MODELS.start(), pace: Pace::Mixed };
+
+/// Larger tables of quick models do not fit near a processor: waiting for memory is
+/// most of what they cost.
+const QUICK_MODELS: u8 = 15;
+
+/// Where at least one byte in so many is in a stream that is encoded again, that takes
+/// most of the time of applying, and models may take theirs; else they are quick ones.
+const ENCODED: usize = 16;
+
+fn pace(new: &Opened, image: usize) -> Pace {
+    let content = content(&new.streams);
+    if content.saturating_mul(ENCODED) >= image.max(1) { Pace::Mixed } else { Pace::Quick }
 }
 
 /// Room is left for moves.
@@ -116,8 +133,7 @@ impl Budget {
     /// Bytes of heap that the encoder of one stream may take.
     pub(crate) fn stream_max(options: &DiffOptions) -> u64 {
         let room = options.max_heap;
-        let room =
-            room.saturating_sub(least_heap(Self::window_log(options), *MODELS.start(), MOVES));
+        let room = room.saturating_sub(least_heap(Self::window_log(options), LEAST_MODELS, MOVES));
         room / 4 * 3
     }
 
@@ -131,10 +147,14 @@ impl Budget {
         old: &Opened,
         new: &Opened,
         trees: &mut Vec<Found>,
+        image: usize,
     ) -> Result<Self, DiffError> {
         let limit = options.max_heap;
         let window_log = Self::window_log(options);
-        let least = least_heap(window_log, *MODELS.start(), MOVES);
+        let pace = pace(new, image);
+        let models = |log| Models { log, pace };
+        let most = if pace == Pace::Quick { QUICK_MODELS } else { *MODELS.end() };
+        let least = least_heap(window_log, models(*MODELS.start()), MOVES);
         let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
         let chains = new.streams.iter().filter_map(chain);
         let mut encoders = chains.filter(|heap| *heap <= room / 4 * 3).max().unwrap_or(0);
@@ -148,8 +168,8 @@ impl Budget {
         let decoder = decoders.filter(|heap| *heap <= (room - encoders) / 2).max().unwrap_or(0);
         let content: u64 = all.iter().map(|stream| stream.plain.len() as u64).sum();
         let needed = encoders + decoder + content.min(limit / 4);
-        let fits = |models: &u8| least_heap(window_log, *models, MOVES) + needed <= limit;
-        let models = MODELS.rev().find(fits).unwrap_or(*MODELS.start());
+        let fits = |log: &u8| least_heap(window_log, models(*log), MOVES) + needed <= limit;
+        let models = models((*MODELS.start()..=most).rev().find(fits).unwrap_or(*MODELS.start()));
         let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
         let cache = left.min(content).min(CACHE_MAX);
         // What resuming inside a stream takes, in the place of cache and decoder.

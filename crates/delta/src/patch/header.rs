@@ -1,6 +1,6 @@
 //! What a patch says about itself before anything is allocated.
 
-use crate::coder::MOVES_BYTES_MAX;
+use crate::coder::{MOVES_BYTES_MAX, Models, Pace};
 use crate::{Codec, Library, Recipe};
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};
@@ -25,8 +25,8 @@ pub struct PatchHeader {
     pub heap: u64,
     /// Bytes of the window of plain new, as a power of two.
     pub window_log: u8,
-    /// How large the tables of the coder's models are, as a power of two.
-    pub models: u8,
+    /// The coder's models.
+    pub models: Models,
     /// Bytes of decoded old streams that are kept at once.
     pub cache: u64,
     /// Bytes of heap for the streams of the new image that are open together.
@@ -44,20 +44,23 @@ pub struct PatchHeader {
 /// The most recipes of a patch.
 pub const RECIPES_MAX: usize = 64;
 
-/// The most bytes of a header. One without recipes has 160.
+/// The most bytes of a header. One without recipes has 161.
 pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + MOVES_BYTES_MAX + CHECK;
 
 const MAGIC: [u8; 4] = *b"RFTD";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECK: usize = 8;
 /// Bytes before the recipes: magic, version, length, images, heap, window,
-/// models, cache, encoders, work, libraries, count of recipes, bytes of moves.
-const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 1 + 8 + 8 + 3 * 8 + 3 * 4 + 1 + 2;
+/// models (2), cache, encoders, work, libraries, count of recipes, bytes of moves.
+const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 2 + 8 + 8 + 3 * 8 + 3 * 4 + 1 + 2;
 
 /// The windows that may be asked for: 64 KiB to 16 MiB.
 pub(crate) const WINDOW_LOGS: core::ops::RangeInclusive<u8> = 16..=24;
 
-/// The sizes of models that may be asked for: 1.3 to 19 MB.
+/// The paces by their numbers.
+const PACES: [Pace; 2] = [Pace::Mixed, Pace::Quick];
+
+/// The sizes of models that may be asked for: 0.7 to 19 MB.
 pub(crate) const MODELS: core::ops::RangeInclusive<u8> = 12..=16;
 
 /// No image is larger: 1 TiB.
@@ -70,7 +73,7 @@ pub enum PatchError {
     #[error("this is no patch")]
     NotAPatch,
     /// A later version.
-    #[error("the patch has version {0}; only version 1 can be applied")]
+    #[error("the patch has version {0}; only version 2 can be applied")]
     Version(u8),
     /// Its bytes are not those that were written.
     #[error("the header of the patch is damaged")]
@@ -123,7 +126,8 @@ impl PatchHeader {
         let target = image(fields)?;
         let heap = u64::from_le_bytes(take(fields)?);
         let [window_log] = take(fields)?;
-        let [models] = take(fields)?;
+        let [log, pace] = take(fields)?;
+        let models = Models { log, pace: *PACES.get(usize::from(pace))? };
         let cache = u64::from_le_bytes(take(fields)?);
         let encoders = u64::from_le_bytes(take(fields)?);
         let (mut work, mut libraries) = ([0; 3], [0; 3]);
@@ -158,7 +162,7 @@ impl PatchHeader {
             "size of an image"
         } else if !WINDOW_LOGS.contains(&self.window_log) {
             "window"
-        } else if !MODELS.contains(&self.models) {
+        } else if !MODELS.contains(&self.models.log) {
             "size of models"
         } else if self.cache > self.heap {
             "cache"
@@ -191,7 +195,8 @@ impl PatchHeader {
             out.extend(image.digest);
         }
         out.extend(self.heap.to_le_bytes());
-        out.extend([self.window_log, self.models]);
+        let pace = PACES.iter().position(|pace| *pace == self.models.pace).unwrap_or(0) as u8;
+        out.extend([self.window_log, self.models.log, pace]);
         out.extend(self.cache.to_le_bytes());
         out.extend(self.encoders.to_le_bytes());
         self.work.iter().for_each(|bytes| out.extend(bytes.to_le_bytes()));

@@ -362,6 +362,46 @@ fn what_is_decided_is_carried_out() {
 }
 
 #[test]
+fn the_system_is_left_for_its_recovery_when_writing_and_restarting_may_be() {
+    let entering = State::Entering {
+        task: task(),
+        locator: locator(),
+        failed_boots: 0,
+        boot: BootId([0; 16]),
+    };
+    let check = |facts: Facts, expected: Gate| {
+        assert_eq!(gate(&entering, &facts, &rules()), expected, "{facts:?}");
+    };
+    let well = Facts { around: fine(), ..Facts::default() };
+    check(well, Gate::Go);
+    let metered = Conditions { link: link(Cost::Metered, Network::Home), ..fine() };
+    check(Facts { around: metered, ..well }, Gate::Wait(Reason::FullOnMetered));
+    let later = Consents { restart: Consent::Later(evening()), ..Consents::default() };
+    check(Facts { consent: later, ..well }, Gate::Wait(Reason::Scheduled(evening())));
+    let asked = Consents { write: Consent::Awaited, ..Consents::default() };
+    check(Facts { consent: asked, ..well }, Gate::Wait(Reason::AwaitingConsent));
+    check(Facts { order: Standing::Withdrawn, ..well }, Gate::Refuse(Outcome::Cancelled));
+    // In another boot the recovery may have been started already.
+    check(Facts { boot: BootId([3; 16]), order: Standing::Withdrawn, ..well }, Gate::Go);
+}
+
+#[test]
+fn nothing_but_the_machine_stops_a_recovery_that_has_begun() {
+    let resting = Gate::Wait(Reason::Resting(Seconds(4)));
+    let alone = Facts { around: fine(), left: Left::Recovery, ..Facts::default() };
+    let denied = Consents::both(Consent::Denied);
+    for facts in [
+        Facts { order: Standing::Withdrawn, ..alone },
+        Facts { consent: denied, ..alone },
+        Facts { hold: Hold::Paused, ..alone },
+    ] {
+        gates(facts, [gate(&ordered(), &facts, &rules()), Gate::Go, Gate::Go, Gate::Go]);
+    }
+    let facts = Facts { rest: Seconds(4), ..alone };
+    gates(facts, [resting; 4]);
+}
+
+#[test]
 fn urgency_decides_whether_the_owner_is_asked() {
     let rules = rules();
     let ask = |urgency, answer| Ask { urgency, answer, mode: Mode::Asked, ..Ask::default() };

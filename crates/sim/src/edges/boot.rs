@@ -51,4 +51,14 @@ impl BootControl for FakeBoot {
         self.set(slot, SlotFacts::Good, oracle::may_mark_good);
         Ok(())
     }
+
+    fn give_way(&mut self) -> Result<(), BootError> {
+        let slot = self.0.borrow().boot.running;
+        effect(&self.0, nothing, |world| {
+            world.broken.extend(oracle::may_give_way(world));
+            world.boot.slots.insert(slot, SlotFacts::Good);
+            world.boot.first = Some(slot.other());
+        });
+        Ok(())
+    }
 }

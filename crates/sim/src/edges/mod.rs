@@ -52,6 +52,7 @@ fn banks(world: &Shared) -> BTreeMap<Name, Bank> {
         let slot = |slot| Box::new(FakeFlash::slot(Rc::clone(world), slot));
         let beside = BesideEdge::new(Rc::clone(world), name.clone());
         let bank = match effect {
+            Effect::Slot if layout.has_recovery() => Bank::System(slot(Slot::A)),
             Effect::Slot => Bank::Slots(slot(Slot::A), slot(Slot::B)),
             Effect::Live => Bank::Live(Box::new(beside)),
             Effect::Direct => Bank::Direct(Box::new(beside)),

@@ -1,9 +1,10 @@
 //! Clock, power and health.
 
 use crate::release::NOW;
-use crate::scenario::Image;
+use crate::scenario::{Image, Layout};
 use crate::weather;
 use crate::world::{Crash, Shared, World, effect, end, nothing};
+use agent::RECOVERY;
 use agent::edges::{Clock, Health, Now, Power, Senses, Verdict};
 use engine::BootId;
 use engine::policy::rules::Conditions;
@@ -74,6 +75,9 @@ impl Health for FakeHealth {
 
 fn is_healthy(world: &mut World) -> bool {
     let new_runs = world.holds(world.boot.running) == Some(crate::world::Holds::New);
+    if world.scenario.layout == Layout::SickRecovery && world.boot.running == RECOVERY {
+        return false;
+    }
     match world.scenario.image {
         Image::Unhealthy => !new_runs,
         Image::Moody => !new_runs || world.chance.one_in(2),

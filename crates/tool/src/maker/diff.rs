@@ -98,10 +98,12 @@ fn as_json(header: &PatchHeader, delta: &Delta) -> Value {
         "heap": header.heap,
         "bytes": {
             "lists": why.lists,
+            "corrections": why.corrections,
             "control": why.control,
             "changes": why.changes,
             "new": why.new_bytes,
             "stored": why.stored,
+            "packed": why.packed,
         },
         "containers": containers,
     })
@@ -137,10 +139,12 @@ fn as_text(args: &Args, header: &PatchHeader, delta: &Delta) -> String {
         let why = delta.explanation;
         for (bytes, what) in [
             (why.lists, "header, frames, lists"),
+            (why.corrections, "corrections of what encoders make"),
             (why.control, "what comes from where"),
             (why.changes, "how old bytes change"),
             (why.new_bytes, "new bytes"),
             (why.stored, "stored as they are"),
+            (why.packed, "packed without the old image: any other patch is longer"),
         ] {
             text += &format!("{bytes:>12}  {what}\n");
         }

@@ -93,6 +93,14 @@ impl BootFile {
         self.change(|memory| memory.with(slot, SlotFacts::Good).preferring(slot))
     }
 
+    /// Trust `slot`, and start the other one first.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn put_behind(&self, slot: Slot) -> io::Result<()> {
+        self.change(|memory| memory.with(slot, SlotFacts::Good).preferring(slot.other()))
+    }
+
     fn change(&self, change: impl FnOnce(Memory) -> Memory) -> io::Result<()> {
         let before = self.load()?;
         let after = change(before);
@@ -242,6 +250,11 @@ impl BootControl for BootFileControl {
     fn mark_running_good(&mut self) -> Result<(), BootError> {
         let running = self.running()?;
         self.file.mark_good(running).map_err(cannot("write"))
+    }
+
+    fn give_way(&mut self) -> Result<(), BootError> {
+        let running = self.running()?;
+        self.file.put_behind(running).map_err(cannot("write"))
     }
 }
 

@@ -158,4 +158,9 @@ impl<C: Convention> BootControl for Control<C> {
         let (running, full) = (self.running()?, self.full());
         self.change(|memory| memory.good(running, full))
     }
+
+    fn give_way(&mut self) -> Result<(), BootError> {
+        let (running, full) = (self.running()?, self.full());
+        self.change(|memory| memory.behind(running, full))
+    }
 }

@@ -101,6 +101,13 @@ impl Memory {
         self.first(slot, Standing { priority: 2, left: full, good: true }, left)
     }
 
+    /// `slot` is trusted and started after the other one.
+    pub(crate) fn behind(self, slot: Slot, full: u8) -> Self {
+        let other = Standing { priority: 2, ..self.of(slot.other()) };
+        let behind = Standing { priority: 1, left: full, good: true };
+        self.with(slot, behind).with(slot.other(), other)
+    }
+
     fn first(self, slot: Slot, standing: Standing, other_left: u8) -> Self {
         let other = self.of(slot.other());
         let behind = Standing { priority: other.priority.min(1), left: other_left, ..other };

@@ -150,6 +150,20 @@ fn a_running_trial_is_left<B: Board>() {
     assert_eq!(healthy_starts(&board, 4), [Slot::A; 4]);
 }
 
+/// A slot that was only visited gives way to the one that is trusted, and is trusted too.
+fn a_visit_gives_way<B: Board>() {
+    let (_folder, board) = board::<B>();
+    board.edge(Slot::A).set_unbootable(Slot::B).unwrap();
+    board.edge(Slot::A).set_trial(Slot::B, TRIES).unwrap();
+    assert_eq!(board.start(), Slot::B);
+    board.edge(Slot::B).give_way().unwrap();
+    assert_eq!(healthy_starts(&board, 4), [Slot::A; 4]);
+    // Conventions that remember one slot only have forgotten it, and are refused for
+    // layouts with a recovery.
+    let visited = board.edge(Slot::A).slot(Slot::B).unwrap();
+    assert!(matches!(visited, SlotFacts::Good | SlotFacts::Unbootable), "{visited:?}");
+}
+
 /// Where all boots are counted, a trusted release that dies is left.
 fn what_rots_is_left<B: Board>() {
     let (_folder, board) = board::<B>();
@@ -186,6 +200,10 @@ macro_rules! trials {
             #[test]
             fn a_running_trial_is_left() {
                 trials::a_running_trial_is_left::<This>();
+            }
+            #[test]
+            fn a_visit_gives_way() {
+                trials::a_visit_gives_way::<This>();
             }
             $(#[test]
             fn $more() {
