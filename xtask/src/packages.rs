@@ -89,17 +89,17 @@ pub(crate) const BOARD_PC: [Need; 6] = [
     Need { program: "/usr/lib/grub/i386-pc/boot.img", package: "grub-pc-bin" },
     Need { program: "/usr/lib/grub/x86_64-efi/linux.mod", package: "grub-efi-amd64-bin" },
 ];
+/// The bus on which the agent's owner is spoken for.
+pub(crate) const BUS: [Need; 2] = [
+    Need { program: "dbus-daemon", package: "dbus" },
+    Need { program: "dbus-send", package: "dbus" },
+];
 /// What the guest with raw flash needs besides.
 pub(crate) const FLASH: [Need; 4] = [
     Need { program: "qemu-system-x86_64", package: "qemu-system-x86" },
     Need { program: "nanddump", package: "mtd-utils" },
     Need { program: "ubiattach", package: "mtd-utils" },
     Need { program: "fw_setenv", package: "libubootenv-tool" },
-];
-/// The bus on which the agent's owner is spoken for.
-pub(crate) const BUS: [Need; 2] = [
-    Need { program: "dbus-daemon", package: "dbus" },
-    Need { program: "dbus-send", package: "dbus" },
 ];
 /// The browser in which the agent's local page is tried.
 pub(crate) const BROWSER: [Need; 2] = [

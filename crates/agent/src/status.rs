@@ -115,9 +115,7 @@ impl Device {
             done,
             total,
             waiting: self.waiting()?,
-            why: self.reason()?.map(|reason| reason.word().into()),
-
-            why: self.why()?,
+            why: self.why()?.map(Into::into),
             trouble: self.trouble().map(str::to_string),
             rule: self.rule().map(str::to_string),
             offered: self.offered(),
