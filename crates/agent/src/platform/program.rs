@@ -15,7 +15,7 @@ use std::time::Duration;
 pub const HEARD_MAX: usize = 4096;
 
 /// Nanoseconds between two looks at a running program.
-const LOOK: i64 = 20_000_000;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a program ended, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,10 +126,10 @@ fn drain(out: &mut ChildStdout, said: &mut Vec<u8>) -> io::Result<Pipe> {
 }
 
 fn pause(out: Option<&ChildStdout>) {
-    let Some(out) = out else { return std::thread::sleep(Duration::from_nanos(LOOK as u64)) };
+    let Some(out) = out else { return std::thread::sleep(LOOK) };
     let mut fds = [PollFd::new(out, PollFlags::IN)];
     // An error is a pause that ended early.
-    let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: LOOK }));
+    let _ = poll(&mut fds, Timespec::try_from(LOOK).ok().as_ref());
 }
 
 #[cfg(test)]
