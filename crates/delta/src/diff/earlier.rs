@@ -45,9 +45,9 @@ impl<'a> Earlier<'a> {
         let (mut at, mut sum) = (0, 0);
         let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
         for (start, end) in ends.chain([(new.len(), new.len())]) {
-            if start > at {
-                gaps.push(Gap { at, len: start - at, sum });
-                sum += start - at;
+            for (at, len) in without_runs(new.get(at..start).unwrap_or_default(), at) {
+                gaps.push(Gap { at, len, sum });
+                sum += len;
             }
             at = end;
         }
@@ -98,8 +98,9 @@ impl<'a> Earlier<'a> {
 
     /// What the new bytes from a place in a gap would cost each, in 1/16 bits.
     pub(crate) fn costs(&self, place: usize) -> &[u8] {
-        let order = self.order(place);
-        order.and_then(|order| self.costs.get(order..)).unwrap_or_default()
+        let Some((gap, order)) = self.gap(place) else { return &[] };
+        let all = self.costs.get(..gap.sum + gap.len).unwrap_or_default();
+        all.get(order..).unwrap_or_default()
     }
 
     /// The gap's number in which the byte with this order stands, and its place.
@@ -114,18 +115,18 @@ impl<'a> Earlier<'a> {
         0
     }
 
-    /// The order of a place in new that is in a gap.
-    fn order(&self, place: usize) -> Option<usize> {
+    /// The gap that a place in new is in, and its order.
+    fn gap(&self, place: usize) -> Option<(Gap, usize)> {
         let number = self.gaps.partition_point(|gap| gap.at <= place).checked_sub(1)?;
-        let gap = self.gaps.get(number)?;
-        (place < gap.at + gap.len).then(|| gap.sum + place - gap.at)
+        let gap = *self.gaps.get(number)?;
+        (place < gap.at + gap.len).then(|| (gap, gap.sum + place - gap.at))
     }
 
     /// Calls `each` with place and length of matches of what stands at
     /// `place`, the nearest first, each longer than those before. At most `room`
     /// bytes match.
     pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, u64)) {
-        let Some(order) = self.order(place) else { return };
+        let Some((_, order)) = self.gap(place) else { return };
         let wanted = self.new.get(place..place + room).unwrap_or_default();
         let mut longest = HASHED - 1;
         let mut next = self.chain.get(order).copied().unwrap_or(0);
@@ -148,7 +149,49 @@ impl<'a> Earlier<'a> {
     }
 }
 
+/// Bytes that are looked at together when runs are left out.
+const BLOCK: usize = 1 << 10;
+
+/// Where the pieces of a gap are, which begins at `at`, without what goes on a run of one
+/// byte: it stands one byte before. Sparse images have gigabytes of that.
+fn without_runs(gap: &[u8], mut at: usize) -> Vec<(usize, usize)> {
+    let mut pieces: Vec<(usize, usize)> = Vec::new();
+    let mut last = None;
+    for block in gap.chunks(BLOCK) {
+        let tail = block.get(1..).unwrap_or_default();
+        let run = block.first().copied().filter(|_| common(block, tail) == tail.len());
+        if run.is_none() || run != last {
+            match pieces.last_mut() {
+                Some((start, len)) if *start + *len == at => *len += block.len(),
+                _ => pieces.push((at, block.len())),
+            }
+        }
+        last = run;
+        at += block.len();
+    }
+    pieces
+}
+
 fn hash(bytes: &[u8], at: usize, log: u32) -> Option<usize> {
     let first: &[u8; HASHED] = bytes.get(at..)?.first_chunk()?;
     Some((u32::from_le_bytes(*first).wrapping_mul(0x9e37_79b1) >> (32 - log)) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(gap: &[u8], pieces: &[(usize, usize)]) {
+        assert_eq!(without_runs(gap, 100), pieces);
+    }
+
+    #[test]
+    fn runs_go_on_without_a_chain() {
+        check(&[], &[]);
+        check(&[7; 5 * BLOCK + 3], &[(100, BLOCK)]);
+        let other = [vec![0; 2 * BLOCK], vec![1; 2 * BLOCK], vec![0; BLOCK]].concat();
+        check(&other, &[(100, BLOCK), (100 + 2 * BLOCK, BLOCK), (100 + 4 * BLOCK, BLOCK)]);
+        let text: Vec<u8> = (0..BLOCK + 5).map(|at| (at % 7) as u8).collect();
+        check(&text, &[(100, BLOCK + 5)]);
+    }
 }

@@ -37,7 +37,7 @@ impl Find {
 
 /// The number of places that are known of `len` sampled bytes, as a power of two.
 fn sampled_log(len: usize) -> u32 {
-    ((len / STEP).max(1).ilog2() + 1).clamp(10, 30)
+    ((len / step(len)).max(1).ilog2() + 1).clamp(10, 30)
 }
 
 /// A part of old and its sorted suffixes.
@@ -101,38 +101,46 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Every fourth place of old, by a hash of what stands there.
+/// Every fourth place of old, or fewer of a large one, by a hash of what stands there.
 pub(crate) struct Sampled<'a> {
     bytes: &'a [u8],
-    /// For each hash, the first place with it in steps of `STEP`, plus one.
+    /// For each hash, the first place with it in steps, plus one.
     places: Vec<u32>,
+    step: usize,
 }
 
 /// Bytes that are hashed.
 const SAMPLE: usize = 16;
 
-/// Bytes from one sample to the next.
+/// Bytes from one sample to the next, at least ...
 const STEP: usize = 4;
+
+/// ... and how many samples there are at most: half a GiB of places.
+const SAMPLES_MAX: usize = 1 << 26;
+
+fn step(len: usize) -> usize {
+    len.div_ceil(SAMPLES_MAX).next_power_of_two().max(STEP)
+}
 
 impl<'a> Sampled<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let mut places = alloc::vec![0u32; 1 << sampled_log(bytes.len())];
-        let mask = places.len() - 1;
-        for at in (0..bytes.len()).step_by(STEP) {
+        let (mask, step) = (places.len() - 1, step(bytes.len()));
+        for at in (0..bytes.len()).step_by(step) {
             let Some(hash) = bytes.get(at..).and_then(sample) else { break };
             if let Some(place) = places.get_mut(hash & mask)
                 && *place == 0
             {
-                *place = u32::try_from(at / STEP + 1).unwrap_or(0);
+                *place = u32::try_from(at / step + 1).unwrap_or(0);
             }
         }
-        Self { bytes, places }
+        Self { bytes, places, step }
     }
 
     fn find(&self, new: &[u8]) -> Match {
         let Some(hash) = sample(new) else { return Match::default() };
         let place = self.places.get(hash & (self.places.len() - 1)).copied().unwrap_or(0);
-        let Some(at) = (place as usize).checked_sub(1).map(|at| at * STEP) else {
+        let Some(at) = (place as usize).checked_sub(1).map(|at| at * self.step) else {
             return Match::default();
         };
         let len = common(self.bytes.get(at..).unwrap_or_default(), new);

@@ -161,6 +161,21 @@ fn zeros_cost_nothing() {
     assert!(check(&vec![0; 5 << 20], &vec![0; 4 << 20]).bytes.len() < 250);
 }
 
+/// Runs of one byte that differ from what old has there, as in sparse images.
+#[test]
+fn runs_cost_next_to_nothing() {
+    let mut new = texture(300_000, 3);
+    for (at, byte) in [(20_000, 0), (90_001, 0xff), (200_123, 0)] {
+        new.splice(at..at, vec![byte; 3 << 20]);
+    }
+    let old = texture(300_000, 3);
+    for effort in [Effort::Best, Effort::Fast] {
+        let options = DiffOptions { effort, ..DiffOptions::default() };
+        let len = check_with(&options, &old, &new).bytes.len();
+        assert!(len < 6000, "{len} bytes");
+    }
+}
+
 #[test]
 fn noise_is_stored() {
     let mut seed = 1u64;

@@ -37,7 +37,7 @@ pub(crate) struct DeltaOptions {
 pub(crate) enum Effort {
     /// The smallest one.
     Best,
-    /// One that is a little larger, in a third of the time.
+    /// One that is a little larger, in less time.
     Fast,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// The most memory that applying a delta may take, as in "8 MiB"
     #[arg(long, value_name = "BYTES", default_value = "64 MiB")]
     max_heap: Bytes,
-    /// In a third of the time, for deltas that are a little larger
+    /// In less time, for deltas that are a little larger
     #[arg(long)]
     fast: bool,
 }

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// The most memory that applying it may take, as in "8 MiB"
     #[arg(long, value_name = "BYTES", default_value = "64 MiB")]
     max_heap: Bytes,
-    /// In a third of the time, for a patch that is a little larger
+    /// In less time, for a patch that is a little larger
     #[arg(long)]
     fast: bool,
     /// Says where the bytes of the patch went
