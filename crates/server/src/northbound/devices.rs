@@ -3,6 +3,7 @@
 use super::convert::{attempt_view, device_view};
 use super::order::filter;
 use crate::clock;
+use crate::downloads::shown;
 use crate::ledger::LabelError;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
@@ -12,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use fleet::filter::Filter;
-use fleet::offer;
+use fleet::{Offer, offer};
 use protocols::native::Waiting;
 use protocols::operator::{
     DeviceDetail, DeviceList, Explanation, GroupList, GroupRule, ImportOrder, LabelOrder, Moment,
@@ -104,12 +105,17 @@ pub(crate) async fn explain(
     let explanation = locked.ask(|device| {
         let offer = offer(&snapshot.plan, device, clock::now());
         let rollout = offer.track().map(|track| track.rollout.clone());
+        let download = match offer {
+            Offer::Continue(track, _) => shown(&snapshot, &locked, track),
+            _ => None,
+        };
+        let decided = download.map_or(offer.to_string(), |more| format!("{offer}; {more}"));
         let last =
             |rollout: &Name| locked.tries.iter().rev().find(|t| t.stored.rollout == *rollout);
         Explanation {
             device: id.clone(),
             rule: offer.rule().into(),
-            sentence: sentence(&id, &offer.to_string(), locked.waiting.as_deref()),
+            sentence: sentence(&id, &decided, locked.waiting.as_deref()),
             waiting: locked.waiting.as_deref().cloned(),
             attempt: rollout.as_ref().and_then(last).map(attempt_view),
             rollout,

@@ -22,6 +22,9 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use types::{Name, Text, Timestamp};
 
+/// How many terminals may update at once, where nothing else is said.
+const IN_FLIGHT: u32 = 1000;
+
 /// `GET /api/v1/rollouts`
 pub(crate) async fn list(State(app): State<App>, _: Operator) -> Reply<Response> {
     let snapshot = app.snapshot();
@@ -124,10 +127,10 @@ fn draft(
         name: order.name.clone(),
         manifest: published.release.manifest,
         audience: audience(&order.audience, &published.release.product)?,
-        waves: waves(&order.waves),
+        waves: waves(&order.waves)?,
         halt: halt(&order.halt),
         terms: terms(order)?,
-        in_flight: order.in_flight,
+        in_flight: order.in_flight.unwrap_or_else(|| in_flight(app)),
         made: now,
         started: None,
         state: At::Draft,
@@ -140,6 +143,12 @@ fn draft(
         tally: Tally::default(),
     };
     Ok((stored, published))
+}
+
+/// How many terminals may update at once where the order does not say it: somebody has to
+/// count them, and nobody does where terminals follow static plans.
+fn in_flight(app: &Server) -> u32 {
+    if app.plans.get().is_some() { u32::MAX } else { IN_FLIGHT }
 }
 
 async fn act(
