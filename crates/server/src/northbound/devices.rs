@@ -1,7 +1,7 @@
 //! Terminals: what they are, what they run, and which rule decides about them.
 
 use super::convert::{attempt_view, device_view};
-use super::order::filter;
+use super::order::resolved;
 use crate::clock;
 use crate::downloads::shown;
 use crate::ledger::LabelError;
@@ -45,9 +45,11 @@ pub(crate) async fn list(
     Query(page): Query<Page>,
 ) -> Reply<Response> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let terminals = match page.filter.as_deref().map(filter).transpose()? {
+    let terminals = match &page.filter {
         None => app.roster.page(page.after.as_ref(), limit),
-        Some(filter) => find_all(&app, &filter, page.after.as_ref(), limit).await?,
+        Some(text) => {
+            find_all(&app, &resolved(&app, text).await?, page.after.as_ref(), limit).await?
+        }
     };
     let devices: Vec<_> = terminals.iter().map(|terminal| device_view(&lock(terminal))).collect();
     let full = devices.len() == limit;
@@ -175,7 +177,10 @@ pub(crate) async fn relabel(
     _: Operator,
     Decoded(order): Decoded<LabelOrder>,
 ) -> Reply<Response> {
-    let filter = order.filter.as_deref().map(filter).transpose()?;
+    let filter = match &order.filter {
+        None => None,
+        Some(text) => Some(resolved(&app, text).await?),
+    };
     let done = app.relabel(&order, filter.as_ref(), clock::now()).await;
     json(&done.map_err(|error| match error {
         LabelError::NoDevice(id) => Refusal::absent(&format!("terminal {id}")),
@@ -209,7 +214,10 @@ pub(crate) async fn put_group(
     _: Operator,
     Decoded(rule): Decoded<GroupRule>,
 ) -> Reply<Response> {
-    let parsed = rule.filter.as_deref().map(filter).transpose()?;
+    let parsed = match &rule.filter {
+        None => None,
+        Some(text) => Some(resolved(&app, text).await?),
+    };
     app.put_group(&rule.name, parsed.as_ref(), clock::now()).await?;
     json(&rule)
 }

@@ -1,6 +1,7 @@
 //! From an order as it is written to a rollout as it is decided about, and back.
 
 use crate::problem::{Refusal, Reply};
+use crate::server::Server;
 use axum::http::StatusCode;
 use fleet::filter::Filter;
 use fleet::operator::{Allowance, Halt, Opens, Size, Wave, moment};
@@ -27,6 +28,16 @@ fn unreadable(text: String) -> Refusal {
 /// A filter, or where it is wrong.
 pub(super) fn filter(text: &str) -> Reply<Filter> {
     text.parse::<Filter>().map_err(|error| unreadable(format!("{error}\n{}", error.pointer(text))))
+}
+
+/// A filter, with what the dynamic groups that it asks for mean now.
+pub(super) async fn resolved(app: &Server, text: &str) -> Reply<Filter> {
+    let own = filter(text)?;
+    if !own.asks_groups() {
+        return Ok(own);
+    }
+    let groups = app.store.begin().await?.groups().await?;
+    own.with_groups(&groups).map_err(|error| unreadable(sentence(&error)))
 }
 
 pub(super) fn audience(rule: &AudienceRule, product: &Name) -> Reply<Audience> {

@@ -2,7 +2,7 @@
 
 use super::convert::rollout_view;
 use super::forecast::forecast;
-use super::order::{audience, filter, halt, terms, waves};
+use super::order::{audience, halt, resolved, terms, waves};
 use crate::catalogue::Published;
 use crate::clock;
 use crate::ledger::{Act, ActError};
@@ -76,15 +76,16 @@ pub(crate) async fn plan(
     json(&forecast(&app, &course.rollout, published.size, clock::now()))
 }
 
-/// The order with the filter of its group in its own.
+/// The order with the filters of its groups in its own.
 async fn grouped(app: &Server, mut order: RolloutOrder) -> Reply<RolloutOrder> {
+    if let Some(text) = order.audience.filter.take() {
+        order.audience.filter = Some(resolved(app, &text).await?.into());
+    }
     let Some(name) = order.audience.group.take() else { return Ok(order) };
     let groups = app.store.begin().await?.groups().await?;
     let absent = || Refusal::absent(&format!("dynamic group {name}"));
     let group = groups.get(&name).ok_or_else(absent)?;
     let own = order.audience.filter.take();
-    // Checked by itself first, so that its columns are those that were written.
-    own.as_deref().map(filter).transpose()?;
     order.audience.filter = Some(match own {
         Some(own) => format!("({group});({own})"),
         None => group.to_string(),
