@@ -35,7 +35,12 @@ pub(crate) struct Attendance {
     why: Option<Text>,
     /// Why the update came no further the last time.
     setback: Option<String>,
+    /// Why whoever has the bytes had the terminal wait, the last time.
+    held: Option<Text>,
 }
+
+/// The word for a terminal that waits because whoever has the bytes asked it to.
+const HELD: &str = "server-busy";
 
 /// Milliseconds between two looks at near sources: two wake-ups a minute.
 const NEAR: u64 = 30_000;
@@ -57,6 +62,7 @@ impl Attendance {
             trouble: None,
             why: None,
             setback: None,
+            held: None,
         }
     }
 }
@@ -272,8 +278,7 @@ impl Device {
         let running = self.inventory()?.running(slot);
         let progress = self.progress();
         let waiting = self.reason()?;
-        let zone = &self.options.rules.zone;
-        let waiting = waiting.map(|why| (why.word(), Text::from(why.sentence(zone))));
+        let waiting = waiting.map(|why| self.told(why));
         let me = &self.identity;
         Ok(Heartbeat {
             device: me.device.clone(),
@@ -313,8 +318,28 @@ impl Device {
 
     /// The update came no further and may do so later.
     pub(crate) fn set_back(&mut self, outcome: Outcome, detail: &Text) {
+        self.attendance.held = None;
         self.attendance.setback = Some(format!("{detail} ({})", outcome.code()));
         self.rest_after_failure();
+    }
+
+    /// Whoever has the bytes asked to be asked again in so many seconds. Terminals that
+    /// were told so together come back spread.
+    pub(crate) fn held(&mut self, seconds: Seconds, detail: &Text) {
+        let chance = self.edges.clock.chance();
+        let rest = seconds.0.saturating_add(chance % seconds.0.div_ceil(2).max(1));
+        let now = self.edges.clock.now().monotonic;
+        self.attendance.rest_until = now + u64::from(rest) * 1000;
+        self.attendance.setback = Some(detail.as_str().into());
+        self.attendance.held = Some(detail.clone());
+    }
+
+    /// What is told of why this terminal waits.
+    fn told(&self, reason: Reason) -> (&'static str, Text) {
+        match &self.attendance.held {
+            Some(why) if matches!(reason, Reason::Resting(_)) => (HELD, why.clone()),
+            _ => (reason.word(), Text::from(reason.sentence(&self.options.rules.zone))),
+        }
     }
 
     /// Whoever says so wants no rest after failures now.
@@ -338,6 +363,7 @@ impl Device {
     /// Something worked.
     pub(crate) fn worked(&mut self) {
         self.attendance.backoff.worked();
+        self.attendance.held = None;
         self.attendance.setback = None;
     }
 

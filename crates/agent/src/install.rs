@@ -246,6 +246,11 @@ impl Device {
                 self.set_back(outcome, &detail);
                 Ok(Event::Stalled(outcome, detail, spent))
             }
+            // Nothing failed, and what is durable stays so.
+            Retry::Held(seconds) => {
+                self.held(seconds, &detail);
+                Ok(Event::Reached(cursor, spent))
+            }
             Retry::OtherPayload => {
                 let part = job.parts.get(usize::from(cursor.component));
                 let next = part.and_then(|part| way_of(part, cursor.next_payload()));

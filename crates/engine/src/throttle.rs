@@ -15,6 +15,11 @@ impl Throttle {
         Self { rate, paid_until: 0 }
     }
 
+    /// The same limit with another rate from now on: what was taken is paid for as it was.
+    pub fn set_rate(&mut self, rate: u32) {
+        self.rate = rate;
+    }
+
     /// Takes `bytes` at millisecond `now` and says how many milliseconds to wait
     /// before the next ones.
     pub fn take(&mut self, bytes: u32, now: u64) -> u64 {

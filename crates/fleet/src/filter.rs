@@ -11,9 +11,11 @@
 //!
 //! Deliberately absent: SQL. A store compiles [`Filter::node`] for itself.
 
+mod groups;
 mod parse;
 mod rank;
 
+pub use groups::GroupError;
 pub use parse::{Fault, FilterError};
 pub use rank::rank;
 
@@ -71,7 +73,8 @@ pub enum Key {
     Channel,
     /// `tag`
     Tag,
-    /// `group`: the static groups it is in.
+    /// `group`: the static groups it is in; a dynamic one is put in beside its name
+    /// ([`Filter::with_groups`]).
     Group,
     /// `version` of any component, or `version.COMPONENT`.
     Version(Option<Name>),
@@ -157,6 +160,15 @@ impl Ask {
 }
 
 impl Relation {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::AtMost => "<=",
+            Self::Greater => ">",
+            Self::AtLeast => ">=",
+        }
+    }
+
     fn holds(self, value: &[u8], bound: &[u8]) -> bool {
         match self {
             Self::Less => value < bound,

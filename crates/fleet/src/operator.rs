@@ -6,6 +6,7 @@
 mod compile;
 mod deltas;
 mod dry_run;
+mod moment;
 mod outlook;
 mod path;
 mod rollout;
@@ -17,6 +18,7 @@ pub use deltas::{
     evict, plan_deltas, unprofitable,
 };
 pub use dry_run::{Crowd, DryRun, EXAMPLES_LIMIT, Forecast, WaveForecast};
+pub use moment::{MomentError, moment};
 pub use outlook::outlook;
 pub use path::{STEPS_LIMIT, Step, Stranded, path};
 pub use rollout::{Allowance, Halt, Opens, Rollout, Size, State, Tally, Wave};

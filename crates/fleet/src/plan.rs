@@ -47,6 +47,32 @@ pub struct Track {
     pub flight_room: u32,
     /// The sites at which as many devices update as may.
     pub full_sites: BTreeSet<Text>,
+    /// Where as many devices download as may.
+    #[serde(default, skip_serializing_if = "Busy::is_nowhere")]
+    pub busy: Busy,
+}
+
+/// Where no more devices may begin to download.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Busy {
+    /// Everywhere.
+    #[serde(default)]
+    pub all: bool,
+    /// At these sites.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sites: BTreeSet<Text>,
+}
+
+impl Busy {
+    /// Whether anybody may.
+    pub fn is_nowhere(&self) -> bool {
+        !self.all && self.sites.is_empty()
+    }
+
+    /// Whether a device at `site` may not.
+    pub fn holds(&self, site: Option<&Text>) -> bool {
+        self.all || site.is_some_and(|site| self.sites.contains(site))
+    }
 }
 
 /// Whether a track offers anything.
@@ -84,6 +110,8 @@ pub enum Offer<'p> {
     FlightFull(&'p Track),
     /// As many update at its site as may.
     SiteFull(&'p Track),
+    /// As many download, in all or at its site, as may.
+    DownloadsFull(&'p Track),
     /// Its agent is too old to do as the rollout says.
     Unable(&'p Track, &'static str),
     /// The schedule is closed for it, until then if it opens within two weeks.
@@ -194,6 +222,9 @@ fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>, turn: Turn, now: Timest
     if site.is_some_and(|site| track.full_sites.contains(site)) {
         return Offer::SiteFull(track);
     }
+    if track.busy.holds(site) {
+        return Offer::DownloadsFull(track);
+    }
     match (track.wave_room, track.flight_room) {
         (0, _) if turn == Turn::First => Offer::WaveFull(track),
         (_, 0) => Offer::FlightFull(track),
@@ -275,6 +306,7 @@ impl<'p> Offer<'p> {
             Self::WaveFull(_) => "wave-full",
             Self::FlightFull(_) => "flight-full",
             Self::SiteFull(_) => "site-full",
+            Self::DownloadsFull(_) => "downloads-full",
             Self::Unable(..) => "unable",
             Self::NotNow(..) => "not-now",
             Self::Preparing(..) => "preparing",
@@ -300,6 +332,7 @@ impl<'p> Offer<'p> {
             | Self::WaveFull(track)
             | Self::FlightFull(track)
             | Self::SiteFull(track)
+            | Self::DownloadsFull(track)
             | Self::Unable(track, _)
             | Self::NotNow(track, _)
             | Self::Preparing(track, _)
@@ -333,6 +366,9 @@ impl fmt::Display for Offer<'_> {
             }
             Self::FlightFull(t) => write!(f, "as many terminals update in {t} as may at once"),
             Self::SiteFull(t) => write!(f, "as many terminals of its site update in {t} as may"),
+            Self::DownloadsFull(t) => {
+                write!(f, "as many terminals download in {t}, in all or at its site, as may")
+            }
             Self::Unable(t, what) => write!(f, "{t} asks for {what}, which its agent cannot do"),
             Self::NotNow(t, Some(at)) => write!(f, "{t} is open for it again at {at}"),
             Self::NotNow(t, None) => write!(f, "{t} is not open for it in the next two weeks"),

@@ -17,8 +17,8 @@ pub use fleet::{
 pub use import::{IMPORT_LIMIT, ImportOrder, Imports, Made};
 pub use jobs::{DeltaList, DeltaView, JobKind, JobList, JobState, JobView};
 pub use order::{
-    AbroadRule, AudienceRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule, RolloutOrder,
-    ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
+    AbroadRule, AudienceRule, DownloadRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule,
+    RolloutOrder, ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
 };
 
 use crate::json::Message;
@@ -186,6 +186,9 @@ pub struct TallyView {
     pub exposed: u32,
     /// Have it and have not ended.
     pub in_flight: u32,
+    /// Of those: download, where the rollout bounds that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downloading: Option<u32>,
     /// Reported success and were then seen running it.
     pub confirmed: u32,
     /// Failed, or did not come back.

@@ -12,6 +12,7 @@ mod clock;
 mod common;
 mod config;
 mod deltas;
+mod downloads;
 mod folder;
 mod gather;
 mod jobs;

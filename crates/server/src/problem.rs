@@ -11,6 +11,10 @@ use std::error::Error;
 /// full queue is written, and those that wait come back as they were spread before.
 const BUSY: u32 = 2;
 
+/// After how many seconds a terminal asks again that may not download yet: as long as a
+/// place holds that nobody uses.
+const HELD: u32 = 10;
+
 /// The answer to a request that is not served.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -77,6 +81,16 @@ impl Refusal {
         let text = "more terminals report at once than the server can write down";
         let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again");
         Self { retry_after: Some(BUSY), ..refusal }
+    }
+
+    /// As many download as may.
+    pub(crate) fn held(rollout: &types::Name) -> Self {
+        let text = format!(
+            "as many terminals download in rollout {rollout}, in all or at this terminal's site, \
+             as may"
+        );
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again then");
+        Self { retry_after: Some(HELD), ..refusal }
     }
 
     /// The server does not know at present.

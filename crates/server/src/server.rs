@@ -3,6 +3,7 @@
 use crate::blobs::Blobs;
 use crate::catalogue::Catalogue;
 use crate::deltas::{DeltaOptions, Shelf};
+use crate::downloads::Downloads;
 use crate::folder::Folder;
 use crate::ledger::Desk;
 use crate::northbound::metrics::Counters;
@@ -64,6 +65,8 @@ pub(crate) struct Server {
     pub(crate) delta_wake: Notify,
     /// When, of each rollout, the first terminal in flight may have failed by its silence.
     pub(crate) expected: Mutex<BTreeMap<Name, Timestamp>>,
+    /// Who downloads from here, of rollouts that bound downloads.
+    pub(crate) downloads: Downloads,
     /// What is counted.
     pub(crate) counters: Counters,
     /// What terminals say that waits to be written.
@@ -110,6 +113,7 @@ impl Server {
             delta_wake: Notify::new(),
             expected: Mutex::default(),
             drift: Mutex::default(),
+            downloads: Downloads::default(),
             counters: Counters::default(),
             desk: Desk::default(),
             snapshot: RwLock::new(Arc::new(Snapshot::new(Vec::new(), 0))),

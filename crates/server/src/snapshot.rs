@@ -2,9 +2,9 @@
 
 use crate::catalogue::Catalogue;
 use crate::roster::{Roster, Shared, Terminal, lock};
-use crate::store::StoredRollout;
-use fleet::Plan;
+use crate::store::{Downloading, StoredRollout, counted};
 use fleet::operator::{Rollout, State, exposure_limit, track};
+use fleet::{Busy, Places, Plan, Terms, Track};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Name, Seconds, Text, Timestamp};
@@ -67,6 +67,8 @@ pub(crate) struct Snapshot {
     pub(crate) audiences: BTreeMap<Name, u32>,
     /// How many terminals update at each site, of rollouts that limit sites.
     pub(crate) sites: BTreeMap<Name, BTreeMap<Text, u32>>,
+    /// Who downloads, of rollouts that bound downloads.
+    pub(crate) downloads: Downloading,
     /// What follows for terminals.
     pub(crate) plan: Plan,
 }
@@ -77,7 +79,8 @@ impl Snapshot {
         let courses = courses.into_iter().map(|c| (c.rollout.id.clone(), c)).collect();
         let good_until = Timestamp(i64::MIN);
         let plan = Plan { generation, good_until, tracks: Vec::new() };
-        Self { courses, audiences: BTreeMap::new(), sites: BTreeMap::new(), plan }
+        let (audiences, sites, downloads) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { courses, audiences, sites, downloads, plan }
     }
 
     /// Takes a rollout, new or changed. If it is for others than before, they are to be
@@ -130,7 +133,8 @@ impl Snapshot {
             .started()
             .filter_map(|course| {
                 let rollout = &course.rollout;
-                track(rollout, self.audience(&rollout.id), self.full_sites(rollout))
+                let track = track(rollout, self.audience(&rollout.id), self.full_sites(rollout))?;
+                Some(Track { busy: self.busy(rollout), ..track })
             })
             .collect();
     }
@@ -141,6 +145,42 @@ impl Snapshot {
         let sites = self.sites.get(&rollout.id).into_iter().flatten();
         let full = |(_, count): &(&Text, &u32)| limit.is_some_and(|limit| **count >= limit);
         sites.filter(full).map(|(site, _)| site.clone()).collect()
+    }
+
+    /// Where no more may begin to download.
+    fn busy(&self, rollout: &Rollout) -> Busy {
+        let places = rollout.terms.places();
+        let known = self.downloads.get(&rollout.id).filter(|_| !places.is_none());
+        let Some(known) = known else { return Busy::default() };
+        let (all, _) = counted(known, None);
+        let mut sites: BTreeSet<Text> = known.values().flatten().cloned().collect();
+        sites.retain(|site| !places.room(0, counted(known, Some(site)).1));
+        Busy { all: !places.room(all, 0), sites }
+    }
+
+    fn terms(&self, rollout: &Name) -> Option<&Terms> {
+        self.courses.get(rollout).map(|course| &course.rollout.terms)
+    }
+
+    /// How many may download at once in `rollout`.
+    pub(crate) fn places(&self, rollout: &Name) -> Places {
+        self.terms(rollout).map(Terms::places).unwrap_or_default()
+    }
+
+    /// Whether any rollout bounds downloads.
+    pub(crate) fn bounds_downloads(&self) -> bool {
+        self.courses.values().any(|course| !course.rollout.terms.places().is_none())
+    }
+
+    /// Bytes per second for each who downloads in `rollout` at `site`, if that is bounded:
+    /// an equal share of what all have, and of what the site has.
+    pub(crate) fn download_rate(&self, rollout: &Name, site: Option<&Text>) -> Option<u32> {
+        let terms = self.terms(rollout)?;
+        let known = self.downloads.get(rollout);
+        let (all, here) = known.map_or((0, 0), |known| counted(known, site));
+        let at_site = terms.site.as_ref().filter(|_| site.is_some());
+        let at_site = at_site.and_then(|own| own.downloads.rate(here));
+        terms.downloads.rate(all).into_iter().chain(at_site).min()
     }
 
     /// How many terminals `rollout` is for.

@@ -8,5 +8,7 @@ pub(crate) mod native;
 pub(crate) mod plan;
 mod range;
 
+pub(crate) use artifact::Granted;
+
 #[cfg(test)]
 mod tests;

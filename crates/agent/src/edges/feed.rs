@@ -2,7 +2,7 @@
 //! process that may be hostile.
 
 use engine::Cursor;
-use types::{Name, Outcome, Slot, Text};
+use types::{Name, Outcome, Seconds, Slot, Text};
 
 /// Which payload is to be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +48,20 @@ pub struct Reset {
 pub enum Retry {
     /// The same again, later.
     Later,
+    /// The same again, when whoever has the bytes wants to be asked again. It is no
+    /// failure.
+    Held(Seconds),
     /// Another payload of the component.
     OtherPayload,
     /// Nothing.
     Never,
+}
+
+impl Retry {
+    /// Whether the same may work later.
+    pub fn is_later(self) -> bool {
+        matches!(self, Self::Later | Self::Held(_))
+    }
 }
 
 /// Why there are no bytes.

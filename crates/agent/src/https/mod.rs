@@ -22,6 +22,8 @@ use rustls::{RootCertStore, crypto::ring};
 use std::sync::Arc;
 use std::time::Duration;
 use types::Timestamp;
+use ureq::Body;
+use ureq::http::{Response, header};
 use ureq::unversioned::resolver::DefaultResolver;
 
 /// What a peer may call itself in an answer's head, in bytes.
@@ -67,6 +69,12 @@ pub enum TrustError {
     /// One of them is none.
     #[error("a certificate cannot be used")]
     Certificate(#[source] rustls::Error),
+}
+
+/// After how many seconds whoever answered wants to be asked again, if it says so.
+pub(crate) fn retry_after(answer: &Response<Body>) -> Option<u32> {
+    let wait = answer.headers().get(header::RETRY_AFTER)?;
+    wait.to_str().ok()?.parse().ok()
 }
 
 /// The certificates in a PEM file, as DER.

@@ -56,7 +56,7 @@ impl From<DeviceError> for Stop {
 impl From<FeedError> for Stop {
     fn from(error: FeedError) -> Self {
         match error.retry {
-            Retry::Later => Self::Later(error),
+            Retry::Later | Retry::Held(_) => Self::Later(error),
             _ => Self::Refused(Refusal { outcome: error.outcome, detail: error.detail }),
         }
     }
@@ -229,7 +229,7 @@ impl Device {
             let name = format!("{ROOTS}{}.root.json", root.version().saturating_add(1));
             let bytes = match feed.document(&name, Root::LIMIT.into()) {
                 Ok(bytes) => bytes,
-                Err(error) if error.retry == Retry::Later => return Err(error.into()),
+                Err(error) if error.retry.is_later() => return Err(error.into()),
                 Err(_) => break,
             };
             root = root.successor(&Sealed::from(bytes.as_slice())).map_err(Refusal::from)?;
@@ -319,7 +319,7 @@ fn may_be_newer(outcome: Outcome) -> bool {
 fn deltas(feed: &mut dyn Feed) -> Result<Deltas, Stop> {
     match feed.document(Deltas::ENTRY, Deltas::LIMIT.into()) {
         Ok(bytes) => Ok(Deltas::decode(&bytes).unwrap_or_default()),
-        Err(error) if error.retry == Retry::Later => Err(error.into()),
+        Err(error) if error.retry.is_later() => Err(error.into()),
         Err(_) => Ok(Deltas::default()),
     }
 }

@@ -108,7 +108,8 @@ impl<S: Store> NativeSource<S> {
         if status == StatusCode::NO_CONTENT {
             return Ok(Got::Nothing);
         }
-        let wait = retry_after(&answer);
+        let wait = https::retry_after(&answer).unwrap_or(BUSY);
+        let wait = Seconds(wait.clamp(1, BUSY_MAX));
         let limit = Answer::LIMIT.max(Problem::LIMIT) as u64;
         let bytes = answer.body_mut().with_config().limit(limit).read_to_vec();
         let bytes = bytes.map_err(|e| self.unreachable(&e))?;
@@ -229,12 +230,6 @@ impl<S: Store> Source for NativeSource<S> {
             Got::Nothing => Ok(Delivered::Later),
         }
     }
-}
-
-fn retry_after(answer: &Response<Body>) -> Seconds {
-    let text = answer.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok());
-    let wait = text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(BUSY);
-    Seconds(wait.clamp(1, BUSY_MAX))
 }
 
 fn facts(me: &Heartbeat) -> Facts {

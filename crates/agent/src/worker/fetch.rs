@@ -4,6 +4,8 @@ use super::message::{Fault, Limits};
 use crate::https::{self, Least, Pace, Trust};
 use crate::platform::clock::Stopwatch;
 use engine::Throttle;
+use protocols::json::{self, Message};
+use protocols::native::Problem;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,11 +181,13 @@ fn accept(answer: Response<Body>, wanted: Wanted<'_>) -> Result<Stream, Fault> {
             let detail = format!("the server does not have `{entry}`");
             return Err(Fault::payload(Outcome::Unreachable, detail));
         }
-        _ => {
-            let detail =
-                format!("the server answers with status {} for `{entry}`", status.as_u16());
-            return Err(Fault::later(Outcome::Unreachable, detail));
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            if let Some(seconds) = https::retry_after(&answer) {
+                return Err(Fault::held(seconds, said(answer)));
+            }
+            return Err(refused(status, entry));
         }
+        _ => return Err(refused(status, entry)),
     }
     let announced = answer.body().content_length();
     let start = match status {
@@ -198,6 +202,19 @@ fn accept(answer: Response<Body>, wanted: Wanted<'_>) -> Result<Stream, Fault> {
     };
     check_length(announced, Wanted { from: start, ..wanted })?;
     Ok(Stream { body: answer.into_body().into_reader(), announced, before })
+}
+
+fn refused(status: StatusCode, entry: &str) -> Fault {
+    let detail = format!("the server answers with status {} for `{entry}`", status.as_u16());
+    Fault::later(Outcome::Unreachable, detail)
+}
+
+/// Why a server has this terminal wait, as far as it says so.
+fn said(mut answer: Response<Body>) -> String {
+    let bytes = answer.body_mut().with_config().limit(Problem::LIMIT as u64).read_to_vec();
+    let problem = bytes.ok().and_then(|bytes| json::decode::<Problem>(&bytes).ok());
+    let why = problem.map_or("it is busy".into(), |problem| problem.error);
+    format!("the server has this terminal wait: {why}")
 }
 
 fn truncated(entry: &str) -> Fault {

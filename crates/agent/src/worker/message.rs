@@ -4,7 +4,7 @@ use crate::edges::{FeedError, Retry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
-use types::{Outcome, Text};
+use types::{Outcome, Seconds, Text};
 
 /// The longest question, in bytes: roots of a few certificates, and room.
 pub(super) const ASK_MAX: usize = 256 << 10;
@@ -126,14 +126,25 @@ pub(super) struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Again {
     Later,
+    Held(u32),
     OtherPayload,
     Never,
 }
+
+/// The longest time, in seconds, that a server may have a terminal wait before it asks
+/// for bytes again.
+const HELD_MAX: u32 = 3600;
 
 impl Fault {
     /// It may work later.
     pub(super) fn later(outcome: Outcome, detail: impl Into<Text>) -> Self {
         Self { outcome, detail: detail.into(), retry: Again::Later }
+    }
+
+    /// The server asked to be asked again in so many seconds.
+    pub(super) fn held(seconds: u32, detail: impl Into<Text>) -> Self {
+        let retry = Again::Held(seconds);
+        Self { outcome: Outcome::Unreachable, detail: detail.into(), retry }
     }
 
     /// Another payload may work.
@@ -160,6 +171,7 @@ impl Fault {
         };
         let retry = match self.retry {
             Again::Later => Retry::Later,
+            Again::Held(seconds) => Retry::Held(Seconds(seconds.clamp(1, HELD_MAX))),
             Again::OtherPayload => Retry::OtherPayload,
             Again::Never => Retry::Never,
         };

@@ -6,7 +6,7 @@ use crate::filter::{Filter, Key, Node};
 use crate::static_plan::{
     Aside, Asks, Coverage, FORMAT, RECOGNISED_LIMIT, Recognised, STATIC_TRACKS_LIMIT, StaticPlan,
 };
-use crate::{Abroad, BUCKETS, Latecomers, Plan, Schedule, Track};
+use crate::{Abroad, BUCKETS, Busy, Latecomers, Plan, Schedule, Track};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use types::{DeviceId, Name, Timestamp};
@@ -88,6 +88,7 @@ impl Sheet {
             leave_out_freeze(&mut track),
             leave_out_site(&mut track),
             leave_out_hours(&mut track),
+            leave_out_downloads(&mut track),
             counted.then_some(Asks::Counted),
         ];
         let asks = reasons.into_iter().flatten().next();
@@ -156,6 +157,13 @@ fn leave_out_freeze(track: &mut Track) -> Option<Asks> {
 /// Nor at which site they are.
 fn leave_out_site(track: &mut Track) -> Option<Asks> {
     track.terms.site.take().map(|_| Asks::Site)
+}
+
+/// Nor how many download.
+fn leave_out_downloads(track: &mut Track) -> Option<Asks> {
+    let limit = core::mem::take(&mut track.terms.downloads);
+    track.busy = Busy::default();
+    (!limit.is_none()).then_some(Asks::Counted)
 }
 
 /// Nor the rules of zones that are named.

@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use types::{DeviceId, Seconds, Timestamp, Version};
+use types::{DeviceId, Timestamp, Version};
 
 /// The most devices that are named for one reason or wave.
 pub const EXAMPLES_LIMIT: usize = 5;
@@ -167,12 +167,12 @@ impl<'r> DryRun<'r> {
         let start = self.rollout.terms.schedule.starts.map_or(self.now, |at| at.max(self.now));
         let mut at = Some(start);
         let mut opens = |(index, wave): (usize, &super::Wave)| {
-            let wait = match wave.opens {
-                _ if index == 0 => Some(Seconds(0)),
-                Opens::After(seconds) => Some(seconds),
+            at = match wave.opens {
+                _ if index == 0 => at,
+                Opens::After(seconds) => at.map(|at| at.after(seconds)),
+                Opens::At(time) => at.map(|at| at.max(time)),
                 Opens::Confirmed(_) | Opens::ByHand => None,
             };
-            at = at.zip(wait).map(|(at, wait)| at.after(wait));
             at
         };
         self.rollout.waves.iter().enumerate().map(&mut opens).collect()

@@ -36,6 +36,7 @@ fn running(rollout: &Rollout, audience: u32, now: Timestamp) -> String {
         Some(Opens::After(seconds)) => {
             format!("wave {} opens at {}", number + 1, rollout.opened.after(seconds))
         }
+        Some(Opens::At(at)) => format!("wave {} opens at {at}", number + 1),
         Some(Opens::Confirmed(percent)) => {
             let needed = (u64::from(wave) * u64::from(percent)).div_ceil(100);
             let possible = u64::from(wave.saturating_sub(failed + rollout.tally.neutral));

@@ -153,6 +153,8 @@ pub enum Opens {
     Confirmed(u8),
     /// So long after the wave before opened.
     After(Seconds),
+    /// At this time, whatever became of the wave before.
+    At(Timestamp),
     /// When an operator says so.
     ByHand,
 }

@@ -1,7 +1,7 @@
 //! What follows from how a rollout goes: halt, open a wave, finish.
 
 use super::{Allowance, Halt, Opens, Rollout, Size, State, Tally, Wave};
-use crate::{BUCKETS, Gate, Track};
+use crate::{BUCKETS, Busy, Gate, Track};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use types::{Seconds, Text, Timestamp};
@@ -98,6 +98,8 @@ fn opening(rollout: &Rollout, opens: Opens, wave: u32, now: Timestamp) -> Option
     let why = match opens {
         Opens::Confirmed(percent) => confirmed(rollout.tally, percent, wave)?,
         Opens::After(seconds) => elapsed(rollout.opened, seconds, now)?,
+        Opens::At(at) if now < at => return None,
+        Opens::At(at) => Text::from(format!("it is past {at}")),
         Opens::ByHand => return None,
     };
     Some(Change::Open(rollout.wave + 1, why))
@@ -139,6 +141,7 @@ pub fn track(rollout: &Rollout, audience: u32, full_sites: BTreeSet<Text>) -> Op
         wave_room: limit.saturating_sub(rollout.tally.exposed),
         flight_room: rollout.in_flight.saturating_sub(rollout.tally.in_flight),
         full_sites,
+        busy: Busy::default(),
     })
 }
 

@@ -1,7 +1,9 @@
 //! One device, one plan, one answer; and what holds for every plan.
 
 use super::*;
-use crate::{Abroad, BUCKETS, Labels, Latecomers, Mode, Schedule, SiteLimit, Standing};
+use crate::{
+    Abroad, BUCKETS, DownloadLimit, Labels, Latecomers, Mode, Schedule, SiteLimit, Standing,
+};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::{format, string::String};
@@ -42,6 +44,7 @@ fn track(rollout: &str, version: &str, index: u64) -> Track {
         share: BUCKETS,
         wave_room: 10,
         flight_room: 10,
+        busy: Busy::default(),
         full_sites: BTreeSet::new(),
     }
 }
@@ -319,7 +322,8 @@ fn a_schedule_is_asked_by_who_has_not_started() {
 #[test]
 fn a_site_that_is_full_waits() {
     let mut limited = track("r2", "2", 2);
-    limited.terms.site = Some(SiteLimit { by: name("olt"), in_flight: 1 });
+    limited.terms.site =
+        Some(SiteLimit { by: name("olt"), in_flight: 1, downloads: DownloadLimit::default() });
     limited.full_sites = ["olt-7/1".into()].into();
     let at = |site: &str| Device {
         labels: Labels { attributes: [(name("olt"), site.into())].into(), ..Labels::default() },
@@ -328,6 +332,25 @@ fn a_site_that_is_full_waits() {
     check(vec![limited.clone()], &at("olt-7/1"), "site-full", "of its site");
     check(vec![limited.clone()], &at("olt-7/2"), "install", "r2");
     check(vec![limited], &device(), "install", "r2");
+}
+
+#[test]
+fn nobody_starts_where_as_many_download_as_may() {
+    let mut limited = track("r2", "2", 2);
+    let downloads = DownloadLimit { at_once: Some(1), megabits: None };
+    limited.terms.site = Some(SiteLimit { by: name("olt"), in_flight: 9, downloads });
+    limited.busy.sites = ["olt-7/1".into()].into();
+    let at = |site: &str| Device {
+        labels: Labels { attributes: [(name("olt"), site.into())].into(), ..Labels::default() },
+        ..device()
+    };
+    check(vec![limited.clone()], &at("olt-7/1"), "downloads-full", "at its site");
+    check(vec![limited.clone()], &at("olt-7/2"), "install", "r2");
+    check(vec![limited.clone()], &device(), "install", "r2");
+    limited.busy = Busy { all: true, sites: BTreeSet::new() };
+    check(vec![limited.clone()], &device(), "downloads-full", "download in");
+    let busy = device().tried("r2", Standing::Offered);
+    check(vec![limited], &busy, "continue", "r2");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use crate::Standing;
 use crate::operator::{
     Allowance, Draft, Halt, Opens, Rollout, Size, State, Tally, Wave, compile, track,
 };
-use crate::{Abroad, Attempt, Audience, Fit, Labels, Latecomers, Schedule, SiteLimit, Terms};
+use crate::{
+    Abroad, Attempt, Audience, DownloadLimit, Fit, Labels, Latecomers, Schedule, SiteLimit, Terms,
+};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -210,8 +212,12 @@ fn what_only_the_server_knows_is_asked() {
     frozen.terms.latecomers = Latecomers::LeftOut;
     ask(frozen, 50, Asks::Frozen);
     let mut sited = two();
-    sited.terms.site = Some(SiteLimit { by: name("olt"), in_flight: 3 });
+    sited.terms.site =
+        Some(SiteLimit { by: name("olt"), in_flight: 3, downloads: DownloadLimit::default() });
     ask(sited, 50, Asks::Site);
+    let mut slow = two();
+    slow.terms.downloads.megabits = Some(100);
+    ask(slow, 50, Asks::Counted);
     let mut few = two();
     few.waves[0].size = Size::Count(10);
     ask(few, 1_000_000, Asks::Counted);
@@ -321,7 +327,8 @@ fn one_of<T: Clone + core::fmt::Debug + 'static>(all: &[T]) -> impl Strategy<Val
 fn any_terms() -> impl Strategy<Value = Terms> {
     let zone = one_of(&[None, Some("UTC"), Some("CET-1CEST,M3.5.0,M10.5.0/3"), Some("Asia/Tokyo")]);
     let windows = one_of(&[vec![], vec!["mon-fri 01:00-05:00"], vec!["sat-sun 20:00-04:00"]]);
-    let site = Some(SiteLimit { by: name("olt"), in_flight: 2 });
+    let site =
+        Some(SiteLimit { by: name("olt"), in_flight: 2, downloads: DownloadLimit::default() });
     let latecomers = one_of(&[Latecomers::Included, Latecomers::Included, Latecomers::LeftOut]);
     (zone, windows, one_of(&[None, None, site]), latecomers, 0u8..3).prop_map(
         |(zone, windows, site, latecomers, retries)| {

@@ -8,6 +8,7 @@
 
 mod book;
 mod disk;
+mod downloads;
 mod kills;
 mod replicas;
 mod storm;
@@ -27,18 +28,19 @@ pub struct Args {
     /// Repeats the chance of this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these: kills, database, replicas, disk, storm
+    /// Only these: kills, database, replicas, disk, storm, downloads
     only: Vec<String>,
 }
 
 type Scenario = fn(&mut Chance, bool) -> Result<String>;
 
-const SCENARIOS: [(&str, Scenario); 5] = [
+const SCENARIOS: [(&str, Scenario); 6] = [
     ("kills", kills::server),
     ("database", kills::database),
     ("replicas", replicas::run),
     ("disk", disk::run),
     ("storm", storm::run),
+    ("downloads", downloads::run),
 ];
 
 /// Runs the scenarios; fails at the first thing that was lost.

@@ -51,13 +51,22 @@ impl World {
 
     /// Makes and signs a small release.
     pub(super) fn release(&self, version: &str, index: u64) -> Result<(PathBuf, Software)> {
+        self.release_of(version, index, &version.as_bytes().repeat(40_000))
+    }
+
+    /// Makes and signs a release of this image.
+    pub(super) fn release_of(
+        &self,
+        version: &str,
+        index: u64,
+        bytes: &[u8],
+    ) -> Result<(PathBuf, Software)> {
         let (image, package) = (self.path(&format!("{version}.img")), self.path(version));
         let package = package.with_extension("zip");
-        let bytes = version.as_bytes().repeat(40_000);
-        std::fs::write(&image, &bytes)?;
+        std::fs::write(&image, bytes)?;
         let release = Release { version, index, image: &image, details: Details::default() };
         self.maker.pack(&release, &package)?;
-        let software = Software { version: version.into(), image: Digest::of(&bytes) };
+        let software = Software { version: version.into(), image: Digest::of(bytes) };
         Ok((package, software))
     }
 
@@ -75,7 +84,7 @@ impl World {
 }
 
 /// Enrolment tokens: as many as are wanted, in portions that one order may have.
-fn tokens(operator: &Operator, count: usize) -> Result<Vec<String>> {
+pub(super) fn tokens(operator: &Operator, count: usize) -> Result<Vec<String>> {
     let mut all = Vec::new();
     while all.len() < count {
         all.extend(operator.tokens((count - all.len()).min(500))?);

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use types::{Name, Seconds, Text, Timestamp, Version};
+use types::{Name, Seconds, Text, Version};
 
 /// The most names in one list of an audience, and the most waves of a rollout.
 pub const LIST_LIMIT: usize = 256;
@@ -93,13 +93,16 @@ pub struct WaveRule {
 }
 
 /// When a wave opens. The first one opens with the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpenRule {
     /// When so many percent of the wave before have confirmed the release.
     WhenConfirmedPercent(u8),
     /// So many seconds after the wave before opened.
     AfterSeconds(Seconds),
+    /// At a moment, whatever became of the wave before: `2030-03-01T02:00:00Z`, or by the
+    /// clocks of a zone as `2030-03-01T02:00[Europe/Berlin]`.
+    At(String),
     /// When an operator says so (`advance`).
     ByHand,
 }
@@ -172,9 +175,9 @@ impl<'de> Deserialize<'de> for Tenths {
 /// When terminals may begin, by the clock on their own wall.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ScheduleRule {
-    /// Nothing before.
+    /// Nothing before this moment, written as [`OpenRule::At`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starts: Option<Timestamp>,
+    pub starts: Option<String>,
     /// Only then, as `mon-fri 02:00-05:00`; always, where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<String>,
@@ -191,8 +194,39 @@ pub struct ScheduleRule {
 pub struct SiteRule {
     /// The attribute that names the site, as `olt`.
     pub by: Name,
-    /// How many.
+    /// How many; 4294967295 bounds nothing.
+    #[serde(default = "unbounded")]
     pub in_flight: u32,
+    /// How much is downloaded there at once.
+    #[serde(default, skip_serializing_if = "DownloadRule::is_none")]
+    pub downloads: DownloadRule,
+}
+
+fn unbounded() -> u32 {
+    u32::MAX
+}
+
+/// How much is downloaded at once. What is not named is not bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DownloadRule {
+    /// How many terminals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
+    /// How many megabits per second all of them have together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub megabits: Option<u32>,
+}
+
+impl DownloadRule {
+    /// Whether nothing is bounded.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn fault(&self) -> Option<&'static str> {
+        let nothing = self.at_once == Some(0) || self.megabits == Some(0);
+        nothing.then_some("lets no terminal download at all")
+    }
 }
 
 /// How urgently a terminal should install.
@@ -228,6 +262,9 @@ pub struct TermsRule {
     /// release (the network, a lost terminal); 0 to 10.
     #[serde(default)]
     pub retries: u8,
+    /// How much is downloaded at once.
+    #[serde(default, skip_serializing_if = "DownloadRule::is_none")]
+    pub downloads: DownloadRule,
 }
 
 /// Makes a rollout, as a draft.
@@ -246,16 +283,13 @@ pub struct RolloutOrder {
     /// When it stops.
     #[serde(default)]
     pub halt: HaltRule,
-    /// The most terminals that update at the same time; 1000 where absent.
-    #[serde(default = "thousand")]
-    pub in_flight: u32,
+    /// The most terminals that update at the same time. Where absent, 1000; and any number
+    /// where the server makes static plans: whoever reads one is not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_flight: Option<u32>,
     /// On which terms.
     #[serde(flatten)]
     pub terms: TermsRule,
-}
-
-fn thousand() -> u32 {
-    1000
 }
 
 impl Message for RolloutOrder {
@@ -278,9 +312,11 @@ impl Message for RolloutOrder {
             .then_some("has a list of more than 256 entries")
             .or(self.waves.iter().find_map(WaveRule::fault))
             .or(self.halt.fault())
-            .or((self.in_flight == 0).then_some("lets no terminal update at all"))
+            .or((self.in_flight == Some(0)).then_some("lets no terminal update at all"))
             .or(hours.then_some("has more than 32 windows or quiet hours"))
             .or(no_site.then_some("lets no terminal of a site update at all"))
+            .or(self.terms.downloads.fault())
+            .or(self.terms.site.as_ref().and_then(|site| site.downloads.fault()))
             .or(no_wait.then_some("waits for deltas for no time at all"))
             .or((self.terms.retries > 10).then_some("retries more than 10 times"))
     }
@@ -300,7 +336,7 @@ impl WaveRule {
 }
 
 impl OpenRule {
-    fn fault(self) -> Option<&'static str> {
+    fn fault(&self) -> Option<&'static str> {
         let wrong = matches!(self, Self::WhenConfirmedPercent(0 | 101..));
         wrong.then_some("has a wave that opens at not 1 to 100 percent")
     }

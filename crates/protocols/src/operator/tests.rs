@@ -39,7 +39,7 @@ fn what_is_left_out_has_a_safe_meaning() {
     let wire = json!({"name": "x", "release": "2", "halt": {"failures_count": 0}}).to_string();
     let order: RolloutOrder = decode(wire.as_bytes()).unwrap();
     assert_eq!(order.halt.not_back_seconds, Seconds(3600));
-    assert_eq!((order.halt.failures_percent, order.in_flight), (None, 1000));
+    assert_eq!((order.halt.failures_percent, order.in_flight), (None, None));
     assert_eq!(RolloutOrder { halt: HaltRule::default(), ..order }.halt.failures_percent, Some(5));
 }
 

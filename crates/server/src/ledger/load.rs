@@ -182,12 +182,16 @@ impl Server {
         self.absorb_all(&mut tx, &news.touched).await?;
         let limited = self.snapshot().courses.values().any(|c| c.rollout.terms.site.is_some());
         let sites = if limited { Some(tx.sites().await?) } else { None };
+        let bounds = self.snapshot().bounds_downloads();
+        let (turn, moved) = self.turn_downloads(&mut tx, now).await?;
+        let downloading = if bounds { Some(tx.downloading(now).await?) } else { None };
         let signs = self.signs(now);
         tx.put_signs(&signs).await?;
         tx.tidy_changes(now).await?;
         tx.commit().await?;
         tx.heard(news);
         self.note_signs(&signs);
+        self.downloads.turned(&turn, &moved);
         let drift = std::mem::take(&mut *self.drift.lock().unwrap_or_else(PoisonError::into_inner));
         let counted = self.snapshot().count(&self.roster);
         if now > self.snapshot().plan.good_until.after(GAP) {
@@ -200,11 +204,14 @@ impl Server {
             if let Some(sites) = sites {
                 snapshot.sites = sites;
             }
-            if changed {
+            let moved = downloading
+                .is_some_and(|new| std::mem::replace(&mut snapshot.downloads, new.clone()) != new);
+            if changed || moved {
                 snapshot.compile();
             }
             snapshot.renew(now);
         });
+        self.downloads.share_out(&self.snapshot());
         Ok(())
     }
 

@@ -110,6 +110,7 @@ impl Server {
         let next = rollout.waves.get(rollout.wave + 1).map(|wave| wave.opens);
         let opening = match next {
             Some(Opens::After(seconds)) => rollout.opened.after(seconds),
+            Some(Opens::At(at)) => at,
             _ => now.after(IDLE),
         };
         let back = if in_flight { back } else { now.after(IDLE) };

@@ -76,6 +76,7 @@ fn tally(course: &Course, snapshot: &Snapshot) -> TallyView {
         exposure_limit: snapshot.limit(&course.rollout),
         exposed: tally.exposed,
         in_flight: tally.in_flight,
+        downloading: downloading(course, snapshot),
         confirmed: tally.confirmed,
         failed: tally.failed,
         lost: tally.lost,
@@ -83,6 +84,13 @@ fn tally(course: &Course, snapshot: &Snapshot) -> TallyView {
         fetched: tally.fetched,
         full: tally.full,
     }
+}
+
+/// How many download, where that is bounded.
+fn downloading(course: &Course, snapshot: &Snapshot) -> Option<u32> {
+    let known = snapshot.downloads.get(&course.rollout.id);
+    let count = known.map_or(0, |known| u32::try_from(known.len()).unwrap_or(u32::MAX));
+    (!course.rollout.terms.places().is_none()).then_some(count)
 }
 
 pub(super) fn device_view(terminal: &Terminal) -> DeviceView {

@@ -1,8 +1,9 @@
 //! Terminals: what they are, what they run, and which rule decides about them.
 
 use super::convert::{attempt_view, device_view};
-use super::order::filter;
+use super::order::resolved;
 use crate::clock;
+use crate::downloads::shown;
 use crate::ledger::LabelError;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
@@ -12,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use fleet::filter::Filter;
-use fleet::offer;
+use fleet::{Offer, offer};
 use protocols::native::Waiting;
 use protocols::operator::{
     DeviceDetail, DeviceList, Explanation, GroupList, GroupRule, ImportOrder, LabelOrder, Moment,
@@ -44,9 +45,11 @@ pub(crate) async fn list(
     Query(page): Query<Page>,
 ) -> Reply<Response> {
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
-    let terminals = match page.filter.as_deref().map(filter).transpose()? {
+    let terminals = match &page.filter {
         None => app.roster.page(page.after.as_ref(), limit),
-        Some(filter) => find_all(&app, &filter, page.after.as_ref(), limit).await?,
+        Some(text) => {
+            find_all(&app, &resolved(&app, text).await?, page.after.as_ref(), limit).await?
+        }
     };
     let devices: Vec<_> = terminals.iter().map(|terminal| device_view(&lock(terminal))).collect();
     let full = devices.len() == limit;
@@ -104,12 +107,17 @@ pub(crate) async fn explain(
     let explanation = locked.ask(|device| {
         let offer = offer(&snapshot.plan, device, clock::now());
         let rollout = offer.track().map(|track| track.rollout.clone());
+        let download = match offer {
+            Offer::Continue(track, _) => shown(&snapshot, &locked, track),
+            _ => None,
+        };
+        let decided = download.map_or(offer.to_string(), |more| format!("{offer}; {more}"));
         let last =
             |rollout: &Name| locked.tries.iter().rev().find(|t| t.stored.rollout == *rollout);
         Explanation {
             device: id.clone(),
             rule: offer.rule().into(),
-            sentence: sentence(&id, &offer.to_string(), locked.waiting.as_deref()),
+            sentence: sentence(&id, &decided, locked.waiting.as_deref()),
             waiting: locked.waiting.as_deref().cloned(),
             attempt: rollout.as_ref().and_then(last).map(attempt_view),
             rollout,
@@ -169,7 +177,10 @@ pub(crate) async fn relabel(
     _: Operator,
     Decoded(order): Decoded<LabelOrder>,
 ) -> Reply<Response> {
-    let filter = order.filter.as_deref().map(filter).transpose()?;
+    let filter = match &order.filter {
+        None => None,
+        Some(text) => Some(resolved(&app, text).await?),
+    };
     let done = app.relabel(&order, filter.as_ref(), clock::now()).await;
     json(&done.map_err(|error| match error {
         LabelError::NoDevice(id) => Refusal::absent(&format!("terminal {id}")),
@@ -203,7 +214,10 @@ pub(crate) async fn put_group(
     _: Operator,
     Decoded(rule): Decoded<GroupRule>,
 ) -> Reply<Response> {
-    let parsed = rule.filter.as_deref().map(filter).transpose()?;
+    let parsed = match &rule.filter {
+        None => None,
+        Some(text) => Some(resolved(&app, text).await?),
+    };
     app.put_group(&rule.name, parsed.as_ref(), clock::now()).await?;
     json(&rule)
 }

@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     pub(crate) batches: AtomicU64,
     /// Heartbeats and reports that were sent away because too many waited.
     pub(crate) busy: AtomicU64,
+    /// Downloads that were sent away because as many went as may.
+    pub(crate) held: AtomicU64,
 }
 
 impl Counters {
@@ -43,6 +45,7 @@ fn text(app: &Server) -> String {
         ("counter", "refit_reports_total", of(&counters.reports)),
         ("counter", "refit_batches_total", of(&counters.batches)),
         ("counter", "refit_busy_total", of(&counters.busy)),
+        ("counter", "refit_downloads_held_total", of(&counters.held)),
         ("gauge", "refit_terminals", app.roster.count()),
         ("gauge", "refit_plan_generation", app.snapshot().plan.generation),
     ];

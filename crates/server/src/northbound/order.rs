@@ -1,17 +1,19 @@
 //! From an order as it is written to a rollout as it is decided about, and back.
 
 use crate::problem::{Refusal, Reply};
+use crate::server::Server;
 use axum::http::StatusCode;
 use fleet::filter::Filter;
-use fleet::operator::{Allowance, Halt, Opens, Size, Wave};
-use fleet::{Abroad, Audience, Latecomers, Mode, Schedule, SiteLimit, Terms};
+use fleet::operator::{Allowance, Halt, Opens, Size, Wave, moment};
+use fleet::{Abroad, Audience, DownloadLimit, Latecomers, Mode, Schedule, SiteLimit, Terms};
+use protocols::json::sentence;
 use protocols::operator::{
-    self as wire, AbroadRule, AudienceRule, HaltRule, LatecomerRule, OpenRule, RolloutOrder,
-    ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
+    self as wire, AbroadRule, AudienceRule, DownloadRule, HaltRule, LatecomerRule, OpenRule,
+    RolloutOrder, ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
 };
 use std::fmt::Display;
 use std::str::FromStr;
-use types::Name;
+use types::{Name, Timestamp};
 
 /// A text of an order that has a form of its own.
 fn read<T: FromStr<Err: Display>>(text: &str) -> Reply<T> {
@@ -26,6 +28,16 @@ fn unreadable(text: String) -> Refusal {
 /// A filter, or where it is wrong.
 pub(super) fn filter(text: &str) -> Reply<Filter> {
     text.parse::<Filter>().map_err(|error| unreadable(format!("{error}\n{}", error.pointer(text))))
+}
+
+/// A filter, with what the dynamic groups that it asks for mean now.
+pub(super) async fn resolved(app: &Server, text: &str) -> Reply<Filter> {
+    let own = filter(text)?;
+    if !own.asks_groups() {
+        return Ok(own);
+    }
+    let groups = app.store.begin().await?.groups().await?;
+    own.with_groups(&groups).map_err(|error| unreadable(sentence(&error)))
 }
 
 pub(super) fn audience(rule: &AudienceRule, product: &Name) -> Reply<Audience> {
@@ -66,23 +78,29 @@ pub(super) fn audience_rule(audience: &Audience, terms: &Terms) -> AudienceRule 
 }
 
 /// Everyone at once where no wave is named.
-pub(super) fn waves(rules: &[WaveRule]) -> Vec<Wave> {
+pub(super) fn waves(rules: &[WaveRule]) -> Reply<Vec<Wave>> {
     let everyone = Wave { size: Size::Percent(100), opens: Opens::ByHand, allows: None };
-    if rules.is_empty() { vec![everyone] } else { rules.iter().map(wave).collect() }
+    if rules.is_empty() { Ok(vec![everyone]) } else { rules.iter().map(wave).collect() }
 }
 
-fn wave(rule: &WaveRule) -> Wave {
+/// A moment, or what is wrong with it.
+fn at(text: &str) -> Reply<Timestamp> {
+    moment(text).map_err(|error| unreadable(sentence(&error)))
+}
+
+fn wave(rule: &WaveRule) -> Reply<Wave> {
     let size = match rule.count {
         Some(count) => Size::Count(count),
         None => Size::Percent(rule.percent.unwrap_or(100)),
     };
-    let opens = match rule.opens {
-        OpenRule::WhenConfirmedPercent(percent) => Opens::Confirmed(percent),
-        OpenRule::AfterSeconds(seconds) => Opens::After(seconds),
+    let opens = match &rule.opens {
+        OpenRule::WhenConfirmedPercent(percent) => Opens::Confirmed(*percent),
+        OpenRule::AfterSeconds(seconds) => Opens::After(*seconds),
+        OpenRule::At(text) => Opens::At(at(text)?),
         OpenRule::ByHand => Opens::ByHand,
     };
     let allows = allowance(rule.failures_percent, rule.failures_count, rule.back_percent);
-    Wave { size, opens, allows: Some(allows).filter(|own| *own != Allowance::default()) }
+    Ok(Wave { size, opens, allows: Some(allows).filter(|own| *own != Allowance::default()) })
 }
 
 fn allowance(percent: Option<u8>, count: Option<u32>, back: Option<Tenths>) -> Allowance {
@@ -97,6 +115,7 @@ pub(super) fn wave_rule(wave: &Wave) -> WaveRule {
     let opens = match wave.opens {
         Opens::Confirmed(percent) => OpenRule::WhenConfirmedPercent(percent),
         Opens::After(seconds) => OpenRule::AfterSeconds(seconds),
+        Opens::At(at) => OpenRule::At(at.to_string()),
         Opens::ByHand => OpenRule::ByHand,
     };
     let own = wave.allows.unwrap_or_default();
@@ -125,7 +144,7 @@ pub(super) fn halt_rule(halt: &Halt) -> HaltRule {
 }
 
 pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
-    let TermsRule { mode, schedule, site, wait_for_deltas, retries } = &order.terms;
+    let TermsRule { mode, schedule, site, wait_for_deltas, retries, downloads } = &order.terms;
     let windows = |texts: &[String]| texts.iter().map(|text| read(text)).collect::<Reply<_>>();
     let site = site.as_ref();
     Ok(Terms {
@@ -135,12 +154,17 @@ pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
             wire::Mode::DownloadOnly => Mode::DownloadOnly,
         },
         schedule: Schedule {
-            starts: schedule.starts,
+            starts: schedule.starts.as_deref().map(at).transpose()?,
             windows: windows(&schedule.windows)?,
             quiet: windows(&schedule.quiet)?,
             zone: schedule.zone.as_deref().map(read).transpose()?,
         },
-        site: site.map(|site| SiteLimit { by: site.by.clone(), in_flight: site.in_flight }),
+        site: site.map(|site| SiteLimit {
+            by: site.by.clone(),
+            in_flight: site.in_flight,
+            downloads: downloaded(&site.downloads),
+        }),
+        downloads: downloaded(downloads),
         retries: *retries,
         wait_for_deltas: *wait_for_deltas,
         latecomers: match order.audience.latecomers {
@@ -148,6 +172,14 @@ pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
             LatecomerRule::LeftOut => Latecomers::LeftOut,
         },
     })
+}
+
+fn downloaded(rule: &DownloadRule) -> DownloadLimit {
+    DownloadLimit { at_once: rule.at_once, megabits: rule.megabits }
+}
+
+fn download_rule(limit: &DownloadLimit) -> DownloadRule {
+    DownloadRule { at_once: limit.at_once, megabits: limit.megabits }
 }
 
 pub(super) fn terms_rule(terms: &Terms) -> TermsRule {
@@ -160,12 +192,17 @@ pub(super) fn terms_rule(terms: &Terms) -> TermsRule {
             Mode::DownloadOnly => wire::Mode::DownloadOnly,
         },
         schedule: ScheduleRule {
-            starts: schedule.starts,
+            starts: schedule.starts.map(|at| at.to_string()),
             windows: schedule.windows.iter().map(ToString::to_string).collect(),
             quiet: schedule.quiet.iter().map(ToString::to_string).collect(),
             zone: schedule.zone.as_ref().map(ToString::to_string),
         },
-        site: site.map(|site| SiteRule { by: site.by.clone(), in_flight: site.in_flight }),
+        site: site.map(|site| SiteRule {
+            by: site.by.clone(),
+            in_flight: site.in_flight,
+            downloads: download_rule(&site.downloads),
+        }),
+        downloads: download_rule(&terms.downloads),
         wait_for_deltas: terms.wait_for_deltas,
         retries: terms.retries,
     }

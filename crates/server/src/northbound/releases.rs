@@ -1,7 +1,7 @@
 //! Releases and the maker's keys.
 
 use super::convert::release_view;
-use super::order::filter;
+use super::order::resolved;
 use crate::catalogue::Published;
 use crate::clock;
 use crate::ledger::PublishError;
@@ -125,7 +125,10 @@ pub(crate) async fn needs(
     Decoded(order): Decoded<NeedsOrder>,
 ) -> Reply<Response> {
     find(&app, manifest)?;
-    let needs = order.needs.as_deref().map(filter).transpose()?;
+    let needs = match &order.needs {
+        None => None,
+        Some(text) => Some(resolved(&app, text).await?),
+    };
     app.set_needs(manifest, needs.as_ref(), clock::now()).await?;
     json(&release_view(&*find(&app, manifest)?))
 }

@@ -2,7 +2,7 @@
 
 use super::convert::rollout_view;
 use super::forecast::forecast;
-use super::order::{audience, filter, halt, terms, waves};
+use super::order::{audience, halt, resolved, terms, waves};
 use crate::catalogue::Published;
 use crate::clock;
 use crate::ledger::{Act, ActError};
@@ -21,6 +21,9 @@ use protocols::operator::{
 use std::cmp::Reverse;
 use std::sync::Arc;
 use types::{Name, Text, Timestamp};
+
+/// How many terminals may update at once, where nothing else is said.
+const IN_FLIGHT: u32 = 1000;
 
 /// `GET /api/v1/rollouts`
 pub(crate) async fn list(State(app): State<App>, _: Operator) -> Reply<Response> {
@@ -73,15 +76,16 @@ pub(crate) async fn plan(
     json(&forecast(&app, &course.rollout, published.size, clock::now()))
 }
 
-/// The order with the filter of its group in its own.
+/// The order with the filters of its groups in its own.
 async fn grouped(app: &Server, mut order: RolloutOrder) -> Reply<RolloutOrder> {
+    if let Some(text) = order.audience.filter.take() {
+        order.audience.filter = Some(resolved(app, &text).await?.into());
+    }
     let Some(name) = order.audience.group.take() else { return Ok(order) };
     let groups = app.store.begin().await?.groups().await?;
     let absent = || Refusal::absent(&format!("dynamic group {name}"));
     let group = groups.get(&name).ok_or_else(absent)?;
     let own = order.audience.filter.take();
-    // Checked by itself first, so that its columns are those that were written.
-    own.as_deref().map(filter).transpose()?;
     order.audience.filter = Some(match own {
         Some(own) => format!("({group});({own})"),
         None => group.to_string(),
@@ -124,10 +128,10 @@ fn draft(
         name: order.name.clone(),
         manifest: published.release.manifest,
         audience: audience(&order.audience, &published.release.product)?,
-        waves: waves(&order.waves),
+        waves: waves(&order.waves)?,
         halt: halt(&order.halt),
         terms: terms(order)?,
-        in_flight: order.in_flight,
+        in_flight: order.in_flight.unwrap_or_else(|| in_flight(app)),
         made: now,
         started: None,
         state: At::Draft,
@@ -140,6 +144,12 @@ fn draft(
         tally: Tally::default(),
     };
     Ok((stored, published))
+}
+
+/// How many terminals may update at once where the order does not say it: somebody has to
+/// count them, and nobody does where terminals follow static plans.
+fn in_flight(app: &Server) -> u32 {
+    if app.plans.get().is_some() { u32::MAX } else { IN_FLIGHT }
 }
 
 async fn act(

@@ -22,7 +22,7 @@ use package::Deltas;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use types::{AttemptId, Digest, Timestamp};
+use types::{AttemptId, Digest, Name, Timestamp};
 
 /// What a payload address leads to.
 pub(super) struct Found {
@@ -45,10 +45,12 @@ pub(super) enum Source {
 }
 
 /// An attempt whose address is good.
-struct Granted {
-    published: Arc<Published>,
-    served: Arc<AtomicU64>,
-    terminal: Shared,
+pub(crate) struct Granted {
+    pub(crate) attempt: AttemptId,
+    pub(crate) rollout: Name,
+    pub(crate) terminal: Shared,
+    pub(super) published: Arc<Published>,
+    pub(super) served: Arc<AtomicU64>,
 }
 
 /// `GET /v1/a/{ticket}/{entry}`
@@ -62,7 +64,12 @@ pub(crate) async fn artifact(
     learn(&app, &ticket, address, now).await?;
     let granted = grant(&app, &ticket, now)?;
     lock(&granted.terminal).seen = Some(now);
-    serve(find(&app, granted, &entry, now).await?, &headers)
+    let mut found = find(&app, &granted, &entry, now).await?;
+    let pass = app.download(&granted, found.size, now).await?;
+    if let Some(reader) = &mut found.reader {
+        reader.pass = pass;
+    }
+    serve(found, &headers)
 }
 
 /// Answers with what of it the request wants.
@@ -132,15 +139,16 @@ fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
 }
 
 /// What `entry` is under a good address.
-async fn find(app: &Server, granted: Granted, entry: &str, now: Timestamp) -> Reply<Found> {
-    let Granted { published, served, terminal } = granted;
+async fn find(app: &Server, granted: &Granted, entry: &str, now: Timestamp) -> Reply<Found> {
+    let Granted { published, served, terminal, .. } = granted;
     let found = |source, size, of| {
-        let reader = Reader { terminal: terminal.clone(), served: Arc::clone(&served) };
+        let (terminal, served) = (terminal.clone(), Arc::clone(served));
+        let reader = Reader { terminal, served, pass: None };
         Found { source, size, of, reader: Some(reader), kept: "no-store" }
     };
     if entry == Deltas::ENTRY {
-        let wish = Wish::of(&lock(&terminal));
-        let deltas = deltas(app, &published, &wish).await?;
+        let wish = Wish::of(&lock(terminal));
+        let deltas = deltas(app, published, &wish).await?;
         // A terminal takes none for an empty list, and older ones expect that.
         if deltas.deltas.is_empty() {
             return Err(Refusal::absent("delta that this terminal could use"));
@@ -168,19 +176,19 @@ async fn find(app: &Server, granted: Granted, entry: &str, now: Timestamp) -> Re
 fn grant(app: &Server, ticket: &str, now: Timestamp) -> Reply<Granted> {
     let attempt = claim(ticket).map(|claim| claim.attempt).ok_or_else(forged)?;
     let terminal = app.roster.of_attempt(attempt).ok_or_else(forged)?;
-    let (manifest, served) = granted(app, &terminal, ticket, attempt, now)?;
+    let (manifest, rollout, served) = granted(app, &terminal, ticket, attempt, now)?;
     let published = app.catalogue.find(manifest).ok_or_else(withdrawn)?;
-    Ok(Granted { published, served, terminal })
+    Ok(Granted { attempt, rollout, terminal, published, served })
 }
 
-/// Checks the ticket. Returns the manifest it grants, and where to count.
+/// Checks the ticket. Returns the manifest it grants, its rollout, and where to count.
 fn granted(
     app: &Server,
     terminal: &Shared,
     ticket: &str,
     attempt: AttemptId,
     now: Timestamp,
-) -> Reply<(Digest, Arc<AtomicU64>)> {
+) -> Reply<(Digest, Name, Arc<AtomicU64>)> {
     let locked = lock(terminal);
     let tried = locked.tried(attempt).ok_or_else(forged)?;
     let (device, manifest) = (&locked.stored.device, tried.manifest);
@@ -197,7 +205,7 @@ fn granted(
     if halted || !tried.stored.standing.is_open() {
         return Err(withdrawn());
     }
-    Ok((manifest, Arc::clone(&tried.served)))
+    Ok((manifest, tried.stored.rollout.clone(), Arc::clone(&tried.served)))
 }
 
 fn forged() -> Refusal {

@@ -1,6 +1,7 @@
 //! Heartbeats in memory: what costs a statement, and what a stale plan says.
 
 mod deltas;
+mod downloads;
 mod plans;
 mod replicas;
 

@@ -17,7 +17,7 @@ use std::io::{BufRead, Write};
 const PAGE: i64 = 5000;
 /// Tables of this start or server only, not of the fleet; and deltas, which can be made
 /// again and are in no copy.
-const NOT_COPIED: [&str; 4] = ["schema_version", "replicas", "changes", "deltas"];
+const NOT_COPIED: [&str; 5] = ["schema_version", "replicas", "changes", "deltas", "downloads"];
 /// What this server calls such a copy.
 const KIND: &str = "refit-store";
 

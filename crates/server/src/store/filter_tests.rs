@@ -168,6 +168,15 @@ async fn a_filter_says_the_same_in_memory_and_in_sql() {
                 let found: Vec<&Name> = found.iter().collect();
                 assert_eq!(found, matched(&fleet, &filter), "{filter}");
                 hits += usize::from(!found.is_empty() && found.len() < fleet.len());
+                // As a dynamic group it is for the same, and its opposite for the others.
+                let groups = [(name("dynamic"), filter)].into();
+                let ask = |text: &str| text.parse::<Filter>().unwrap().with_groups(&groups);
+                let inside = tx.find_devices(&ask("group==dynamic").unwrap(), None, 100).await;
+                assert_eq!(inside.unwrap().iter().collect::<Vec<_>>(), found, "{groups:?}");
+                if let Ok(outside) = ask("group!=dynamic") {
+                    let outside = tx.find_devices(&outside, None, 100).await.unwrap();
+                    assert_eq!(outside.len(), fleet.len() - found.len(), "{groups:?}");
+                }
             }
         }
         // Filters that hold for all or for none would prove little.

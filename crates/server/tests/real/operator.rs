@@ -75,9 +75,17 @@ fn a_plan_is_what_then_happens() {
     rig.kill_and_restart();
     assert_eq!((rig.rule("d1"), rig.rule("d3")), ("not-for".into(), "not-for".into()));
     assert_eq!(rig.get("/api/v1/groups").1["groups"], json!([group]));
+    let inside = rig.get("/api/v1/devices?filter=group%3D%3Dmost").1["devices"].clone();
+    let outside = rig.get("/api/v1/devices?filter=group!%3Dmost").1["devices"].clone();
+    assert_eq!(outside.as_array().unwrap().len(), 1, "{outside}");
+    assert_eq!(outside[0]["device"], "d3");
+    assert!(inside.as_array().unwrap().iter().all(|one| one["device"] != "d3"), "{inside}");
     for (key, value, status) in [
         ("schedule", json!({"windows": ["2-5"]}), 422),
         ("schedule", json!({"zone": "Mars/North"}), 422),
+        ("schedule", json!({"starts": "2030-03-31T02:30[Europe/Berlin]"}), 422),
+        ("waves", json!([{"count": 1, "opens": {"at": "soon"}}]), 422),
+        ("downloads", json!({"at_once": 0}), 400),
         ("audience", json!({"filter": "tag=="}), 422),
         ("audience", json!({"group": "nobody"}), 404),
         ("retries", json!(11), 400),

@@ -9,7 +9,7 @@ use super::client::Client;
 use super::show::{json, table, word};
 use indicatif::HumanBytes;
 use protocols::operator::{
-    EventView, Reason, RetryOrder, RolloutList, RolloutOrder, RolloutView, TallyView,
+    DownloadRule, EventView, Reason, RetryOrder, RolloutList, RolloutOrder, RolloutView, TallyView,
 };
 use types::{DeviceId, Name};
 
@@ -158,6 +158,20 @@ fn saved(tally: &TallyView) -> Option<String> {
     })
 }
 
+/// How many download, where that is bounded.
+fn downloading(view: &RolloutView) -> Option<String> {
+    let bounded = |what: &str, rule: &DownloadRule| {
+        let count = rule.at_once.map(|count| format!("{count} {what} at once"));
+        let rate = rule.megabits.map(|rate| format!("{rate} Mbit/s {what}"));
+        count.into_iter().chain(rate)
+    };
+    let site = view.terms.site.as_ref().map(|site| site.downloads).unwrap_or_default();
+    let limits = bounded("in all", &view.terms.downloads).chain(bounded("at a site", &site));
+    let limits: Vec<String> = limits.collect();
+    let count = view.tally.downloading?;
+    Some(format!("{count} download now, of at most {}", limits.join(", ")))
+}
+
 fn print_all(rollouts: &[RolloutView]) -> anyhow::Result<()> {
     println!("{}", table(&HEAD, rollouts.iter().map(row)));
     Ok(())
@@ -169,6 +183,7 @@ fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
     }
     print_all(std::slice::from_ref(view))?;
     println!("\n{}", view.outlook);
+    downloading(view).iter().for_each(|line| println!("{line}"));
     saved(&view.tally).iter().for_each(|line| println!("{line}"));
     let row = |event: &EventView| {
         vec![

@@ -176,7 +176,7 @@ fn fingerprint(running: &Running) -> Digest {
 mod tests {
     use super::*;
     use crate::platform::store::Directory;
-    use fleet::{Audience, Fit, Gate, Plan, Terms};
+    use fleet::{Audience, Busy, Fit, Gate, Plan, Terms};
     use types::{ComponentState, Release, Slot, Spent, Text, Timestamp};
 
     fn name(text: &str) -> Name {
@@ -198,6 +198,7 @@ mod tests {
             share: 10_000,
             wave_room: 1,
             flight_room: 1,
+            busy: Busy::default(),
             full_sites: BTreeSet::new(),
         }
     }

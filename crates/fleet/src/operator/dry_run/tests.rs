@@ -4,7 +4,7 @@ use super::*;
 use crate::operator::{Allowance, Halt, Size, Tally, Wave};
 use crate::{Audience, Fit, Labels, Latecomers, Terms};
 use alloc::format;
-use types::{ComponentState, Digest, Name, Release, Running, Text};
+use types::{ComponentState, Digest, Name, Release, Running, Seconds, Text};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -93,6 +93,7 @@ fn who_gets_what_and_how_many_bytes() {
         vec![
             wave(Size::Count(1), Opens::ByHand),
             wave(Size::Percent(50), Opens::After(Seconds(60))),
+            wave(Size::Percent(75), Opens::At(NOW.after(Seconds(90)))),
             wave(Size::Percent(100), Opens::Confirmed(90)),
         ],
     );
@@ -101,7 +102,8 @@ fn who_gets_what_and_how_many_bytes() {
     assert_eq!((seen.gets.count, seen.bytes), (4, 400));
     let waves: Vec<_> = seen.waves.iter().map(|w| (w.count, w.bytes, w.earliest)).collect();
     let later = Some(NOW.after(Seconds(60)));
-    assert_eq!(waves, [(1, 100, Some(NOW)), (1, 100, later), (2, 200, None)]);
+    let at = Some(NOW.after(Seconds(90)));
+    assert_eq!(waves, [(1, 100, Some(NOW)), (1, 100, later), (1, 100, at), (1, 100, None)]);
     let out: Vec<_> = seen.out.iter().map(|(why, crowd)| (why.as_str(), crowd.count)).collect();
     assert_eq!(out, [("runs-newer", 1), ("up-to-date", 1)]);
     assert_eq!(seen.out["up-to-date"].examples, [name("d4")]);

@@ -106,6 +106,10 @@ fn a_wave_opens_by_time_or_by_hand() {
     let two = |opens| rollout(vec![wave(Size::Count(1), opens), wave(Size::Percent(100), opens)]);
     check(&two(Opens::After(Seconds(10))), 40, 9, "");
     check(&two(Opens::After(Seconds(10))), 40, 10, "open 1");
+    let at = two(Opens::At(Timestamp(10_000)));
+    check(&at, 40, 9, "");
+    check(&at, 40, 10, "open 1");
+    check(&Rollout { state: State::Paused, ..at }, 40, 10, "");
     let confirmed = Rollout { tally: tally(0, 1, 0), ..two(Opens::ByHand) };
     check(&confirmed, 40, 1_000_000, "");
 }

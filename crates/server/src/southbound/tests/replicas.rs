@@ -153,7 +153,11 @@ async fn what_is_said_on_one_server_decides_on_the_other() {
 #[tokio::test]
 async fn a_site_holds_for_all_servers_together() {
     let (_place, one, other) = two().await;
-    let site = Some(fleet::SiteLimit { by: name("olt"), in_flight: 1 });
+    let site = Some(fleet::SiteLimit {
+        by: name("olt"),
+        in_flight: 1,
+        downloads: fleet::DownloadLimit::default(),
+    });
     for device in ["d0", "d1"] {
         one.label(device, terms::at("olt-7")).await;
     }

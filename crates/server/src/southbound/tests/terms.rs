@@ -76,7 +76,11 @@ async fn labels_survive_a_start_of_the_server() {
 #[tokio::test]
 async fn a_site_lets_one_in_after_the_other() {
     let bench = Bench::new().await;
-    let site = Some(SiteLimit { by: name("olt"), in_flight: 1 });
+    let site = Some(SiteLimit {
+        by: name("olt"),
+        in_flight: 1,
+        downloads: fleet::DownloadLimit::default(),
+    });
     bench.label("d0", at("olt-7")).await;
     bench.label("d1", at("olt-7")).await;
     bench.start_on("spring", Terms { site, ..Terms::default() }, None).await;

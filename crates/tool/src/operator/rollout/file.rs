@@ -31,6 +31,7 @@ const KEYS: &[&str] = &[
     "waves.opens",
     "waves.opens.when_confirmed_percent",
     "waves.opens.after_seconds",
+    "waves.opens.at",
     "waves.failures_percent",
     "waves.failures_count",
     "waves.back_percent",
@@ -47,6 +48,12 @@ const KEYS: &[&str] = &[
     "site",
     "site.by",
     "site.in_flight",
+    "site.downloads",
+    "site.downloads.at_once",
+    "site.downloads.megabits",
+    "downloads",
+    "downloads.at_once",
+    "downloads.megabits",
 ];
 
 /// Reads the order in a file.
@@ -122,8 +129,8 @@ mod tests {
     #[test]
     fn the_example_of_the_documentation_is_a_rollout() {
         let order = parse(WHOLE).unwrap();
-        assert_eq!(order.waves.len(), 4);
-        assert_eq!(order.waves[3].opens, OpenRule::ByHand);
+        assert_eq!(order.waves.len(), 5);
+        assert_eq!(order.waves[4].opens, OpenRule::ByHand);
         assert_eq!(order.waves[0].back_percent, Some(Tenths(995)));
         assert_eq!(order.terms.mode, Mode::Soft);
         assert_eq!(order.terms.site.unwrap().by.as_str(), "olt");

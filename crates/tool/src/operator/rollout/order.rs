@@ -3,7 +3,8 @@
 use crate::operator::access::Access;
 use anyhow::{Context as _, bail};
 use protocols::operator::{
-    AudienceRule, HaltRule, OpenRule, RolloutOrder, Tenths, TermsRule, WaveRule,
+    AudienceRule, DownloadRule, HaltRule, OpenRule, RolloutOrder, ScheduleRule, Tenths, TermsRule,
+    WaveRule,
 };
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -52,9 +53,19 @@ pub(crate) struct Args {
     /// Seconds of silence after which a terminal that has the release has failed
     #[arg(long)]
     not_back: Option<u32>,
-    /// The most terminals that update at the same time
-    #[arg(long, default_value_t = 1000)]
-    in_flight: u32,
+    /// The most terminals that update at the same time; 1000 where absent, and any number
+    /// where the server makes static plans
+    #[arg(long)]
+    in_flight: Option<u32>,
+    /// The most terminals that download at the same time
+    #[arg(long, value_name = "COUNT")]
+    downloads: Option<u32>,
+    /// Megabits per second that all downloads have together
+    #[arg(long, value_name = "MBIT/S")]
+    megabits: Option<u32>,
+    /// Nothing before this moment, as 2030-03-01T02:00:00Z or 2030-03-01T02:00[Europe/Berlin]
+    #[arg(long, value_name = "MOMENT")]
+    starts: Option<String>,
     /// Seconds after the start that the rollout may wait for deltas, before the first
     /// terminal gets the release
     #[arg(long, value_name = "SECONDS")]
@@ -62,7 +73,7 @@ pub(crate) struct Args {
     /// A file with all of this, JSON or TOML, in place of the options
     #[arg(long, conflicts_with_all = ["name", "release", "product", "hardware", "region", "variant",
         "running", "filter", "wave", "failures_percent", "failures_count", "back_percent", "not_back",
-        "wait_for_deltas"])]
+        "wait_for_deltas", "starts", "downloads", "megabits", "in_flight"])]
     file: Option<PathBuf>,
     /// Start it at once
     #[arg(long)]
@@ -77,7 +88,8 @@ pub(crate) struct Args {
 const WAVES: &str = "\
 A wave says how far the release is let out in all while it is open: 3 terminals, or 25% of
 the audience. It opens when 90% of the wave before have confirmed the release, or as said
-behind an @: 50%@100% (when all have), 50%@3600s (an hour after the wave before), or
+behind an @: 50%@100% (when all have), 50%@3600s (an hour after the wave before),
+50%@2030-03-01T02:00[Europe/Berlin] (then, whatever became of the wave before), or
 50%@by-hand (refit rollout advance). Without waves everyone gets it at once.";
 
 /// A percentage in steps of a tenth, as it is typed.
@@ -119,9 +131,12 @@ fn opening(text: &str) -> anyhow::Result<OpenRule> {
     if let Some(percent) = text.strip_suffix('%') {
         return Ok(OpenRule::WhenConfirmedPercent(percent.parse()?));
     }
+    if text.contains('T') {
+        return Ok(OpenRule::At(text.into()));
+    }
     match text.strip_suffix('s').map(str::parse) {
         Some(Ok(seconds)) => Ok(OpenRule::AfterSeconds(Seconds(seconds))),
-        _ => bail!("a wave opens @90%, @3600s or @by-hand"),
+        _ => bail!("a wave opens @90%, @3600s, @2030-03-01T02:00[ZONE] or @by-hand"),
     }
 }
 
@@ -148,6 +163,8 @@ impl Args {
             in_flight: self.in_flight,
             terms: TermsRule {
                 wait_for_deltas: self.wait_for_deltas.map(Seconds),
+                schedule: ScheduleRule { starts: self.starts.clone(), ..ScheduleRule::default() },
+                downloads: DownloadRule { at_once: self.downloads, megabits: self.megabits },
                 ..TermsRule::default()
             },
         })
@@ -189,6 +206,8 @@ mod tests {
         check("25%", Some((Some(25), None, when(90))));
         check("50%@100%", Some((Some(50), None, when(100))));
         check("50%@3600s", Some((Some(50), None, OpenRule::AfterSeconds(Seconds(3600)))));
+        let at = OpenRule::At("2030-03-01T02:00[Europe/Berlin]".into());
+        check("50%@2030-03-01T02:00[Europe/Berlin]", Some((Some(50), None, at)));
         check("7@by-hand", Some((None, Some(7), OpenRule::ByHand)));
         for bad in ["", "x", "%", "300%", "5@", "5@soon", "-3", "5@9"] {
             check(bad, None);

@@ -45,7 +45,7 @@ pub(super) fn plan(args: &PlanArgs) -> anyhow::Result<()> {
     let order = file::read(&args.file)?;
     let client = Client::new(args.access.account()?)?;
     let forecast: Forecast = client.post("/api/v1/rollouts/plan", &order)?;
-    if args.json { json(&forecast) } else { print(&forecast) }
+    if args.json { json(&forecast) } else { print(&forecast, &order) }
 }
 
 pub(super) fn apply(args: &ApplyArgs) -> anyhow::Result<()> {
@@ -101,10 +101,22 @@ fn step(order: &RolloutOrder, version: &Version) -> RolloutOrder {
     RolloutOrder { name, release: version.to_string(), ..order.clone() }
 }
 
-fn print(forecast: &Forecast) -> anyhow::Result<()> {
+/// How long the bytes take at least, where the rollout bounds their rate.
+fn least_time(bytes: u64, order: &RolloutOrder) -> Option<String> {
+    let megabits = order.terms.downloads.megabits?;
+    let seconds = bytes.div_ceil(u64::from(megabits.max(1)) * 125_000);
+    let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+    Some(format!(
+        "at {megabits} Mbit/s in all, full packages take {hours} h {minutes} min at least"
+    ))
+}
+
+fn print(forecast: &Forecast, order: &RolloutOrder) -> anyhow::Result<()> {
     let release = &forecast.release;
     println!("{} {} would go to {}", release.product, release.version, some(&forecast.gets));
-    println!("at most {} of packages in all\n", bytes(forecast.bytes));
+    println!("at most {} of packages in all", bytes(forecast.bytes));
+    least_time(forecast.bytes, order).iter().for_each(|line| println!("{line}"));
+    println!();
     let time =
         |at: Option<Timestamp>| at.map_or("when its condition holds".into(), |t| t.to_string());
     let waves = forecast.waves.iter().enumerate().map(|(index, wave)| {
@@ -189,6 +201,16 @@ mod tests {
             out: vec![],
         };
         assert_eq!(steps(&forecast), [name("1.2"), name("1.5"), name("2")]);
+    }
+
+    #[test]
+    fn a_bounded_rate_says_how_long_it_takes() {
+        let text = r#"{"name": "spring", "release": "2.0", "downloads": {"megabits": 80}}"#;
+        let order: RolloutOrder = serde_json::from_str(text).unwrap();
+        let said = "at 80 Mbit/s in all, full packages take 2 h 46 min at least";
+        assert_eq!(least_time(100_000_000_000, &order).as_deref(), Some(said));
+        let free = serde_json::from_str(r#"{"name": "spring", "release": "2.0"}"#).unwrap();
+        assert_eq!(least_time(1, &free), None);
     }
 
     #[test]
