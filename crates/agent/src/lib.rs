@@ -9,6 +9,7 @@ mod attend;
 #[cfg(feature = "cli")]
 pub mod config;
 mod device;
+mod diary;
 pub mod edges;
 #[cfg(feature = "cli")]
 pub mod https;
@@ -38,7 +39,7 @@ pub mod worker;
 pub use asked::{Asked, Urged};
 pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
 pub use inventory::Inventory;
-pub use log::{Log, Said};
+pub use log::{Earlier, Log, Said};
 pub use outbox::Outbox;
 pub use perform::ROOT;
 pub use status::{Offered, Status};

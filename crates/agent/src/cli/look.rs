@@ -5,7 +5,7 @@ use super::run;
 use super::terminal::{self, Sources};
 use agent::config::Config;
 use agent::platform::stop::by_hand;
-use agent::{Log, Switches};
+use agent::{Log, Said, Switches};
 use anyhow::Context;
 use serde::Deserialize;
 use types::{AttemptId, DeviceId, Name, Report, Running, Slot, Version};
@@ -115,6 +115,10 @@ fn people(seen: &Seen, agent: Agent, form: Form) -> String {
     out
 }
 
+fn time(said: &Said) -> String {
+    said.at.map_or_else(|| "log".into(), |at| at.to_string())
+}
+
 fn doing(seen: &Seen) -> String {
     let version = seen.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let far = match seen.total {
@@ -154,9 +158,9 @@ fn why(seen: &Seen) -> String {
         }
     }
     for said in &seen.log.entries {
-        let fault = said.fault.as_deref().unwrap_or("passed");
-        say(&format!("hook {} `{}`: {fault}", said.phase, said.name));
-        said.said.lines().for_each(|line| say(&format!("      {line}")));
+        for line in said.lines() {
+            say(&format!("{} {}: {line}", time(said), said.phase));
+        }
     }
     if seen.undelivered > 0 {
         say(&format!("{} reports are not delivered yet", seen.undelivered));

@@ -12,6 +12,7 @@ const SCHEMAS: &[&str] = &[
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
+    include_str!("schema/6.sql"),
 ];
 
 /// How often a migration is tried while other servers migrate the same database.
