@@ -4,6 +4,7 @@
 use crate::asked::Urged;
 use crate::device::{Device, DeviceError};
 use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
+use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::perform::chain;
 use engine::policy::consent::Urgency;
@@ -235,12 +236,15 @@ impl Device {
         let pending: Vec<Report> = outbox.pending().cloned().collect();
         let mut changed = false;
         for report in pending {
-            if self.deliver(&report) == Delivered::Yes {
-                outbox.delivered(report.attempt);
-                changed = true;
+            match self.deliver(&report) {
+                Delivered::Later => continue,
+                Delivered::Yes => {}
+                Delivered::AndTell => outbox.want_log(report.attempt),
             }
+            outbox.delivered(report.attempt);
+            changed = true;
         }
-        if changed {
+        if self.tell_logs(&mut outbox)? || changed {
             self.note(&outbox);
         }
         Ok(())
@@ -251,6 +255,31 @@ impl Device {
         let own = self.source_of(&report.source).unwrap_or(0);
         let Some(source) = self.edges.sources.get_mut(own) else { return Delivered::Later };
         source.deliver(report).unwrap_or(Delivered::Later)
+    }
+
+    /// Tells sources the logs that they asked for; says whether one has it now.
+    fn tell_logs(&mut self, outbox: &mut Outbox) -> Result<bool, DeviceError> {
+        let wanted: Vec<Report> = outbox.log_wanted().cloned().collect();
+        if wanted.is_empty() {
+            return Ok(false);
+        }
+        let log: Log = self.read(Log::NAME)?;
+        let mut changed = false;
+        for report in wanted {
+            if self.tell(&report, &log) {
+                outbox.told(report.attempt);
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Tells the log of a report's attempt; says whether nothing is left to tell.
+    fn tell(&mut self, report: &Report, log: &Log) -> bool {
+        let Some(said) = log.of(report.attempt) else { return true };
+        let own = self.source_of(&report.source).unwrap_or(0);
+        let Some(source) = self.edges.sources.get_mut(own) else { return true };
+        source.tell(report.attempt, said).is_ok_and(|told| told != Delivered::Later)
     }
 
     fn source_of(&self, name: &Name) -> Option<usize> {
@@ -320,6 +349,7 @@ impl Device {
     pub(crate) fn set_back(&mut self, outcome: Outcome, detail: &Text) {
         self.attendance.held = None;
         self.attendance.setback = Some(format!("{detail} ({})", outcome.code()));
+        self.note_setback(outcome, detail.as_str());
         self.rest_after_failure();
     }
 

@@ -139,6 +139,10 @@ pub struct Page {
     pub upload_mib: u32,
 }
 
+fn tell_logs() -> bool {
+    true
+}
+
 fn upload_mib() -> u32 {
     256
 }
@@ -184,6 +188,9 @@ pub struct Server {
     pub ca: PathBuf,
     /// The one-time enrolment token, until the terminal is enrolled.
     pub token_file: Option<PathBuf>,
+    /// Whether it is told the logs of attempts where it asks for them.
+    #[serde(default = "tell_logs")]
+    pub tell_logs: bool,
     /// Seconds between two questions, unless the server says otherwise.
     #[serde(default = "poll_seconds")]
     pub poll_seconds: u32,

@@ -4,6 +4,7 @@
 //! (an open feed, when to ask again) may be lost at any point.
 
 use crate::attend::Attendance;
+use crate::diary::Diary;
 use crate::edges::{
     BootControl, BootError, Clock, Configuration, Copies, Direct, Feeds, Flash, Health, Hooks,
     Journal, Live, Loaded, OwnProgram, Power, RollbackStore, Senses, Source, Store,
@@ -196,6 +197,7 @@ pub struct Device {
     pub(crate) attendance: Attendance,
     pub(crate) work: Work,
     pub(crate) refill: Refill,
+    pub(crate) diary: Diary,
 }
 
 impl Device {
@@ -216,8 +218,8 @@ impl Device {
             Loaded::Damaged => State::Lost,
         };
         let attendance = Attendance::new(options.poll);
-        let (work, refill) = (Work::default(), Refill::Due);
-        Ok(Self { edges, identity, options, state, attendance, work, refill })
+        let (work, refill, diary) = (Work::default(), Refill::Due, Diary::default());
+        Ok(Self { edges, identity, options, state, attendance, work, refill, diary })
     }
 
     /// Where the update stands.
@@ -242,6 +244,7 @@ impl Device {
         match gate(&self.state, &facts, &self.options.rules) {
             Gate::Wait(reason) => {
                 self.look_again(reason);
+                self.note_wait(&reason);
                 Ok(Turn::Waiting(reason))
             }
             Gate::Refuse(outcome) => {
@@ -263,6 +266,7 @@ impl Device {
 
     /// Moves to the next state and saves it, before anything else is done.
     fn advance(&mut self, event: Event) -> Result<Turn, DeviceError> {
+        self.note_event(&event);
         let next = self.state.clone().next(event);
         let record = record::encode(&next)?;
         self.edges.journal.save(&record).map_err(|e| DeviceError::Journal("write", e))?;

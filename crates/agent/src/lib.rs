@@ -13,6 +13,7 @@ pub mod config;
 #[cfg(feature = "cli")]
 pub mod desk;
 mod device;
+mod diary;
 pub mod edges;
 #[cfg(feature = "cli")]
 pub mod https;
@@ -43,7 +44,7 @@ pub mod worker;
 pub use asked::{Asked, Urged};
 pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
 pub use inventory::Inventory;
-pub use log::{Log, Said};
+pub use log::{Earlier, Log, Said};
 pub use outbox::Outbox;
 pub use perform::ROOT;
 pub use recovery::{Layout, RECOVERY, SYSTEM};

@@ -17,6 +17,9 @@ pub struct Outbox {
 struct Entry {
     report: Report,
     delivered: bool,
+    /// Whether its source asked for the attempt's log and does not have it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    wants_log: bool,
 }
 
 impl Outbox {
@@ -31,7 +34,7 @@ impl Outbox {
             let delivered = self.entries.iter().position(|entry| entry.delivered);
             self.entries.remove(delivered.unwrap_or(0));
         }
-        self.entries.push(Entry { report, delivered: false });
+        self.entries.push(Entry { report, delivered: false, wants_log: false });
     }
 
     /// Reports that nobody has confirmed yet.
@@ -58,6 +61,25 @@ impl Outbox {
     pub fn delivered(&mut self, attempt: AttemptId) {
         for entry in self.entries.iter_mut().filter(|e| e.report.attempt == attempt) {
             entry.delivered = true;
+        }
+    }
+
+    /// Reports whose source asked for the log of their attempt.
+    pub fn log_wanted(&self) -> impl Iterator<Item = &Report> {
+        self.entries.iter().filter(|entry| entry.wants_log).map(|entry| &entry.report)
+    }
+
+    /// The source asks for the log of `attempt`.
+    pub fn want_log(&mut self, attempt: AttemptId) {
+        for entry in self.entries.iter_mut().filter(|e| e.report.attempt == attempt) {
+            entry.wants_log = true;
+        }
+    }
+
+    /// The source has the log of `attempt`, or there is none.
+    pub fn told(&mut self, attempt: AttemptId) {
+        for entry in self.entries.iter_mut().filter(|e| e.report.attempt == attempt) {
+            entry.wants_log = false;
         }
     }
 

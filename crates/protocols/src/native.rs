@@ -5,6 +5,7 @@
 //! | `POST /v1/enrol` | [`Enrol`] | [`Enrolled`] |
 //! | `POST /v1/heartbeat` | [`Heartbeat`] | 204, or [`Answer`] |
 //! | `POST /v1/reports` | [`Reports`] | [`Accepted`] |
+//! | `POST /v1/logs` | [`AttemptLog`] | [`Accepted`] |
 //! | `POST /v1/progress` | [`Progress`] | 204 |
 //! | `GET <base>manifest.json` and other entries | – | bytes, with ranges |
 //!
@@ -16,6 +17,10 @@
 //! optional and its absence means what it meant before; a field is never removed
 //! or given another meaning within a version. A peer that speaks a higher version
 //! is answered in ours; one below [`LEAST`] is refused.
+
+mod log;
+
+pub use log::{AttemptLog, LOG_LINES_LIMIT, LogLine};
 
 use crate::json::Message;
 use alloc::string::String;
@@ -236,11 +241,14 @@ pub struct Reports {
     pub reports: Vec<Report>,
 }
 
-/// Reports that are durable on the server and need not be sent again.
+/// Reports, or logs, that are durable on the server and need not be sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// Their attempts.
     pub accepted: Vec<AttemptId>,
+    /// Those of which the server wants the log, too; none where absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<AttemptId>,
 }
 
 /// How far an attempt has come; only ever the newest counts.
@@ -349,7 +357,8 @@ impl Message for Accepted {
     const KIND: &'static str = "list of accepted reports";
     const LIMIT: usize = 4 << 10;
     fn fault(&self) -> Option<&'static str> {
-        (self.accepted.len() > REPORTS_LIMIT).then_some("has more than 16 entries")
+        let crowded = self.accepted.len().max(self.logs.len()) > REPORTS_LIMIT;
+        crowded.then_some("has more than 16 entries")
     }
 }
 

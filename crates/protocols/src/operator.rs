@@ -8,6 +8,7 @@ mod fleet;
 pub mod forecast;
 mod import;
 mod jobs;
+mod logs;
 mod order;
 pub mod plans;
 
@@ -16,13 +17,14 @@ pub use fleet::{
 };
 pub use import::{IMPORT_LIMIT, ImportOrder, Imports, Made};
 pub use jobs::{DeltaList, DeltaView, JobKind, JobList, JobState, JobView};
+pub use logs::{LogList, LogView};
 pub use order::{
     AbroadRule, AudienceRule, DownloadRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule,
     RolloutOrder, ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
 };
 
 use crate::json::Message;
-use crate::native::{Facts, Phase, Progress, Waiting};
+use crate::native::{Facts, LogLine, Phase, Progress, Waiting};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -387,6 +389,9 @@ pub struct Moment {
     /// In which attempt, if in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<AttemptId>,
+    /// What the terminal told of that attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
 }
 
 /// The server is well.
@@ -426,6 +431,7 @@ messages! {
     Stopped, "count of rollouts", 4 << 10;
     FailureList, "list of failures", 1 << 20;
     Timeline, "timeline", 4 << 20;
+    LogList, "list of logs", 16 << 20;
     Health, "health", 4 << 10;
 }
 

@@ -7,6 +7,7 @@
 //! checked on the terminal against what the maker signed.
 
 pub(crate) mod child;
+mod contain;
 pub(crate) mod options;
 mod plan;
 mod shelf;

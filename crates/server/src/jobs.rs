@@ -101,12 +101,19 @@ async fn forget(app: &Server, now: Timestamp) -> Stored<()> {
     app.tidy_deltas(now).await?;
     let mut tx = app.store.begin().await?;
     tx.forget_jobs(Timestamp(now.0.saturating_sub(i64::from(SHOWN.0) * 1000))).await?;
-    let days = i64::from(app.settings.keep_days);
-    if days > 0 {
-        let before = Timestamp(now.0.saturating_sub(days * 24 * 3_600_000));
+    if let Some(before) = days_ago(app.settings.keep_days, now) {
         tx.forget(before, FORGOTTEN).await?;
+        tx.forget_logs(before, FORGOTTEN).await?;
+    }
+    if let Some(before) = days_ago(app.settings.keep_log_days, now) {
+        tx.forget_logs(before, FORGOTTEN).await?;
     }
     tx.commit().await
+}
+
+/// The time before which nothing is kept; none, where `days` is 0.
+fn days_ago(days: u32, now: Timestamp) -> Option<Timestamp> {
+    (days > 0).then(|| Timestamp(now.0.saturating_sub(i64::from(days) * 24 * 3_600_000)))
 }
 
 async fn claim(app: &Server, kind: Kind, now: Timestamp) -> Stored<Option<Claim>> {

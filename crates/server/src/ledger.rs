@@ -13,6 +13,7 @@ mod import;
 mod jobs;
 mod labels;
 mod load;
+mod logs;
 mod publish;
 mod releases;
 mod report;
@@ -22,6 +23,7 @@ mod together;
 
 pub(crate) use enrol::EnrolError;
 pub(crate) use labels::LabelError;
+pub(crate) use logs::Logs;
 pub(crate) use publish::PublishError;
 pub(crate) use rollouts::{Act, ActError};
 pub(crate) use together::Desk;
@@ -30,7 +32,8 @@ use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::snapshot::Course;
 use crate::store::{
-    Failing, Happened, Sign, Stored, StoredAttempt, StoredDevice, Touched, Tx, Words, words,
+    Failing, Happened, Sign, Stored, StoredAttempt, StoredDevice, StoredLog, Touched, Tx, Words,
+    words,
 };
 use fleet::operator::{Change, State, tend};
 use fleet::{Class, Event, Standing};
@@ -55,6 +58,7 @@ pub(crate) struct Entry<'s> {
     attempts: BTreeMap<AttemptId, (Shared, StoredAttempt)>,
     devices: BTreeMap<DeviceId, (Shared, StoredDevice)>,
     reports: Vec<(DeviceId, Report)>,
+    logs: Vec<StoredLog>,
     signs: Vec<Sign>,
     sites: Vec<(Name, Text, Move)>,
     failures: BTreeMap<Failing, i64>,
@@ -90,6 +94,7 @@ impl Server {
             attempts: BTreeMap::new(),
             devices: BTreeMap::new(),
             reports: Vec::new(),
+            logs: Vec::new(),
             signs: Vec::new(),
             sites: Vec::new(),
             failures: BTreeMap::new(),
@@ -282,6 +287,7 @@ impl Entry<'_> {
         let attempts: Vec<_> = self.attempts.values().map(|(_, attempt)| attempt).collect();
         self.tx.put_attempts(&attempts).await?;
         self.tx.put_reports(&self.reports, self.now).await?;
+        self.tx.put_logs(&self.logs).await?;
         self.tx.put_signs(&self.signs).await?;
         self.tx.count_failures(&self.failures).await?;
         for ((rollout, site), less) in self.left() {

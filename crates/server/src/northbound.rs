@@ -6,6 +6,7 @@ pub(crate) mod export;
 mod forecast;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod logs;
 pub(crate) mod metrics;
 mod order;
 pub(crate) mod plans;

@@ -1,7 +1,7 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
 use crate::northbound::{
-    devices, export, health, jobs, metrics, plans, releases, rollouts, tokens,
+    devices, export, health, jobs, logs, metrics, plans, releases, rollouts, tokens,
 };
 use crate::problem::Refusal;
 use crate::southbound::{artifact, native, plan};
@@ -24,6 +24,7 @@ fn table() -> Vec<Route> {
         ("/v1/enrol", &["post"], post(native::enrol)),
         ("/v1/heartbeat", &["post"], post(native::heartbeat)),
         ("/v1/reports", &["post"], post(native::reports)),
+        ("/v1/logs", &["post"], post(native::logs)),
         ("/v1/progress", &["post"], post(native::progress)),
         ("/v1/a/{ticket}/{*entry}", &["get"], get(artifact::artifact)),
         ("/v1/static/p/{product}/{file}", &["get"], get(plan::plan)),
@@ -53,6 +54,8 @@ fn table() -> Vec<Route> {
         ("/api/v1/rollouts/{id}/advance", &["post"], post(rollouts::advance)),
         ("/api/v1/rollouts/{id}/retry", &["post"], post(rollouts::retry)),
         ("/api/v1/export/reports", &["get"], get(export::reports)),
+        ("/api/v1/export/logs", &["get"], get(logs::export)),
+        ("/api/v1/logs", &["get"], get(logs::list)),
         ("/api/v1/devices", &["get"], get(devices::list)),
         ("/api/v1/devices/{id}", &["get"], get(devices::one)),
         ("/api/v1/devices/{id}/timeline", &["get"], get(devices::timeline)),

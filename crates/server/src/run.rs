@@ -5,6 +5,7 @@ use crate::clock;
 use crate::common;
 use crate::deltas::DeltaOptions;
 use crate::folder::{Folder, Made};
+use crate::ledger::Logs;
 use crate::listen::{self, Tls};
 use crate::pki::{self, Authority};
 use crate::plans::Press;
@@ -77,6 +78,12 @@ pub(crate) struct Serve {
     /// Days that reports and events of terminals are kept; 0 keeps them for ever
     #[arg(long, default_value_t = 0)]
     keep_days: u32,
+    /// Days that logs of terminals are kept; 0 keeps them as long as reports
+    #[arg(long, default_value_t = 90)]
+    keep_log_days: u32,
+    /// Which logs terminals are asked for
+    #[arg(long, value_enum, default_value_t = Logs::All)]
+    logs: Logs,
     /// Seconds that a static plan is good for, which terminals read from a CDN and
     /// follow by themselves; 0 makes none
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=604_800))]
@@ -119,6 +126,8 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
             poll_seconds: args.poll_seconds,
             package_limit: args.package_limit,
             keep_days: args.keep_days,
+            keep_log_days: args.keep_log_days,
+            logs: args.logs,
             deltas: args.deltas.clone(),
             started: clock::now(),
         },

@@ -5,7 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::deltas::{DeltaOptions, Shelf};
 use crate::downloads::Downloads;
 use crate::folder::Folder;
-use crate::ledger::Desk;
+use crate::ledger::{Desk, Logs};
 use crate::northbound::metrics::Counters;
 use crate::plans::Press;
 use crate::quota::Quota;
@@ -32,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) package_limit: u64,
     /// Days that reports and events of terminals are kept; for ever, where 0.
     pub(crate) keep_days: u32,
+    /// Days that logs of terminals are kept; as long as reports, where 0.
+    pub(crate) keep_log_days: u32,
+    /// Which logs are wanted.
+    pub(crate) logs: Logs,
     /// How much may be spent on deltas.
     pub(crate) deltas: DeltaOptions,
     /// When the server started.

@@ -24,6 +24,7 @@ mod jobs;
 mod kinds;
 mod labels;
 mod line;
+mod logs;
 mod releases;
 mod rollouts;
 mod rows;
@@ -42,6 +43,7 @@ pub(crate) use history::{Entry as HistoryEntry, Mark};
 pub(crate) use jobs::{Claim, Far, Kind, NewJob, State as JobState, StoredJob};
 pub(crate) use kinds::Kinds;
 pub(crate) use labels::{Words, words};
+pub(crate) use logs::{Found, LogQuery, Sight, StoredLog};
 pub(crate) use rollouts::{Happened, StoredRollout};
 
 use line::Line;

@@ -3,7 +3,7 @@
 use super::End;
 use super::run;
 use super::terminal::{self, Sources};
-use agent::Status;
+use agent::{Said, Status};
 use agent::config::Config;
 use agent::platform::stop::by_hand;
 use anyhow::Context;
@@ -82,6 +82,10 @@ fn people(seen: &Status, agent: Agent, form: Form) -> String {
     out
 }
 
+fn time(said: &Said) -> String {
+    said.at.map_or_else(|| "log".into(), |at| at.to_string())
+}
+
 fn doing(seen: &Status) -> String {
     let version = seen.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
     let far = match seen.total {
@@ -121,9 +125,9 @@ fn why(seen: &Status) -> String {
         }
     }
     for said in &seen.log.entries {
-        let fault = said.fault.as_deref().unwrap_or("passed");
-        say(&format!("hook {} `{}`: {fault}", said.phase, said.name));
-        said.said.lines().for_each(|line| say(&format!("      {line}")));
+        for line in said.lines() {
+            say(&format!("{} {}: {line}", time(said), said.phase));
+        }
     }
     if seen.undelivered > 0 {
         say(&format!("{} reports are not delivered yet", seen.undelivered));

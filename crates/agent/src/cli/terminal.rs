@@ -254,7 +254,8 @@ fn native_source(
 ) -> anyhow::Result<NativeSource<Directory>> {
     let agent = server_agent(config, server)?;
     let url = server.url.trim_end_matches('/').to_string();
-    let address = native::Address { url, token_file: server.token_file.clone() };
+    let logs = if server.tell_logs { native::Logs::Told } else { native::Logs::Kept };
+    let address = native::Address { url, token_file: server.token_file.clone(), logs };
     Ok(NativeSource::new("native".parse()?, address, agent, store.clone(), floor.clone()))
 }
 

@@ -1,6 +1,7 @@
 //! Where orders come from and reports go to.
 
 use super::Now;
+use crate::log::Said;
 use engine::policy::consent::Urgency;
 use engine::{Order, Phase, Standing};
 use types::{AttemptId, DeviceId, Name, Report, Running, Seconds, Slot, Text};
@@ -54,6 +55,8 @@ pub struct Heard {
 pub enum Delivered {
     /// The source has it durably, or does not want it.
     Yes,
+    /// The same, and it asks for the log of the attempt.
+    AndTell,
     /// Not yet; try again later.
     Later,
 }
@@ -100,4 +103,13 @@ pub trait Source {
     /// # Errors
     /// The report stays in the outbox.
     fn deliver(&mut self, report: &Report) -> Result<Delivered, SourceError>;
+
+    /// Delivers the log of an attempt that [`Source::deliver`] was asked for. It may
+    /// arrive more than once.
+    ///
+    /// # Errors
+    /// It is sent again later, as long as it is kept.
+    fn tell(&mut self, _: AttemptId, _: &[Said]) -> Result<Delivered, SourceError> {
+        Ok(Delivered::Yes)
+    }
 }

@@ -111,6 +111,7 @@ impl Device {
         if start.boot != boot {
             return Ok(Event::Booted(start));
         }
+        self.keep_log();
         match self.edges.power.restart() {
             Ok(never) => match never {},
             Err(error) => self.failed(Outcome::Internal, chain("cannot restart", &error)),

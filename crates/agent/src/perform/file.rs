@@ -21,6 +21,7 @@ impl Device {
             self.set_back(Outcome::StorageFull, &chain("the report is not filed yet", &error));
             return Ok(None);
         }
+        self.keep_log();
         let removed = self.edges.store.remove(Job::NAME);
         removed.map_err(|e| DeviceError::Document(Job::NAME, "remove", e))?;
         self.work.forget();

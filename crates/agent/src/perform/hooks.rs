@@ -3,7 +3,7 @@
 use crate::device::{Device, DeviceError};
 use crate::edges::{HookCall, HookEnd};
 use crate::job::Job;
-use crate::log::{Log, Said};
+use crate::log::Said;
 use engine::Task;
 use package::{Hook, Phase};
 use types::{AttemptId, Seconds, Text};
@@ -54,17 +54,8 @@ impl Device {
     fn log_hook(&mut self, attempt: AttemptId, hook: &Hook, ended: HookEnd) {
         let name = hook.command.first().cloned().unwrap_or_default();
         let fault = ended.fault.map(|fault| fault.as_str().to_string());
-        let said = Said { phase: hook.phase.as_str().into(), name, fault, said: ended.said };
-        self.log(attempt, said);
-    }
-
-    /// Keeps what was said during `attempt`.
-    pub(crate) fn log(&mut self, attempt: AttemptId, said: Said) {
-        let log = self.read::<Log>(Log::NAME).map(|mut log| {
-            log.add(attempt, said);
-            log
-        });
-        drop(log.and_then(|log| self.write(Log::NAME, &log)));
+        let (phase, said) = (hook.phase.as_str().into(), ended.said);
+        self.log(attempt, Said { phase, name, fault, said, ..Said::default() });
     }
 }
 

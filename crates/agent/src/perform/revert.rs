@@ -48,6 +48,7 @@ impl Device {
             }
             return Ok(Event::Reverted);
         }
+        self.keep_log();
         match self.edges.power.restart() {
             Ok(never) => match never {},
             Err(error) => Ok(Event::Stuck(chain("cannot restart", &error))),

@@ -5,16 +5,17 @@
 
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
 use crate::https;
+use crate::log::Said;
 use crate::platform::clock::TimeFloor;
 use engine::policy::consent::Urgency;
 use engine::{Again, Locator, Order, Standing};
 use protocols::json::{self, Message};
 use protocols::native::{
-    Accepted, Answer, Enrol, Enrolled, Facts, Heartbeat as Wire, Mode, PROTOCOL, Phase, Problem,
-    Progress, Reports, Waiting,
+    Accepted, Answer, AttemptLog, Enrol, Enrolled, Facts, Heartbeat as Wire, LOG_LINES_LIMIT,
+    LogLine, Mode, PROTOCOL, Phase, Problem, Progress, Reports, Waiting,
 };
 use std::path::PathBuf;
-use types::{Name, Report, Seconds};
+use types::{AttemptId, Name, Report, Seconds};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
@@ -33,6 +34,17 @@ pub struct Address {
     pub url: String,
     /// The file with the one-time token.
     pub token_file: Option<PathBuf>,
+    /// Whether it is told the logs that it asks for.
+    pub logs: Logs,
+}
+
+/// Whether an operator is told what happened during an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logs {
+    /// Where it asks.
+    Told,
+    /// They stay on the terminal.
+    Kept,
 }
 
 /// The operator's server.
@@ -178,6 +190,15 @@ impl<S: Store> NativeSource<S> {
         drop(self.post("/v1/progress", &progress, Some(credential)));
     }
 
+    fn delivered(&self, accepted: &Accepted, attempt: AttemptId) -> Delivered {
+        let asks = accepted.logs.contains(&attempt) && self.address.logs == Logs::Told;
+        match accepted.accepted.contains(&attempt) {
+            true if asks => Delivered::AndTell,
+            true => Delivered::Yes,
+            false => Delivered::Later,
+        }
+    }
+
     fn unreachable(&self, error: &ureq::Error) -> SourceError {
         let what = https::what(error);
         SourceError::Unreachable(self.address.url.clone(), what.into())
@@ -224,10 +245,20 @@ impl<S: Store> Source for NativeSource<S> {
         match self.post("/v1/reports", &reports, Some(&credential))? {
             Got::Bytes(bytes) => {
                 let accepted: Accepted = self.read(&bytes)?;
-                let has = accepted.accepted.contains(&report.attempt);
-                Ok(if has { Delivered::Yes } else { Delivered::Later })
+                Ok(self.delivered(&accepted, report.attempt))
             }
             Got::Nothing => Ok(Delivered::Later),
+        }
+    }
+
+    fn tell(&mut self, attempt: AttemptId, said: &[Said]) -> Result<Delivered, SourceError> {
+        let stored = self.store.read(CREDENTIAL).map_err(|e| self.local(e))?;
+        let credential = stored.and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(credential) = credential else { return Ok(Delivered::Later) };
+        match self.post("/v1/logs", &log(attempt, said), Some(&credential)) {
+            // A server that takes it for nonsense would do so again: nothing depends on it.
+            Ok(_) | Err(SourceError::Nonsense(..)) => Ok(Delivered::Yes),
+            Err(error) => Err(error),
         }
     }
 }
@@ -240,6 +271,15 @@ fn facts(me: &Heartbeat) -> Facts {
         region: me.region.clone(),
         memory_class_mib: me.memory_class_mib.into(),
     }
+}
+
+/// A log for the wire: its last lines, where it has more than fit.
+fn log(attempt: AttemptId, said: &[Said]) -> AttemptLog {
+    let line = |said: &Said, text| LogLine { at: said.at, phase: said.phase.clone(), text };
+    let lines = said.iter().flat_map(|one| one.lines().into_iter().map(|text| line(one, text)));
+    let lines: Vec<LogLine> = lines.collect();
+    let first = lines.len().saturating_sub(LOG_LINES_LIMIT);
+    AttemptLog { attempt, lines: lines.into_iter().skip(first).collect() }
 }
 
 /// What this agent can do beside what every agent can.

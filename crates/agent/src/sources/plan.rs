@@ -9,6 +9,7 @@ mod memory;
 
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
 use crate::https;
+use crate::log::Said;
 use crate::sources::native::abilities;
 use engine::policy::consent::Urgency;
 use engine::{Again, Locator, Order, Phase, Standing};
@@ -279,6 +280,13 @@ impl<S: Store> Source for PlanSource<S> {
         }
         match &mut self.server {
             Some(server) => server.deliver(report),
+            None => Ok(Delivered::Later),
+        }
+    }
+
+    fn tell(&mut self, attempt: AttemptId, said: &[Said]) -> Result<Delivered, SourceError> {
+        match &mut self.server {
+            Some(server) => server.tell(attempt, said),
             None => Ok(Delivered::Later),
         }
     }

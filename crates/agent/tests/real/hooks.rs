@@ -29,7 +29,8 @@ fn log(bench: &Bench) -> Vec<(String, String)> {
     let status = bench.status();
     let entries = status["log"]["entries"].as_array().unwrap().iter();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().trim().to_string();
-    entries.map(|entry| (text(&entry["phase"]), text(&entry["said"]))).collect()
+    let hooks = entries.filter(|entry| entry["name"] != "");
+    hooks.map(|entry| (text(&entry["phase"]), text(&entry["said"]))).collect()
 }
 
 fn armed(bench: &Bench) -> bool {
@@ -62,7 +63,30 @@ fn hooks_run_phase_by_phase() {
     let status = bench.status();
     assert_eq!(status["last"]["outcome"], 0, "what is committed stays");
     assert!(status["last"]["detail"].as_str().unwrap().contains("ended with exit status: 3"));
-    check(&bench.agent(&["status", "--why"]), 0, "hook health `/bin/echo`: passed");
+    check(&bench.agent(&["status", "--why"]), 0, "health: hook `/bin/echo`: passed");
+    told_in_order(&bench);
+}
+
+/// What the agent did stands between what hooks said, across the restart.
+fn told_in_order(bench: &Bench) {
+    let told = bench.agent(&["status", "--why"]).out;
+    let mut rest = told.as_str();
+    for line in [
+        "ordered by ",
+        "2.0 is accepted for slot B",
+        "before-install: hook `hooks/0`: passed",
+        "everything is written",
+        "the medium holds what was signed",
+        "the bootloader is told; restarts",
+        "started in slot B",
+        "health: hook `/bin/echo`: passed",
+        "confirming: the release is healthy",
+        "ended with exit status: 3",
+        "the release stays: the release was booted and confirmed",
+    ] {
+        let found = rest.split_once(line);
+        rest = found.unwrap_or_else(|| panic!("no `{line}` in its place in {told}")).1;
+    }
 }
 
 #[test]

@@ -14,13 +14,14 @@ use types::{AttemptId, Name, Outcome, Report, Running, Seconds, Slot, Spent, Tex
 struct Pair {
     dir: tempfile::TempDir,
     server: Server,
+    logs: native::Logs,
 }
 
 impl Pair {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "the-token\n").unwrap();
-        Self { dir, server: Server::start() }
+        Self { dir, server: Server::start(), logs: native::Logs::Told }
     }
 
     fn store(&self) -> Directory {
@@ -39,7 +40,7 @@ impl Pair {
         let (agent, _) = https::agent(&trust, &limits).unwrap();
         let url = format!("https://127.0.0.1:{}", self.server.port);
         let token_file = Some(self.dir.path().join("token"));
-        let address = native::Address { url, token_file };
+        let address = native::Address { url, token_file, logs: self.logs };
         let floor = TimeFloor::load(&self.dir.path().join("time"));
         NativeSource::new("native".parse().unwrap(), address, agent, self.store(), floor)
     }
@@ -189,7 +190,7 @@ fn reports_are_delivered_when_the_server_says_so() {
         spent: Spent::default(),
         failed_boots: 0,
     };
-    let pair = Pair::new();
+    let mut pair = Pair::new();
     let accepted = format!(r#"{{"accepted":["{ATTEMPT}"]}}"#);
     pair.answers(&[("200 OK", r#"{"accepted":[]}"#), ("503 Busy", ""), ("200 OK", &accepted)]);
     assert_eq!(pair.source().deliver(&report).unwrap(), Delivered::Later, "not enrolled yet");
@@ -197,6 +198,37 @@ fn reports_are_delivered_when_the_server_says_so() {
     assert_eq!(source.deliver(&report).unwrap(), Delivered::Later);
     assert!(source.deliver(&report).is_err());
     assert_eq!(source.deliver(&report).unwrap(), Delivered::Yes);
+    let asks = format!(r#"{{"accepted":["{ATTEMPT}"],"logs":["{ATTEMPT}"]}}"#);
+    pair.answers(&[("200 OK", &asks), ("200 OK", &asks)]);
+    assert_eq!(source.deliver(&report).unwrap(), Delivered::AndTell);
+    pair.logs = native::Logs::Kept;
+    assert_eq!(pair.source().deliver(&report).unwrap(), Delivered::Yes, "it says nothing of it");
+}
+
+#[test]
+fn a_log_is_told_as_long_as_the_server_may_take_it() {
+    let pair = Pair::new();
+    let said = |said: &str, name: &str| agent::Said {
+        at: Some(NOW.wall),
+        phase: "health".into(),
+        name: name.into(),
+        said: said.into(),
+        ..agent::Said::default()
+    };
+    let log = [said("started in slot B", ""), said("one\n\u{1b}two", "check")];
+    let mut source = pair.enrolled();
+    pair.answers(&[("503 Busy\r\nRetry-After: 7", ""), ("200 OK", r#"{"accepted":[]}"#)]);
+    assert!(matches!(source.tell(ATTEMPT, &log), Err(SourceError::Busy(_, Seconds(7)))));
+    assert_eq!(source.tell(ATTEMPT, &log).unwrap(), Delivered::Yes);
+    // A server that cannot read it would not read it the next time either.
+    pair.answers(&[("400 Bad Request", "")]);
+    assert_eq!(source.tell(ATTEMPT, &log).unwrap(), Delivered::Yes);
+    let bodies = pair.server.bodies();
+    let line =
+        |text: &str| format!(r#"{{"at":"2033-05-18T03:33:20Z","phase":"health","text":"{text}"}}"#);
+    let lines = ["started in slot B", "hook `check`: passed", "  one", "  \u{fffd}two"].map(line);
+    let whole = format!(r#"{{"attempt":"{ATTEMPT}","lines":[{}]}}"#, lines.join(","));
+    assert_eq!(bodies.last().unwrap(), &whole);
 }
 
 #[test]

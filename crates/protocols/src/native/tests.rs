@@ -57,6 +57,11 @@ fn every_message_has_the_documented_form() {
     golden::<Answer>(&answer());
     golden::<Reports>(&json!({"reports": [report()]}));
     golden::<Accepted>(&json!({"accepted": [ATTEMPT]}));
+    golden::<Accepted>(&json!({"accepted": [ATTEMPT], "logs": [ATTEMPT]}));
+    golden::<AttemptLog>(&json!({"attempt": ATTEMPT, "lines": [
+        {"at": "2030-01-01T00:00:00Z", "phase": "downloading", "text": "no space left"},
+        {"phase": "confirming", "text": "hook `check`: passed"},
+    ]}));
     golden::<Progress>(
         &json!({"attempt": ATTEMPT, "phase": "verifying", "done": 5, "total": u64::MAX}),
     );
@@ -174,4 +179,25 @@ fn damaged_bytes_are_errors_and_never_panics() {
     }
     let deep = "[".repeat(10_000).to_owned();
     assert!(decode::<Answer>(deep.as_bytes()).is_err());
+}
+
+#[test]
+fn a_log_is_harmless_and_bounded_whoever_wrote_it() {
+    let log = |lines: Value| text(&json!({"attempt": ATTEMPT, "lines": lines}));
+    let line = json!({"phase": "downloading", "text": "\u{1b}[2Jgone\n"});
+    let read: AttemptLog = decode(log(json!([line])).as_bytes()).unwrap();
+    assert_eq!(read.lines[0].text.as_str(), "\u{fffd}[2Jgone\u{fffd}");
+    let many = log(Value::Array(alloc::vec![line; LOG_LINES_LIMIT + 1]));
+    assert!(decode::<AttemptLog>(many.as_bytes()).is_err(), "too many lines");
+    let shout = json!({"phase": "DOWN LOADING", "text": "x"});
+    assert!(decode::<AttemptLog>(log(json!([shout])).as_bytes()).is_err(), "no word");
+    let mut raw = log(json!([{"phase": "idle", "text": "Q"}])).into_bytes();
+    raw.iter_mut().filter(|byte| **byte == b'Q').for_each(|byte| *byte = 0xff);
+    assert!(decode::<AttemptLog>(&raw).is_err(), "not UTF-8");
+    // The longest log that an agent can have fits, whatever its characters cost.
+    let full =
+        json!({"at": "2030-01-01T00:00:00Z", "phase": "x".repeat(32), "text": "\"".repeat(240)});
+    let full = log(Value::Array(alloc::vec![full; LOG_LINES_LIMIT]));
+    let read: AttemptLog = decode(full.as_bytes()).unwrap();
+    assert!(encode(&read).unwrap().len() <= AttemptLog::LIMIT);
 }

@@ -2,9 +2,11 @@
 //!
 //! The server starts it, writes a [`Request`] as one line of JSON to its standard input
 //! and reads a line per [`Said`] from its standard output. It limits its own memory,
-//! takes the lowest part of the processors, and ends when its standard input does: so it
-//! never outlives the server, however that ends.
+//! takes the lowest part of the processors, gives up all that it does not need (`contain`)
+//! before it looks at an image, and ends when its standard input does: so it never
+//! outlives the server, however that ends.
 
+use super::contain;
 use super::options::Effort;
 use anyhow::{Context as _, Result, bail};
 use delta::{DiffOptions, FrameDecoder, PatchHeader, Progress, Stage};
@@ -21,6 +23,8 @@ use types::{Hasher, Image};
 pub(crate) const COMMAND: &str = "make-delta";
 /// How far down the priority goes: the processors are for those who ask.
 const NICE: i32 = 5;
+/// Bytes that a delta may have beyond twice its image: it would not be kept anyway.
+const ROOM: u64 = 16 << 20;
 /// Bytes of a payload that are read at once.
 const PIECE: usize = 1 << 20;
 /// How often it is said how far a stage is: so many times from its start to its end.
@@ -97,9 +101,12 @@ pub(crate) fn make(args: &MakeDelta) -> Result<()> {
     let mut line = String::new();
     stdin().lock().read_line(&mut line).context("cannot read what is to be made")?;
     let request: Request = serde_json::from_str(&line).context("cannot read what is to be made")?;
+    let files = Files::open(&request)?;
+    let largest = request.new.image.size.saturating_mul(2).saturating_add(ROOM);
+    contain::contain(largest).context("cannot give up what it does not need")?;
     let watch = std::thread::Builder::new().stack_size(64 << 10);
     watch.spawn(end_with_the_server).context("there is no memory for a thread")?;
-    let said = made(&request, memory)?;
+    let said = made(&request, files, memory)?;
     say(&said)
 }
 
@@ -110,7 +117,24 @@ fn end_with_the_server() {
     std::process::exit(1);
 }
 
-fn made(request: &Request, memory: u64) -> Result<Said> {
+/// The files of a request, opened before that is given up.
+struct Files {
+    old: File,
+    new: File,
+    output: File,
+}
+
+impl Files {
+    fn open(request: &Request) -> Result<Self> {
+        let package =
+            |payload: &Payload| File::open(&payload.file).context("cannot open a package");
+        let output = File::options().write(true).truncate(true).open(&request.output);
+        let output = output.context("cannot open the delta's file")?;
+        Ok(Self { old: package(&request.old)?, new: package(&request.new)?, output })
+    }
+}
+
+fn made(request: &Request, mut files: Files, memory: u64) -> Result<Said> {
     let images = request.old.image.size.saturating_add(request.new.image.size);
     let limit = memory >> 20;
     // Both images, and what their streams hold, which is seldom less.
@@ -118,7 +142,7 @@ fn made(request: &Request, memory: u64) -> Result<Said> {
         let why = format!("its images have {} MiB; making it may take {limit} MiB", images >> 20);
         return Ok(Said::Refused { why });
     }
-    let (old, new) = (image(&request.old)?, image(&request.new)?);
+    let (old, new) = (image(&files.old, &request.old)?, image(&files.new, &request.new)?);
     let memory = memory.saturating_sub(images.saturating_mul(2));
     let effort = match request.effort {
         Effort::Best => delta::Effort::Best,
@@ -131,16 +155,13 @@ fn made(request: &Request, memory: u64) -> Result<Said> {
         Err(error) => return Ok(Said::Refused { why: error.to_string() }),
     };
     let header = PatchHeader::read(&delta.bytes)?.context("the delta has no header")?.0;
-    let mut file = File::options().write(true).truncate(true).open(&request.output)?;
-    file.write_all(&delta.bytes)
-        .and_then(|()| file.sync_all())
-        .context("cannot write the delta")?;
+    let written = files.output.write_all(&delta.bytes);
+    written.and_then(|()| files.output.sync_all()).context("cannot write the delta")?;
     Ok(Said::Made { heap: header.heap })
 }
 
 /// Decodes a payload to the image that the manifest speaks of.
-fn image(payload: &Payload) -> Result<Vec<u8>> {
-    let file = File::open(&payload.file).context("cannot open a package")?;
+fn image(file: &File, payload: &Payload) -> Result<Vec<u8>> {
     let size = usize::try_from(payload.image.size)?;
     let mut image = Vec::new();
     image.try_reserve_exact(size).context("there is no memory for an image")?;

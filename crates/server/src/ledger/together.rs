@@ -13,7 +13,7 @@ use crate::roster::{Shared, lock};
 use crate::server::Server;
 use crate::store::{StoreError, Stored, settle};
 use fleet::Event;
-use protocols::native::Heartbeat;
+use protocols::native::{AttemptLog, Heartbeat};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot::{self, Receiver, Sender};
@@ -35,6 +35,8 @@ pub(super) enum Word {
     Heartbeat(Arc<Heartbeat>),
     /// It knows nothing of an attempt that was withdrawn.
     GaveUp(AttemptId),
+    /// What it has to tell of an attempt.
+    Log(Arc<AttemptLog>),
     /// It may start in this rollout, if there is room.
     Start(Name),
 }
@@ -175,6 +177,7 @@ impl Server {
         let terminals: Vec<Shared> = notes.iter().map(|note| Arc::clone(&note.terminal)).collect();
         entry.take(&terminals).await?;
         entry.take_reports(notes).await?;
+        entry.take_logs(&logs_of(notes)).await?;
         for note in notes {
             entry.happened(&note.terminal, &note.word).await?;
         }
@@ -192,6 +195,15 @@ impl Server {
         Counters::more(&self.counters.reports, reports);
         Ok(rooms)
     }
+}
+
+/// The logs among `notes`, and whose they are.
+fn logs_of<'n>(notes: &[&'n Note]) -> Vec<(&'n Shared, &'n AttemptLog)> {
+    let log = |note: &&'n Note| match &note.word {
+        Word::Log(log) => Some((&note.terminal, log.as_ref())),
+        _ => None,
+    };
+    notes.iter().filter_map(log).collect()
 }
 
 impl Entry<'_> {
@@ -213,7 +225,8 @@ impl Entry<'_> {
             Word::Reports(reports) => self.file(terminal, reports).await,
             Word::Heartbeat(heartbeat) => self.hear(terminal, heartbeat).await,
             Word::GaveUp(attempt) => self.event(terminal, *attempt, Event::GivenUp).await,
-            Word::Start(_) => Ok(()),
+            // Its report says what happened; this is kept beside it.
+            Word::Log(_) | Word::Start(_) => Ok(()),
         }
     }
 }

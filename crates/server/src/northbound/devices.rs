@@ -8,6 +8,7 @@ use crate::ledger::LabelError;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
 use crate::server::Server;
+use crate::store::{LogQuery, Sight};
 use crate::wire::{App, Decoded, Operator, json};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -20,12 +21,16 @@ use protocols::operator::{
     ReportList, Timeline,
 };
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use types::{DeviceId, Name, Text};
 
 /// The most terminals of one answer, and how many there are by default.
 const PAGE: usize = 1000;
 /// The most reports of one answer.
 const REPORTS: u32 = 1000;
+
+/// As many logs as are kept of one terminal.
+const LOGS: Sight = Sight { window: 16, most: 16 };
 
 /// Which terminals are asked for.
 #[derive(Debug, Deserialize)]
@@ -147,12 +152,17 @@ pub(crate) async fn timeline(
     let mut tx = app.store.begin().await?;
     let events = tx.events(&id, REPORTS).await?;
     let reports = tx.dated_reports(&id, REPORTS).await?;
+    let asked = LogQuery { device: Some(id.clone()), ..LogQuery::default() };
+    let told = tx.find_logs(&asked, LOGS).await?.logs;
     drop(tx);
-    let happened = events.into_iter().map(|(at, what)| Moment { at, what, attempt: None });
+    let mut told: BTreeMap<_, _> = told.into_iter().map(|log| (log.attempt, log.lines)).collect();
+    let happened =
+        events.into_iter().map(|(at, what)| Moment { at, what, attempt: None, log: Vec::new() });
     let reported = reports.into_iter().map(|(at, report)| Moment {
         at,
         what: Text::from(format!("reported {}: {}", report.outcome, report.detail)),
         attempt: Some(report.attempt),
+        log: told.remove(&report.attempt).unwrap_or_default(),
     });
     let mut moments: Vec<Moment> = happened.chain(reported).collect();
     {
@@ -164,6 +174,7 @@ pub(crate) async fn timeline(
                 tried.version, tried.stored.rollout, tried.stored.wave, tried.stored.origin,
             )),
             attempt: Some(tried.stored.attempt),
+            log: Vec::new(),
         }));
     }
     moments.sort_by_key(|moment| std::cmp::Reverse(moment.at));

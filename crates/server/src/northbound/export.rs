@@ -38,7 +38,7 @@ pub(crate) struct Wanted {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(super) enum Format {
     #[default]
     Jsonl,
     Csv,
@@ -69,10 +69,10 @@ pub(crate) async fn reports(
     _: Operator,
     Query(wanted): Query<Wanted>,
 ) -> Reply<Response> {
-    let mark = wanted.after.as_deref().map(read).transpose()?;
+    let mark = wanted.after.as_deref().map(read_mark).transpose()?;
     let entries = app.store.begin().await?.history(mark.as_ref(), PAGE).await?;
     let full = entries.len() == usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let next = entries.last().filter(|_| full).map(written);
+    let next = entries.last().filter(|_| full).map(|entry| written_mark(&mark_of(entry)));
     let first = mark.is_none();
     let mut out = String::from(if wanted.format == Format::Csv && first { HEAD } else { "" });
     for entry in entries.iter().filter(|entry| wanted.wants(entry)) {
@@ -85,7 +85,12 @@ pub(crate) async fn reports(
             }
         }
     }
-    let kind = match wanted.format {
+    Ok(next_page(wanted.format, out, next))
+}
+
+/// A page, and where the next one begins.
+pub(super) fn next_page(format: Format, out: String, next: Option<String>) -> Response {
+    let kind = match format {
         Format::Csv => "text/csv; charset=utf-8",
         Format::Jsonl => "application/jsonl",
     };
@@ -93,7 +98,7 @@ pub(crate) async fn reports(
     if let Some(Ok(next)) = next.map(|next| next.parse()) {
         response.headers_mut().insert(NEXT, next);
     }
-    Ok(response)
+    response
 }
 
 impl Wanted {
@@ -155,13 +160,13 @@ fn csv(out: &mut String, line: &Line<'_>) {
 }
 
 /// A text of a terminal that no spreadsheet takes for a formula.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     if formula { format!("'{text}") } else { text.into() }
 }
 
 /// A field of RFC 4180.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {
@@ -169,11 +174,16 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn written(entry: &HistoryEntry) -> String {
-    format!("{}/{}/{}", entry.received.0, entry.report.attempt, entry.device)
+fn mark_of(entry: &HistoryEntry) -> Mark {
+    let (received, device) = (entry.received, entry.device.clone());
+    Mark { received, device, attempt: entry.report.attempt }
 }
 
-fn read(text: &str) -> Reply<Mark> {
+pub(super) fn written_mark(mark: &Mark) -> String {
+    format!("{}/{}/{}", mark.received.0, mark.attempt, mark.device)
+}
+
+pub(super) fn read_mark(text: &str) -> Reply<Mark> {
     let mut parts = text.splitn(3, '/');
     let mut next = || parts.next().unwrap_or_default();
     let (received, attempt, device) = (next().parse(), next().parse(), next().parse());
@@ -182,8 +192,8 @@ fn read(text: &str) -> Reply<Mark> {
             Ok(Mark { received: Timestamp(received), device, attempt })
         }
         _ => {
-            let advice = "send what the header refit-next of the last page said";
-            let text = "`after` names no report";
+            let advice = "send what the last page said of the next one";
+            let text = "`after` names nothing that was said before";
             Err(Refusal::new(StatusCode::BAD_REQUEST, text, advice))
         }
     }
@@ -226,11 +236,11 @@ mod tests {
     #[test]
     fn a_mark_finds_its_report_again() {
         let entry = entry("");
-        let mark = read(&written(&entry)).unwrap();
+        let mark = read_mark(&written_mark(&mark_of(&entry))).unwrap();
         assert_eq!((mark.received, &mark.device), (entry.received, &entry.device));
         assert_eq!(mark.attempt, entry.report.attempt);
         for bad in ["", "1", "1/2/3", "x/y/z"] {
-            assert!(read(bad).is_err(), "{bad}");
+            assert!(read_mark(bad).is_err(), "{bad}");
         }
     }
 }

@@ -11,7 +11,9 @@ use crate::wire::{App, Decoded, Device, Stranger, json};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use protocols::native::{Accepted, Answer, Enrol, Enrolled, Heartbeat, Phase, Progress, Reports};
+use protocols::native::{
+    Accepted, Answer, AttemptLog, Enrol, Enrolled, Heartbeat, Phase, Progress, Reports,
+};
 use types::Timestamp;
 
 /// How often a heartbeat is decided anew because the last decision had to be
@@ -100,7 +102,18 @@ pub(crate) async fn reports(
     Decoded(reports): Decoded<Reports>,
 ) -> Reply<Response> {
     let accepted = app.file(&terminal, &reports.reports, clock::now()).await?;
-    json(&Accepted { accepted })
+    json(&Accepted { accepted, logs: app.wanted_logs(&reports.reports) })
+}
+
+/// `POST /v1/logs`
+pub(crate) async fn logs(
+    State(app): State<App>,
+    Device(terminal): Device,
+    Decoded(log): Decoded<AttemptLog>,
+) -> Reply<Response> {
+    let attempt = log.attempt;
+    app.keep_log(&terminal, log, clock::now()).await?;
+    json(&Accepted { accepted: vec![attempt], logs: Vec::new() })
 }
 
 /// `POST /v1/progress`

@@ -28,6 +28,7 @@ use types::{
 
 mod clock;
 mod import;
+mod logs;
 mod terms;
 mod together;
 
@@ -65,6 +66,8 @@ impl Bench {
                 poll_seconds: 60,
                 package_limit: 0,
                 keep_days: 30,
+                keep_log_days: 7,
+                logs: crate::ledger::Logs::All,
                 deltas: crate::deltas::DeltaOptions::default(),
                 started: NOW,
             },

@@ -13,6 +13,7 @@ const SCHEMAS: &[&str] = &[
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// How often a migration is tried while other servers migrate the same database.

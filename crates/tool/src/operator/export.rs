@@ -1,13 +1,17 @@
-//! `refit export`: reports for other programs, page after page.
+//! `refit export`: reports and logs for other programs, page after page.
 
 use super::access::Access;
 use super::client::{Client, escaped};
 use std::io::Write as _;
 use types::Name;
 
-/// Writes the reports of terminals, first received first, to standard output
+/// Writes the reports of terminals, first received first, or their logs, newest first,
+/// to standard output
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// What is written
+    #[arg(value_enum, default_value_t = What::Reports)]
+    what: What,
     /// One JSON object a line, or CSV
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -17,14 +21,23 @@ pub(crate) struct Args {
     /// With the outcome of this number only
     #[arg(long)]
     outcome: Option<u16>,
-    /// Whose detail holds this text only
+    /// Whose detail, or log, holds this text only
     #[arg(long)]
     text: Option<String>,
     #[command(flatten)]
     access: Access,
 }
 
-/// How reports are written.
+/// What there is to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    /// How attempts ended.
+    Reports,
+    /// What terminals told of them.
+    Logs,
+}
+
+/// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// One JSON object a line.
@@ -57,7 +70,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let mut after = None;
     loop {
-        let path = format!("/api/v1/export/reports?{}", args.query(after.as_deref()));
+        let what = if args.what == What::Logs { "logs" } else { "reports" };
+        let path = format!("/api/v1/export/{what}?{}", args.query(after.as_deref()));
         let (page, next) = client.page(&path)?;
         out.write_all(&page)?;
         after = next;

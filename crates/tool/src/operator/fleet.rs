@@ -2,6 +2,7 @@
 
 use super::access::Access;
 use super::client::Client;
+use super::logs;
 use super::show::{json, table};
 use anyhow::{Context as _, bail};
 use protocols::operator::{
@@ -263,6 +264,9 @@ pub(super) fn stop(args: &StopArgs) -> anyhow::Result<()> {
 pub(crate) struct TimelineArgs {
     /// The terminal
     device: DeviceId,
+    /// Show what the terminal told of its attempts, too
+    #[arg(long)]
+    logs: bool,
     /// Print the server's answer
     #[arg(long)]
     json: bool,
@@ -277,9 +281,21 @@ pub(super) fn timeline(args: &TimelineArgs) -> anyhow::Result<()> {
     if args.json {
         return json(&line);
     }
-    let row = |moment: &Moment| vec![moment.at.to_string(), moment.what.to_string()];
-    println!("{}", table(&["at", "what"], line.moments.iter().map(row)));
+    let rows = line.moments.iter().flat_map(|moment| moment_rows(moment, args.logs));
+    println!("{}", table(&["at", "what"], rows));
     Ok(())
+}
+
+/// A moment in one row, and each line of its log in a row of its own or all in one.
+fn moment_rows(moment: &Moment, logs: bool) -> Vec<Vec<String>> {
+    let mut rows = vec![vec![moment.at.to_string(), moment.what.to_string()]];
+    if logs {
+        rows.extend(moment.log.iter().map(|line| vec![String::new(), logs::shown(line)]));
+    } else if !moment.log.is_empty() {
+        let hint = format!("  a log of {} lines: --logs shows it", moment.log.len());
+        rows.push(vec![String::new(), hint]);
+    }
+    rows
 }
 
 /// Shows how the terminals of a rollout failed, most frequent first

@@ -8,6 +8,7 @@ mod fleet;
 mod import;
 mod jobs;
 mod login;
+mod logs;
 mod publish;
 mod rollout;
 mod show;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Device(import::Command),
     Explain(devices::ExplainArgs),
     Timeline(fleet::TimelineArgs),
+    Logs(logs::Args),
     Label(fleet::LabelArgs),
     Group(fleet::GroupArgs),
     /// What is said of releases, and their deltas
@@ -59,6 +61,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Device(command) => import::run(&command),
         Command::Explain(args) => devices::explain(&args),
         Command::Timeline(args) => fleet::timeline(&args),
+        Command::Logs(args) => logs::run(&args),
         Command::Label(args) => fleet::label(&args),
         Command::Group(args) => fleet::group(&args),
         Command::Release(command) => fleet::release(&command),
