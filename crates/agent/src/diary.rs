@@ -81,6 +81,7 @@ fn sentence(event: &Event) -> Option<String> {
             let place = task.target.map(|slot| format!(" for slot {slot}")).unwrap_or_default();
             format!("{} is accepted{place}", task.version)
         }
+        Event::Away(task, _) => format!("{} is accepted; the recovery will write it", task.version),
         Event::Refused(outcome, why) => format!("refused: {}", with_detail(*outcome, why.as_str())),
         Event::PayloadFailed { another, outcome, detail, .. } => {
             let next = if *another == Another::None { "" } else { "; another payload is taken" };

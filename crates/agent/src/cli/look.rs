@@ -3,9 +3,9 @@
 use super::End;
 use super::run;
 use super::terminal::{self, Sources};
-use agent::{Said, Status};
 use agent::config::Config;
 use agent::platform::stop::by_hand;
+use agent::{Said, Status};
 use anyhow::Context;
 
 /// How to say it.
