@@ -23,6 +23,13 @@ pub(crate) struct Board {
 /// Packages with the programs of a board's first minutes.
 const PROGRAMS: [&str; 2] = ["busybox-static", "e2fsck-static"];
 
+/// Processors whose agents run by themselves, as their emulators call them.
+const FOREIGN: [(&str, &str); 3] = [
+    ("mips", "mips-unknown-linux-musl"),
+    ("mipsel", "mipsel-unknown-linux-musl"),
+    ("arm", "armv7-unknown-linux-musleabihf"),
+];
+
 /// arm64 with U-Boot: the board of every change.
 pub(crate) const UBOOT: Board = Board {
     chain: "uboot",
@@ -64,6 +71,21 @@ pub(crate) fn flash(root: &Path, lab: &Path) -> Result<Command> {
     packages::ensure_installed(&packages::FLASH)?;
     let mut command = Command::new(lab);
     command.arg("flash").current_dir(root).arg("--parts").arg(parts("amd64")?);
+    Ok(command)
+}
+
+/// The command that runs agents for other processors.
+///
+/// # Errors
+/// Something cannot be installed or built.
+pub(crate) fn foreign(root: &Path, lab: &Path) -> Result<Command> {
+    packages::ensure_installed(&packages::FOREIGN)?;
+    let mut command = Command::new(lab);
+    command.arg("foreign").current_dir(root);
+    for (processor, target) in FOREIGN {
+        let agent = cross::agent(root, target)?;
+        command.arg(format!("{processor}={}", agent.display()));
+    }
     Ok(command)
 }
 

@@ -1,5 +1,5 @@
-//! `cargo xtask build-agent TARGET`: the agent as one static program for another
-//! processor, with a linker and a C compiler that come as ordinary packages.
+//! `cargo xtask build-agent TARGET [--smallest]`: the agent as one static program for
+//! another processor, with a linker and a C compiler that come as ordinary packages.
 //!
 //! The standard library is taken from where it is: the toolchain's own, when it has
 //! one for the target; else it is built with the agent, from the sources that Debian
@@ -26,15 +26,39 @@ const DEBIANS: &str = "/usr/bin/rustc";
 /// Those sources.
 const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 
-/// Builds the agent for the target that `arguments` name, and says where it is.
+/// What is in an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// What `cargo build -p agent` has.
+    Usual,
+    /// What cannot be left out.
+    Smallest,
+}
+
+impl Extent {
+    /// The bytes that an agent may have: a goal, not a limit.
+    fn goal(self) -> u64 {
+        match self {
+            Self::Usual => 3 << 20,
+            Self::Smallest => (18 << 20) / 10,
+        }
+    }
+}
+
+/// Builds the agent for the target that `arguments` name, and says where it is and how
+/// large, beside the goal.
 ///
 /// # Errors
 /// An unknown target, or something cannot be installed or built.
 pub(crate) fn command(root: &Path, arguments: &[String]) -> Result<()> {
-    let [target] = arguments else { bail!("name one of: {}", TARGETS.join(", ")) };
-    let program = agent(root, target)?;
-    let size = std::fs::metadata(&program)?.len();
-    println!("{}: {size} bytes, static", program.display());
+    let (target, extent) = match arguments {
+        [target] => (target, Extent::Usual),
+        [target, smallest] if smallest == "--smallest" => (target, Extent::Smallest),
+        _ => bail!("name one of: {}", TARGETS.join(", ")),
+    };
+    let program = built(root, target, extent)?;
+    let (size, goal) = (std::fs::metadata(&program)?.len(), extent.goal());
+    println!("{}: {size} bytes, static; the goal is {goal}", program.display());
     Ok(())
 }
 
@@ -43,6 +67,10 @@ pub(crate) fn command(root: &Path, arguments: &[String]) -> Result<()> {
 /// # Errors
 /// As [`command`].
 pub(crate) fn agent(root: &Path, target: &str) -> Result<PathBuf> {
+    built(root, target, Extent::Usual)
+}
+
+fn built(root: &Path, target: &str, extent: Extent) -> Result<PathBuf> {
     ensure!(TARGETS.contains(&target), "name one of: {}", TARGETS.join(", "));
     packages::ensure_installed(&CROSS)?;
     let tools = tools()?;
@@ -50,6 +78,9 @@ pub(crate) fn agent(root: &Path, target: &str) -> Result<PathBuf> {
     let mut build = Command::new(tools.join("cargo-zigbuild"));
     build.args(["zigbuild", "--profile", "small", "--package", "agent", "--locked"]);
     build.args(["--target", target, "--target-dir"]).arg(&folder).current_dir(root);
+    if extent == Extent::Smallest {
+        build.args(["--no-default-features", "--features", "cli"]);
+    }
     build.env("PATH", path_with(&tools)?);
     if !has_library(target) {
         packages::ensure_installed(&packages::LIBRARY)?;

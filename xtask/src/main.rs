@@ -26,7 +26,7 @@ usage:
   cargo xtask bench delta [--small | --pairs A,B] [--tools A,B]
   cargo xtask bench fleet [--devices N] [--seconds S] [--json]
   cargo xtask bench install [--rounds N]
-  cargo xtask build-agent TARGET
+  cargo xtask build-agent TARGET [--smallest]
   cargo xtask check [floors | bans | licences | shape]...
   cargo xtask stages";
 

@@ -101,6 +101,13 @@ pub(crate) const FLASH: [Need; 4] = [
     Need { program: "ubiattach", package: "mtd-utils" },
     Need { program: "fw_setenv", package: "libubootenv-tool" },
 ];
+/// What runs agents for other processors.
+pub(crate) const FOREIGN: [Need; 4] = [
+    Need { program: "qemu-mips-static", package: "qemu-user-static" },
+    Need { program: "qemu-mipsel-static", package: "qemu-user-static" },
+    Need { program: "qemu-arm-static", package: "qemu-user-static" },
+    Need { program: "nsenter", package: "util-linux" },
+];
 /// The browser in which the agent's local page is tried.
 pub(crate) const BROWSER: [Need; 2] = [
     Need { program: "chromium", package: "chromium" },

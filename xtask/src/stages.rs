@@ -119,6 +119,10 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Terminals,
         ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 2400, boot_grub)
     },
+    Stage {
+        group: Group::Terminals,
+        ..long("foreign", "agents for MIPS and ARM take a delta from a server", 3600, foreign)
+    },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     Stage {
@@ -215,6 +219,11 @@ fn boot(bench: &Bench) -> Result<Count> {
 fn flash(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::flash(&bench.root, Path::new(lab.get_program()))?)
+}
+
+fn foreign(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(&mut board::foreign(&bench.root, Path::new(lab.get_program()))?)
 }
 
 fn boot_full(bench: &Bench) -> Result<Count> {

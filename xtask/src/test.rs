@@ -166,8 +166,16 @@ mod tests {
     fn stages_are_chosen_by_name_or_length() {
         check(&["cuts", "fmt"], Some(&["cuts", "fmt"]));
         check(&["nonsense"], None);
-        let long =
-            ["faults", "boot-full", "boot-grub", "demo-stores", "demo-full", "delta-full", "bench"];
+        let long = [
+            "faults",
+            "boot-full",
+            "boot-grub",
+            "foreign",
+            "demo-stores",
+            "demo-full",
+            "delta-full",
+            "bench",
+        ];
         check(&["--long"], Some(&long));
         assert_eq!(chosen(&[]).unwrap().len() + long.len(), STAGES.len());
         assert_eq!(chosen(&["--all".into()]).unwrap().len(), STAGES.len());

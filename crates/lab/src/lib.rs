@@ -17,6 +17,7 @@ pub mod demo;
 pub mod entry;
 pub mod faults;
 pub mod flash;
+pub mod foreign;
 pub mod image;
 pub mod maker;
 pub mod operator;

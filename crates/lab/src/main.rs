@@ -20,6 +20,7 @@ enum Command {
     Demo(lab::demo::Args),
     Faults(lab::faults::Args),
     Flash(lab::flash::Args),
+    Foreign(lab::foreign::Args),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => lab::demo::run(&args),
         Command::Faults(args) => lab::faults::run(&args),
         Command::Flash(args) => lab::flash::run(&args),
+        Command::Foreign(args) => lab::foreign::run(&args),
     };
     ran.unwrap_or_else(|error| {
         eprintln!("lab: {error:#}");

@@ -133,7 +133,7 @@ fn releases(programs: &Programs, folder: &Path, root: &Path) -> Result<()> {
 }
 
 /// Bytes that do not compress.
-fn noise(len: usize) -> Vec<u8> {
+pub(crate) fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32 ^ u32::try_from(len).unwrap_or(0);
     let mut next = || {
         state ^= state << 13;

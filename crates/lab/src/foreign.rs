@@ -1,0 +1,282 @@
+//! The agent for other processors, one program at a time in an emulator of its
+//! instructions (qemu-user): it starts, says what it is, looks at a terminal, and takes a
+//! delta from a real server over TLS. The agent of this machine does the same beside it.
+//!
+//! The agent starts its worker by itself, so the kernel has to know the emulator
+//! (binfmt_misc). It learns that in a namespace of its own, which ends with this; that
+//! needs Linux 6.7 and root. Deliberately absent: any figure of time or memory. Both would
+//! be the emulator's.
+
+use crate::clock::until;
+use crate::flash::noise;
+use crate::maker::{Details, Maker, Release};
+use crate::operator::Operator;
+use crate::process::{Programs, bound_to_us, said, system};
+use crate::terminal::{Factory, Server, Settings, Terminal};
+use anyhow::{Context, Result, bail, ensure};
+use protocols::operator::AttemptState;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+use types::{Outcome, Slot};
+
+/// Bytes of the old image: no multiple of anything.
+const SIZE: usize = (3 << 20) + 1001;
+/// Bytes of a slot.
+const SLOT: u64 = 8 << 20;
+/// How long the server may take to hear of an end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs agents for other processors.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Static agents, each with its processor: `mips=PATH`, `mipsel=PATH`, `arm=PATH`.
+    #[arg(required = true)]
+    agents: Vec<String>,
+    /// Keep everything in this folder.
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+/// A processor, as qemu-user calls it, and how its programs begin.
+struct Processor {
+    name: &'static str,
+    /// `EI_DATA`: 1 for little-endian, 2 for big-endian.
+    order: u8,
+    /// `e_machine`.
+    machine: u8,
+}
+
+const PROCESSORS: [Processor; 3] = [
+    Processor { name: "mips", order: 2, machine: 8 },
+    Processor { name: "mipsel", order: 1, machine: 8 },
+    Processor { name: "arm", order: 1, machine: 40 },
+];
+
+/// `lab foreign`.
+///
+/// # Errors
+/// A program is missing, or the namespace cannot be made.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let scratch = tempfile::tempdir()?;
+    let folder = args.keep.clone().unwrap_or_else(|| scratch.path().into());
+    fs::create_dir_all(&folder)?;
+    let world = World::open(&folder)?;
+    let mut lost = 0;
+    let native = world.programs.agent();
+    let own = |words: &[&str]| {
+        let mut command = bound_to_us(&native);
+        command.args(words);
+        command
+    };
+    let tried = args.agents.len() + 1;
+    lost += told("this machine", &world.take("native", &own));
+    for agent in &args.agents {
+        let (name, path) = agent.split_once('=').context("say PROCESSOR=PATH")?;
+        lost += told(name, &world.foreign(name, Path::new(path)));
+    }
+    let verdict = if lost == 0 { "ok" } else { "FAILED" };
+    println!("test result: {verdict}. {} passed; {lost} failed", tried - lost);
+    Ok(if lost == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn told(name: &str, result: &Result<String>) -> usize {
+    match result {
+        Ok(said) => println!("tried: {name}: {said}"),
+        Err(error) => println!("tried: {name}: FAILED: {error:#}"),
+    }
+    usize::from(result.is_err())
+}
+
+/// A maker, a server with two releases, and a place for terminals.
+struct World {
+    programs: Programs,
+    folder: PathBuf,
+    maker: Maker,
+    operator: Operator,
+    new: Vec<u8>,
+}
+
+impl World {
+    fn open(folder: &Path) -> Result<Self> {
+        let programs = Programs::find()?;
+        let maker = Maker::new(&programs, &folder.join("keys"))?;
+        let operator = Operator::start(&programs, &folder.join("server"), &maker.root())?;
+        let old = noise(SIZE);
+        let (first, rest) = old.split_at(1_000_000);
+        let new = [first, &noise(70_000), rest.get(100_000..).unwrap_or_default()].concat();
+        for (name, version, index, bytes) in [("old", "1.0.0", 1, &old), ("new", "2.0.0", 2, &new)]
+        {
+            let image = folder.join(format!("{name}.img"));
+            fs::write(&image, bytes)?;
+            let details = Details { chunk_size: 128 << 10, ..Details::default() };
+            let release = Release { version, index, image: &image, details };
+            maker.pack(&release, &folder.join(format!("{name}.zip")))?;
+        }
+        let package = folder.join("new.zip");
+        let mut add = programs.refit();
+        add.arg("add-delta").arg("--from").arg(folder.join("old.zip"));
+        said(add.args(["--max-heap", "8 MiB"]).arg(&package))?;
+        operator.publish(&package)?;
+        Ok(Self { programs, folder: folder.into(), maker, operator, new })
+    }
+
+    /// One agent for another processor.
+    fn foreign(&self, name: &str, agent: &Path) -> Result<String> {
+        let agent = &agent.canonicalize().with_context(|| format!("no {}", agent.display()))?;
+        let emulated = Emulated::start(name)?;
+        let run = |words: &[&str]| emulated.command(agent, words);
+        let version = said(&mut run(&["--version"]))?;
+        let own = said(Command::new(self.programs.agent()).arg("--version"))?;
+        ensure!(version == own, "it says it is {version}");
+        let took = self.take(name, &run)?;
+        let size = fs::metadata(agent)?.len();
+        Ok(format!("{size} bytes; {took}"))
+    }
+
+    /// A terminal named `name` takes the new release as a delta.
+    fn take(&self, name: &str, agent: &dyn Fn(&[&str]) -> Command) -> Result<String> {
+        let tokens = self.operator.tokens(1)?;
+        let token = tokens.first().context("the server gave no token")?;
+        let server = Server { url: self.operator.address(), ca: &self.operator.ca(), token };
+        let factory = Factory {
+            programs: &self.programs,
+            root: &self.maker.root(),
+            image: &self.folder.join("old.img"),
+            version: "1.0.0",
+            slot_size: SLOT,
+            server: Some(server),
+            settings: &Settings::default(),
+        };
+        let terminal = Terminal::make(name, &self.folder, &factory)?;
+        let config = terminal.config().display().to_string();
+        let does = |words: &[&str]| -> Result<(Option<i32>, String)> {
+            let mut command = agent(&[words, &["--config", &config]].concat());
+            let output = command.stdin(Stdio::null()).output().context("cannot start it")?;
+            let all = [output.stdout, output.stderr].concat();
+            Ok((output.status.code(), String::from_utf8_lossy(&all).into_owned()))
+        };
+        let (code, doctor) = does(&["doctor"])?;
+        ensure!(code == Some(0), "doctor ended with {code:?}: {doctor}");
+        let filter = format!("device=={name}");
+        self.operator.roll_out(name, "2.0.0", &["--filter", &filter])?;
+        let (code, log) = does(&["run", "--once"])?;
+        ensure!(code == Some(100), "it wants no restart, {code:?}: {log}");
+        let slot = fs::read(terminal.slot(Slot::B))?;
+        ensure!(slot.get(..self.new.len()) == Some(&self.new), "slot B is not the new release");
+        fs::write(terminal.running_slot(), "B")?;
+        fs::write(terminal.boot_id(), "1".repeat(32))?;
+        let (code, log) = does(&["run", "--once"])?;
+        ensure!(code == Some(0), "it ended with {code:?}: {log}");
+        self.judge(name)
+    }
+
+    /// What the server was told.
+    fn judge(&self, name: &str) -> Result<String> {
+        let attempt = until(PATIENCE, "the report", || {
+            let attempts = self.operator.device(name)?.attempts;
+            Ok(attempts.into_iter().find(|attempt| attempt.outcome.is_some()))
+        })?;
+        let well = attempt.state == AttemptState::Confirmed && attempt.outcome == Some(Outcome::Ok);
+        ensure!(well, "the server was told {:?}: {}", attempt.outcome, attempt.detail);
+        let (fetched, full) = (attempt.spent.bytes, self.new.len() as u64);
+        ensure!(fetched * 4 < full, "it fetched {fetched} bytes: was that the delta?");
+        Ok(format!("took {full} bytes as a delta of {fetched} over TLS, and is confirmed"))
+    }
+}
+
+/// A namespace in which the kernel runs programs of another processor.
+struct Emulated {
+    holder: Child,
+}
+
+impl Emulated {
+    fn start(name: &str) -> Result<Self> {
+        let known = PROCESSORS.iter().find(|processor| processor.name == name);
+        let Some(processor) = known else { bail!("the processor `{name}` is not known here") };
+        let program = format!("qemu-{name}-static");
+        let emulator = system(&program, "qemu-user-static")?.get_program().to_owned();
+        let script = format!(
+            "read go; mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && \
+             printf '%s' '{}' >/proc/sys/fs/binfmt_misc/register && echo ready && read end",
+            processor.rule(Path::new(&emulator))
+        );
+        let mut command = bound_to_us(Path::new("unshare"));
+        command.args(["--user", "--mount", "sh", "-c", &script]);
+        let holder = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut emulated = Self { holder: holder.context("cannot start `unshare`")? };
+        emulated.open().context("cannot teach the kernel another processor: Linux 6.7, root?")?;
+        Ok(emulated)
+    }
+
+    /// Waits until it is in its namespace, says who is who in it, and lets it go on.
+    fn open(&mut self) -> Result<()> {
+        let own = fs::read_link("/proc/self/ns/user")?;
+        let proc = PathBuf::from(format!("/proc/{}", self.holder.id()));
+        until(PATIENCE, "the namespace", || {
+            let theirs = fs::read_link(proc.join("ns/user"))?;
+            Ok((theirs != own).then_some(()))
+        })?;
+        for map in ["uid_map", "gid_map"] {
+            fs::write(proc.join(map), "0 0 65536\n")?;
+        }
+        let input = self.holder.stdin.as_mut().context("no pipe")?;
+        input.write_all(b"go\n")?;
+        let mut answer = String::new();
+        let output = self.holder.stdout.as_mut().context("no pipe")?;
+        BufReader::new(output).read_line(&mut answer)?;
+        ensure!(answer == "ready\n", "it is not ready");
+        Ok(())
+    }
+
+    fn command(&self, program: &Path, words: &[&str]) -> Command {
+        let mut command = bound_to_us(Path::new("nsenter"));
+        command.args(["--user", "--mount", "--target", &self.holder.id().to_string()]);
+        command.arg(program).args(words);
+        command
+    }
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        // Its namespace ends with it.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+impl Processor {
+    /// For `register` (`admin-guide/binfmt-misc.rst`): static programs of this processor
+    /// run in `emulator`, which is opened now.
+    fn rule(&self, emulator: &Path) -> String {
+        // Of its kind and processor, the low byte comes first or last. A program has the
+        // kind 2 or, where it can be anywhere in memory, 3.
+        let word = |low: &str, high: &str| match self.order {
+            2 => format!("{high}{low}"),
+            _ => format!("{low}{high}"),
+        };
+        let machine = word(&format!("\\x{:02x}", self.machine), "\\x00");
+        let (order, zeros, kind) = (self.order, "\\x00".repeat(9), word("\\x02", "\\x00"));
+        let magic = format!("\\x7fELF\\x01\\x{order:02x}\\x01{zeros}{kind}{machine}");
+        let (set, kind) = ("\\xff", word("\\xfe", "\\xff"));
+        let mask = format!("{}\\x00{}{kind}{}", set.repeat(7), set.repeat(8), set.repeat(2));
+        format!(":{}:M::{magic}:{mask}:{}:F", self.name, emulator.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_names_magic_and_mask_of_the_same_length() {
+        for processor in &PROCESSORS {
+            let rule = processor.rule(Path::new("/bin/emulator"));
+            let parts: Vec<&str> = rule.split(':').collect();
+            let len = |text: &str| text.replace("ELF", "\\x45\\x4c\\x46").len() / 4;
+            assert_eq!((len(parts[4]), len(parts[5])), (20, 20), "{rule}");
+        }
+    }
+}
