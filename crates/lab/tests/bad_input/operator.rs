@@ -163,7 +163,7 @@ impl Shared {
             *offer = None;
         }
         self.reports.lock().unwrap().extend(told.reports);
-        Accepted { accepted }
+        Accepted { accepted, logs: Vec::new() }
     }
 }
 
