@@ -50,6 +50,16 @@ impl Bucket {
         self.port
     }
 
+    /// The names of all objects under `prefix`.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let url = format!("http://127.0.0.1:{}/{NAME}?list-type=2&prefix={prefix}", self.port);
+        let mut answer = ureq::get(&url).call().context("cannot list the bucket")?;
+        Ok(keys(&answer.body_mut().read_to_string().context("cannot list the bucket")?))
+    }
+
     /// Options of `refit-server serve` by which it keeps its packages there, by way of
     /// `port`.
     pub fn options(&self, port: u16) -> Vec<String> {
@@ -63,6 +73,12 @@ impl Bucket {
         ];
         options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
     }
+}
+
+/// The names in a list of objects (`ListBucketResult`).
+fn keys(list: &str) -> Vec<String> {
+    let names = list.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
+    names.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn port(log: &str) -> Option<u16> {
@@ -97,6 +113,13 @@ fn install(place: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_read_from_the_list() {
+        let list = "<R><Contents><Key>a/b</Key><Size>1</Size></Contents><Contents><Key>c</Key>";
+        assert_eq!(keys(list), ["a/b", "c"]);
+        assert!(keys("<R></R>").is_empty());
+    }
 
     #[test]
     fn the_port_is_read_from_what_the_store_says() {

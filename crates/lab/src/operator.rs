@@ -5,7 +5,7 @@ use crate::process::{Programs, Running, said};
 use anyhow::{Context, Result, ensure};
 use protocols::operator::plans::PlanList;
 use protocols::operator::{
-    DeltaList, DeviceDetail, DeviceList, DeviceView, Explanation, Imports, ReleaseView,
+    DeltaList, DeviceDetail, DeviceList, DeviceView, Explanation, Imports, LogList, ReleaseView,
     RolloutView, TokenList,
 };
 use serde::de::DeserializeOwned;
@@ -169,6 +169,14 @@ impl Operator {
             deltas: DeltaList,
         }
         Ok(self.words::<Shown>(&["release", "show", version])?.deltas)
+    }
+
+    /// What terminals told of their attempts in a rollout, where it holds `text`.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn logs(&self, rollout: &str, text: &str) -> Result<LogList> {
+        self.words(&["logs", "--rollout", rollout, "--text", text])
     }
 
     /// All terminals.

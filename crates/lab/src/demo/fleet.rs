@@ -9,7 +9,7 @@ use crate::process::Programs;
 use crate::terminal::{COMPONENT, Factory, Server, Settings, Terminal};
 use anyhow::{Result, bail, ensure};
 use protocols::operator::{AttemptView, DeviceView};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use types::Outcome;
 
@@ -29,6 +29,8 @@ pub(super) struct Fleet {
     // Terminals first: they are switched off before the server goes.
     pub(super) terminals: Vec<BootLoop>,
     pub(super) operator: Operator,
+    /// What the server keeps in a folder of its own.
+    pub(super) data: PathBuf,
 }
 
 impl Fleet {
@@ -60,7 +62,7 @@ impl Fleet {
             let name = format!("terminal-{:02}", index + 1);
             terminals.push(BootLoop::start(Terminal::make(&name, folder, &factory)?));
         }
-        Ok(Self { terminals, operator })
+        Ok(Self { terminals, operator, data: place })
     }
 
     /// How many terminals there are.

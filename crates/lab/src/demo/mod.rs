@@ -27,6 +27,8 @@ const ROLLOUT_LEAST: Duration = Duration::from_secs(120);
 const ROLLOUT_EACH: Duration = Duration::from_secs(10);
 /// How long a rollout waits for the server's deltas at most.
 const WAITS: [&str; 2] = ["--wait-for-deltas", "600"];
+/// How long terminals may take to tell what happened, once they are back.
+const TOLD: Duration = Duration::from_secs(60);
 /// How often the operator looks.
 const WATCH: Duration = Duration::from_millis(200);
 
@@ -86,6 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     // An interrupt also reaches the programs, and what they say then is no trouble.
     show.check()?;
     let (halted, storm) = told.inspect_err(|_| fleet.tell_troubles())?;
+    stores.check(&fleet.data, &show)?;
 
     let verdict = verdict::judge(&fleet, &releases, &halted)?;
     println!("{}", verdict.table);
@@ -143,7 +146,23 @@ fn bad_release(fleet: &Fleet, releases: &Releases, show: &Show) -> Result<Rollou
     })?;
     show.say(&format!("halted by {}: {}", halted.who, halted.why));
     fleet.wait_for_version(releases.good.version, show)?;
+    told(fleet, show, &halted)?;
     Ok(halted)
+}
+
+/// Waits until each terminal that failed has told what happened, and shows one's words.
+fn told(fleet: &Fleet, show: &Show, halted: &RolloutView) -> Result<()> {
+    let began = now();
+    loop {
+        let found = fleet.operator.logs(halted.id.as_str(), "The Bootloader is told")?.logs;
+        if let Some(log) = found.first().filter(|_| found.len() == halted.tally.failed as usize) {
+            show.say(&format!("{} terminals told what happened; {}:", found.len(), log.device));
+            log.lines.iter().for_each(|line| println!("           {}: {}", line.phase, line.text));
+            return Ok(());
+        }
+        ensure!(now() - began < TOLD, "only {} terminals told what happened", found.len());
+        show.pause(WATCH)?;
+    }
 }
 
 /// Release 4, while agents and server are killed.
