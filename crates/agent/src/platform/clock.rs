@@ -4,14 +4,16 @@
 
 use super::files;
 use super::stop::Stop;
+use super::wait::poll;
 use crate::edges::{Clock, Now};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use std::cell::Cell;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use types::{Seconds, Timestamp};
 
@@ -151,14 +153,13 @@ impl Clock for LinuxClock {
     }
 
     fn wait(&mut self, at_most: Seconds) {
-        let until = Timespec { tv_sec: at_most.0.into(), tv_nsec: 0 };
         let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN)];
         fds.extend(self.calls.as_ref().map(|calls| PollFd::new(calls, PollFlags::IN)));
         if at_most >= LONG_WAIT {
             super::resident::give_program_back();
         }
         // An error is a wait that ended early.
-        let _ = poll(&mut fds, Some(&until));
+        let _ = poll(&mut fds, Duration::from_secs(at_most.0.into()));
         self.take_calls();
     }
 

@@ -36,6 +36,7 @@ pub mod stop;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wait;
 #[cfg(feature = "dbus")]
 pub mod watch;
 pub mod watchdog;

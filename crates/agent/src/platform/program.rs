@@ -2,7 +2,8 @@
 //! process group of their own that ends with them, and heard only so far.
 
 use super::clock::Stopwatch;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use super::wait::poll;
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
@@ -14,7 +15,7 @@ use std::time::Duration;
 /// The most bytes of a program's words that are heard.
 pub const HEARD_MAX: usize = 4096;
 
-/// Nanoseconds between two looks at a running program.
+/// The time between two looks at a running program.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How a program ended, and what it said.
@@ -129,7 +130,7 @@ fn pause(out: Option<&ChildStdout>) {
     let Some(out) = out else { return std::thread::sleep(LOOK) };
     let mut fds = [PollFd::new(out, PollFlags::IN)];
     // An error is a pause that ended early.
-    let _ = poll(&mut fds, Timespec::try_from(LOOK).ok().as_ref());
+    let _ = poll(&mut fds, LOOK);
 }
 
 #[cfg(test)]

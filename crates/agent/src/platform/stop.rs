@@ -1,9 +1,11 @@
 //! The wish to stop, as SIGTERM, SIGINT and SIGHUP bring it.
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use super::wait::poll;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 /// Where the signal's arrival is noted; -1 before there is such a place.
 static NOTED: AtomicI32 = AtomicI32::new(-1);
@@ -31,7 +33,7 @@ impl Stop {
     /// Whether the process was asked to stop.
     pub fn asked(&self) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
-        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        poll(&mut fds, Duration::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// Another handle to the same wish.
@@ -114,7 +116,7 @@ mod tests {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP)
             .unwrap();
         let mut fds = [PollFd::new(&stop, PollFlags::IN)];
-        poll(&mut fds, None).unwrap();
+        poll(&mut fds, Duration::MAX).unwrap();
         assert!(stop.asked());
         assert!(Stop::on_signals().is_err());
     }

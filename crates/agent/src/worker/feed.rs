@@ -10,8 +10,9 @@ use crate::platform::partition;
 use crate::platform::resident;
 use crate::platform::shared::Shared;
 use crate::platform::stop::Stop;
+use crate::platform::wait::poll;
 use engine::Cursor;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -398,10 +399,10 @@ impl<'a> Patient<'a> {
 impl Read for Patient<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let left = self.patience.saturating_sub(self.watch.millis());
-        let left = Timespec::try_from(Duration::from_millis(left)).map_err(io::Error::other)?;
+        let left = Duration::from_millis(left);
         let mut fds =
             [PollFd::new(self.socket, PollFlags::IN), PollFd::new(self.stop, PollFlags::IN)];
-        if poll(&mut fds, Some(&left))? == 0 {
+        if poll(&mut fds, left)? == 0 {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "it is silent"));
         }
         let [_, stop] = &fds;
