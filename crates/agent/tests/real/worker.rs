@@ -6,7 +6,7 @@ use agent::platform::stop::{Stop, by_hand};
 use agent::worker::{Network, Workers};
 use engine::Cursor;
 use std::path::Path;
-use types::Outcome;
+use types::{Outcome, Seconds};
 
 /// Bytes of a chunk.
 const CHUNK: usize = 64 << 10;
@@ -189,6 +189,9 @@ fn bad_payloads_are_told_apart() {
     check(&[Act::Status("410 Gone")], Outcome::Unreachable, Retry::OtherPayload);
     check(&[Act::Status("403 Forbidden")], Outcome::Unreachable, Retry::Later);
     check(&[Act::Status("503 Busy")], Outcome::Unreachable, Retry::Later);
+    let held = |seconds| Retry::Held(Seconds(seconds));
+    check(&[Act::Status("503 Busy\r\nRetry-After: 7")], Outcome::Unreachable, held(7));
+    check(&[Act::Status("429 Wait\r\nRetry-After: 99999")], Outcome::Unreachable, held(3600));
     check(&[Act::Status("416 Range Not Satisfiable")], Outcome::Truncated, Retry::OtherPayload);
 }
 
