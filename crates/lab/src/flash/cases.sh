@@ -45,7 +45,3 @@ is 'it is trusted' confirmed
 config ubi-delta ubi:system-a ubi:system-b
 is 'a delta is made of one volume into the other' install /delta.zip
 is 'the volume holds its release' volume 1 "$new_sha" "$new_size"
-
-config ram "$part 1" 'mtd:mtdram test device'
-is 'a release goes into flash without pages' install /full.zip
-is 'it is there' dumped 4 "$new_sha" "$new_size"

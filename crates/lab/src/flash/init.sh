@@ -16,7 +16,6 @@ for module in bch mtd nandcore nand ubi; do insmod /lib/$module.ko; done
 insmod /lib/nandsim.ko first_id_byte=0x20 second_id_byte=0xa2 third_id_byte=0 \
 	fourth_id_byte=0x15 parts=16,96,96 badblocks=0,17,112,115 weakblocks=120:0 \
 	weakpages=7557:0
-insmod /lib/mtdram.ko total_size=8192 erase_size=64
 part='mtd:NAND simulator partition'
 env=/etc/fw_env.config
 tried=0

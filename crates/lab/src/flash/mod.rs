@@ -23,7 +23,7 @@ use types::Digest;
 const SCRIPTS: [(&str, &str); 2] =
     [("init", include_str!("init.sh")), ("cases", include_str!("cases.sh"))];
 /// Modules of the kernel, in the order in which they are loaded.
-const MODULES: [&str; 7] = ["bch", "mtd", "nandcore", "nand", "nandsim", "mtdram", "ubi"];
+const MODULES: [&str; 6] = ["bch", "mtd", "nandcore", "nand", "nandsim", "ubi"];
 /// The tools of others, and their packages.
 const TOOLS: [(&str, &str); 8] = [
     ("nanddump", "mtd-utils"),
