@@ -34,7 +34,7 @@ unsafe extern "C" fn each_object(
     for header in headers.iter().filter(|h| h.p_type == load && h.p_flags & write == 0) {
         let start = base.wrapping_add(header.p_vaddr) as usize;
         let end = start.wrapping_add(header.p_memsz as usize);
-        let start = start & !(rustix::param::page_size() - 1);
+        let start = start & !(page_size() - 1);
         let len = end.saturating_sub(start);
         // SAFETY: a segment that is loaded and never writable is mapped from a file and
         // unchanged, so dropping its pages loses nothing: the next access maps them again
@@ -45,6 +45,16 @@ unsafe extern "C" fn each_object(
         let _ = dropped;
     }
     0
+}
+
+/// Bytes of a page, as the C library learned when the program began. A worker may not
+/// look any more: before Linux 6.4 rustix reads that from a file, which Landlock keeps
+/// from it.
+#[expect(unsafe_code, reason = "only C knows without looking")]
+fn page_size() -> usize {
+    // SAFETY: sysconf(3) takes a number and gives one.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).ok().filter(|size| size.is_power_of_two()).unwrap_or(4096)
 }
 
 #[cfg(test)]
