@@ -71,7 +71,7 @@ mod tests {
         let middle = CONSTANT.as_ptr() as u64 + (1 << 19);
         let mut pages = std::fs::File::open("/proc/self/pagemap").unwrap();
         let mut entry = [0; 8];
-        pages.seek(SeekFrom::Start(middle / rustix::param::page_size() as u64 * 8)).unwrap();
+        pages.seek(SeekFrom::Start(middle / page_size() as u64 * 8)).unwrap();
         pages.read_exact(&mut entry).unwrap();
         u64::from_le_bytes(entry) >> 63 == 1
     }
