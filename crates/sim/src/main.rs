@@ -12,7 +12,7 @@ const USAGE: &str = "\
 sim: runs the agent's own loop in a fake world, through kills and power cuts
 
   sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (20000)
-  sim quick                     every third point and 3000 pairs; ends at the first broken rule
+  sim quick                     a part of them; ends at the first broken rule
   sim defects [WORD]            each deliberate defect of engine and agent must be caught
   sim replay SCENARIO SEED [POINTkill|POINTcut ...]
                                 one case again, as a broken rule printed it
@@ -23,9 +23,9 @@ sim: runs the agent's own loop in a fake world, through kills and power cuts
 const DELTA_PAIRS: usize = 1_000;
 
 /// Pairs of crashes of updates with a recovery, and with a bootloader.
-const RECOVERY_PAIRS: usize = 20_000;
+const RECOVERY_PAIRS: usize = 10_000;
 /// See [`RECOVERY_PAIRS`].
-const BOOTLOADER_PAIRS: usize = 5_000;
+const BOOTLOADER_PAIRS: usize = 2_000;
 
 /// The least number of points that an update of 64 chunks has.
 const POINTS_MIN: u32 = 300;
@@ -67,41 +67,39 @@ fn sweep_all(counts: &[&str]) -> Result<(), String> {
         &sweep::sweep(&sweep::every_point(&scenarios), Until::Done),
     )?;
     judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2), Until::Done))?;
-    deltas(1, DELTA_PAIRS)?;
-    special("a recovery", &Scenario::recoveries(), 1, RECOVERY_PAIRS)?;
-    special("a bootloader", &Scenario::bootloaders(), 1, BOOTLOADER_PAIRS)?;
+    special("by delta", &Scenario::deltas(), DELTA_PAIRS)?;
+    special("with a recovery", &Scenario::recoveries(), RECOVERY_PAIRS)?;
+    special("with a bootloader", &Scenario::bootloaders(), BOOTLOADER_PAIRS)?;
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3), Until::Done))
 }
 
+/// A part of everything, in one shuffled list of single crashes and one of pairs: whatever
+/// is broken shows early, whichever scenario it takes.
 fn quick() -> Result<(), String> {
-    let scenarios = Scenario::all();
-    let mut points: Vec<Case> = sweep::every_point(&scenarios).into_iter().step_by(3).collect();
-    // Each scenario early, so that a broken rule shows soon.
-    Chance::new(5).shuffle(&mut points);
-    judge("single crashes, every third point", &sweep::sweep(&points, Until::Broken))?;
-    judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, 3_000, 2), Until::Broken))?;
-    deltas(7, 100)?;
-    special("a recovery", &Scenario::recoveries(), 5, 1_000)?;
-    special("a bootloader", &Scenario::bootloaders(), 9, 300)?;
+    let kinds = [
+        (Scenario::all(), 3, 3_000),
+        (Scenario::deltas(), 7, 100),
+        (Scenario::recoveries(), 5, 1_000),
+        (Scenario::bootloaders(), 9, 300),
+    ];
+    let (mut points, mut pairs) = (Vec::new(), Vec::new());
+    for (scenarios, step, count) in kinds {
+        points.extend(sweep::every_point(&scenarios).into_iter().step_by(step));
+        pairs.extend(sweep::pairs(&scenarios, count, 2));
+    }
+    for (what, cases) in [("single crashes", &mut points), ("pairs of crashes", &mut pairs)] {
+        Chance::new(5).shuffle(cases);
+        judge(&format!("{what}, a part of them"), &sweep::sweep(cases, Until::Broken))?;
+    }
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(3_000, 3), Until::Broken))
 }
 
-/// Updates of terminals that have `what`: every `step`th point, and so many pairs.
-fn special(what: &str, scenarios: &[Scenario], step: usize, pairs: usize) -> Result<(), String> {
-    let mut points: Vec<Case> = sweep::every_point(scenarios).into_iter().step_by(step).collect();
-    Chance::new(6).shuffle(&mut points);
-    judge(&format!("single crashes with {what}"), &sweep::sweep(&points, Until::Broken))?;
-    let pairs = sweep::pairs(scenarios, pairs, 7);
-    judge(&format!("pairs of crashes with {what}"), &sweep::sweep(&pairs, Until::Broken))
-}
-
-/// Updates by delta: every `step`th point, and so many pairs.
-fn deltas(step: usize, pairs: usize) -> Result<(), String> {
-    let scenarios = Scenario::deltas();
-    let points: Vec<Case> = sweep::every_point(&scenarios).into_iter().step_by(step).collect();
-    judge("single crashes of updates by delta", &sweep::sweep(&points, Until::Broken))?;
-    let pairs = sweep::pairs(&scenarios, pairs, 4);
-    judge("pairs of crashes of updates by delta", &sweep::sweep(&pairs, Until::Broken))
+/// Updates of another kind: every point, and so many pairs.
+fn special(kind: &str, scenarios: &[Scenario], pairs: usize) -> Result<(), String> {
+    let points = sweep::every_point(scenarios);
+    judge(&format!("single crashes of updates {kind}"), &sweep::sweep(&points, Until::Broken))?;
+    let pairs = sweep::pairs(scenarios, pairs, 4);
+    judge(&format!("pairs of crashes of updates {kind}"), &sweep::sweep(&pairs, Until::Broken))
 }
 
 fn judge(what: &str, tally: &Tally) -> Result<(), String> {

@@ -46,6 +46,8 @@ refit-agent run --once
 code=$?
 [ $code = 100 ] && end 100
 status=$(refit-agent status --json)
+# The kernel would speak in the middle of this long line.
+dmesg -n 1
 echo "guest: status $status"
 # Until an update has come to its end here, its owner gives it.
 case $given,$status in

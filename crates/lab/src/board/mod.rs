@@ -332,7 +332,8 @@ impl Workshop {
 
     /// The system is lost and the recovery runs: what the server offers next, it installs.
     fn recovers(&self, lost: &Case, disk: &Disk, devices: &Devices) -> Result<()> {
-        let next = Case { layout: Layout::Recovery, ..good(lost.name, Given::Server) };
+        let next = good(lost.name, Given::Server);
+        let next = Case { layout: Layout::Recovery, version: "2.8.0", ..next };
         let (folder, device) = (self.folder(lost), lost.device());
         let package = self.pack(&next, &folder)?;
         self.operations.offer(&device, next.version, &package)?;
