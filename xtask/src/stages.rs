@@ -94,6 +94,10 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
+        ..stage("layouts", "every power cut with a recovery or two bootloaders", 240, layouts)
+    },
+    Stage {
+        group: Group::Terminals,
         ..stage("flash", "the agent on NAND with bad blocks and on UBI, in QEMU", 240, flash)
     },
     Stage {
@@ -197,6 +201,10 @@ fn sim(bench: &Bench) -> Result<Count> {
     let tests = bench.tests(&|package| package == "sim")?;
     let sweep = bench.one(bench.program("sim")?.arg("sweep"), Show::All)?;
     Ok(tests.plus(sweep))
+}
+
+fn layouts(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("sim")?.arg("layouts"), Show::All)
 }
 
 fn defects(bench: &Bench) -> Result<Count> {

@@ -12,6 +12,8 @@ const USAGE: &str = "\
 sim: runs the agent's own loop in a fake world, through kills and power cuts
 
   sim sweep [PAIRS [TRIPLES]]   every point, so many pairs (200000), so many triples (20000)
+  sim layouts                   every point and many pairs of terminals with a recovery, or
+                                with a bootloader in two copies
   sim quick                     a part of them; ends at the first broken rule
   sim defects [WORD]            each deliberate defect of engine and agent must be caught
   sim replay SCENARIO SEED [POINTkill|POINTcut ...]
@@ -23,9 +25,9 @@ sim: runs the agent's own loop in a fake world, through kills and power cuts
 const DELTA_PAIRS: usize = 1_000;
 
 /// Pairs of crashes of updates with a recovery, and with a bootloader.
-const RECOVERY_PAIRS: usize = 10_000;
+const RECOVERY_PAIRS: usize = 20_000;
 /// See [`RECOVERY_PAIRS`].
-const BOOTLOADER_PAIRS: usize = 2_000;
+const BOOTLOADER_PAIRS: usize = 5_000;
 
 /// The least number of points that an update of 64 chunks has.
 const POINTS_MIN: u32 = 300;
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let ran = match words.as_slice() {
         ["sweep", counts @ ..] => sweep_all(counts),
+        ["layouts"] => layouts(),
         ["quick"] => quick(),
         ["defects"] => defects::try_all(""),
         ["defects", word] => defects::try_all(word),
@@ -68,9 +71,12 @@ fn sweep_all(counts: &[&str]) -> Result<(), String> {
     )?;
     judge("pairs of crashes", &sweep::sweep(&sweep::pairs(&scenarios, pairs, 2), Until::Done))?;
     special("by delta", &Scenario::deltas(), DELTA_PAIRS)?;
-    special("with a recovery", &Scenario::recoveries(), RECOVERY_PAIRS)?;
-    special("with a bootloader", &Scenario::bootloaders(), BOOTLOADER_PAIRS)?;
     judge("triples of crashes with faults", &sweep::sweep(&sweep::triples(triples, 3), Until::Done))
+}
+
+fn layouts() -> Result<(), String> {
+    special("with a recovery", &Scenario::recoveries(), RECOVERY_PAIRS)?;
+    special("with a bootloader", &Scenario::bootloaders(), BOOTLOADER_PAIRS)
 }
 
 /// A part of everything, in one shuffled list of single crashes and one of pairs: whatever
