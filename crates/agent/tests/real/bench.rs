@@ -90,6 +90,14 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    /// A battery of 12 percent, in the folder `power`.
+    pub(crate) fn drain_battery(&self) {
+        let power = self.path("power/BAT0");
+        std::fs::create_dir_all(&power).unwrap();
+        std::fs::write(power.join("type"), "Battery").unwrap();
+        std::fs::write(power.join("capacity"), "12").unwrap();
+    }
+
     /// Writes the configuration, with `more` at its end.
     pub(crate) fn configure(&self, more: &str) {
         let dir = self.dir.path().display();

@@ -29,10 +29,7 @@ impl Drop for Screen {
 impl Screen {
     fn new() -> Self {
         let bench = Bench::new();
-        let power = bench.path("power/BAT0");
-        std::fs::create_dir_all(&power).unwrap();
-        std::fs::write(power.join("type"), "Battery").unwrap();
-        std::fs::write(power.join("capacity"), "12").unwrap();
+        bench.drain_battery();
         let at = format!("--address=unix:path={}", bench.path("bus").display());
         let mut bus = Command::new("dbus-daemon")
             .args(["--session", "--nofork", "--nopidfile", "--print-address", &at])

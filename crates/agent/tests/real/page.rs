@@ -27,10 +27,7 @@ impl Drop for Terminal {
 impl Terminal {
     fn new() -> Self {
         let bench = Bench::new();
-        let power = bench.path("power/BAT0");
-        std::fs::create_dir_all(&power).unwrap();
-        std::fs::write(power.join("type"), "Battery").unwrap();
-        std::fs::write(power.join("capacity"), "12").unwrap();
+        bench.drain_battery();
         let password = bench.path("password");
         std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
         let (_, night) = night_in_some_hours();
