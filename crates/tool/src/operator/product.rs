@@ -12,13 +12,12 @@ use types::{Abroad, Elsewhere, Name};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The product
-    #[arg(requires = "policy")]
     product: Option<Name>,
     /// Terminals outside of the region that they were sold for: used, home, ask, nothing
-    #[arg(long, value_name = "WORD", group = "policy", requires = "product", value_parser = written::<Abroad>)]
+    #[arg(long, value_name = "WORD", requires = "product", value_parser = written::<Abroad>)]
     abroad: Option<Abroad>,
     /// Terminals in none of the regions that a release is for: refuse, ask, allow
-    #[arg(long, value_name = "WORD", group = "policy", requires = "product", value_parser = written::<Elsewhere>)]
+    #[arg(long, value_name = "WORD", requires = "product", value_parser = written::<Elsewhere>)]
     outside: Option<Elsewhere>,
     /// Print the server's answer
     #[arg(long)]
@@ -36,15 +35,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let client = Client::new(args.access.account()?)?;
     let mut list: ProductList = client.get("/api/v1/products")?;
     if let Some(product) = &args.product {
-        let known = list.products.iter().find(|rule| rule.product == *product);
+        list.products.retain(|rule| rule.product == *product);
         let (abroad, outside) =
-            known.map_or_else(Default::default, |rule| (rule.abroad, rule.outside));
+            list.products.first().map_or_else(Default::default, |rule| (rule.abroad, rule.outside));
         let rule = ProductRule {
             product: product.clone(),
             abroad: args.abroad.unwrap_or(abroad),
             outside: args.outside.unwrap_or(outside),
         };
-        list.products = vec![client.post("/api/v1/products", &rule)?];
+        if args.abroad.is_some() || args.outside.is_some() {
+            list.products = vec![client.post("/api/v1/products", &rule)?];
+        }
     }
     if args.json {
         return json(&list);

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use protocols::operator::{ReleaseList, ReleaseView};
 use std::fs::File;
 use std::path::PathBuf;
+use types::Name;
 
 /// Gives the server the maker's keys, by which it judges packages
 #[derive(Debug, clap::Args)]
@@ -80,9 +81,10 @@ pub(crate) fn list(args: &ListArgs) -> anyhow::Result<()> {
             index,
             digest,
             view.published.to_string(),
+            view.regions.iter().map(Name::as_str).collect::<Vec<_>>().join(" "),
         ]
     };
-    let head = ["product", "version", "rollback index", "manifest", "published"];
+    let head = ["product", "version", "rollback index", "manifest", "published", "regions"];
     println!("{}", table(&head, list.releases.iter().map(row)));
     Ok(())
 }
