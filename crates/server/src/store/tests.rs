@@ -87,6 +87,13 @@ async fn check_forward(place: &Place, version: usize) {
              VALUES ('d0', $1, '{\"product\":\"router\",\"hardware\":\"r1\",\"variant\":null,\
              \"region\":null,\"memory_class_mib\":64}', 'B', '{}', 1, 1)";
         tx.run(query(text).bind(Digest::of(b"d0").0.to_vec())).await.unwrap();
+        for (word, value) in [("home", "DE"), ("region", "CH")].into_iter().filter(|_| version > 2)
+        {
+            let text = "INSERT INTO device_words (device, word, name, value, rank) \
+                        VALUES ('d0', $1, '', $2, $3)";
+            let rank = fleet::filter::rank(value);
+            tx.run(query(text).bind(word).bind(value).bind(rank)).await.unwrap();
+        }
         tx.commit().await.unwrap();
     }
     close(store).await.unwrap();
@@ -95,6 +102,11 @@ async fn check_forward(place: &Place, version: usize) {
     let kept = tx.devices_after(None, 10).await.unwrap();
     let expected = if version == 0 { (1, vec![]) } else { (2, vec![device("d0")]) };
     assert_eq!((tx.generation().await.unwrap(), kept), expected, "from version {version}");
+    // Who was abroad before anybody asked is found.
+    for filter in ["abroad==yes", "abroad>xes"].into_iter().filter(|_| version > 2) {
+        let found = tx.find_devices(&filter.parse().unwrap(), None, 9).await.unwrap();
+        assert_eq!(found, [name("d0")], "{filter} from version {version}");
+    }
 }
 
 #[tokio::test]
