@@ -14,6 +14,7 @@ mod index;
 mod manifest;
 mod open;
 mod record;
+mod skeleton;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -28,5 +29,6 @@ pub use manifest::{
     Program, Step,
 };
 pub use open::{PROOF, Package, ROOTS, chunks_entry, payload_entry};
+pub use skeleton::Skeleton;
 pub use stream::{Event, Stream};
 pub use writer::{Crc32, WriteError, Writer, crc32};
