@@ -38,7 +38,7 @@ fn staging(task: Task, locator: Locator, cursor: Cursor, stalls: u8, event: Even
         }
         Event::Staged(kept, more) => check(spend(task, more), kept),
         Event::Unstaged(boot) => State::Entering { task, locator, failed_boots: 0, boot },
-        event => over(task, locator, event).unwrap_or_else(|(task, locator)| State::Staging {
+        event => ended(task, locator, event, |task, locator| State::Staging {
             task,
             locator,
             cursor,
@@ -56,7 +56,7 @@ fn checking(task: Task, locator: Locator, cursor: Cursor, stalls: u8, event: Eve
             State::Checking { task, locator, cursor, stalls: stalls + 1 }
         }
         Event::Complete(boot) => State::Entering { task, locator, failed_boots: 0, boot },
-        event => over(task, locator, event).unwrap_or_else(|(task, locator)| State::Checking {
+        event => ended(task, locator, event, |task, locator| State::Checking {
             task,
             locator,
             cursor,
@@ -65,10 +65,15 @@ fn checking(task: Task, locator: Locator, cursor: Cursor, stalls: u8, event: Eve
     }
 }
 
-/// What ends both; otherwise nothing does. Nothing was written yet, so nothing is left that
-/// would have to be mended.
-fn over(task: Task, locator: Locator, event: Event) -> Result<State, (Task, Locator)> {
-    Ok(match event {
+/// What ends both; all else leaves the state as it was. Nothing was written yet, so nothing
+/// is left that would have to be mended.
+fn ended(
+    task: Task,
+    locator: Locator,
+    event: Event,
+    unchanged: impl FnOnce(Task, Locator) -> State,
+) -> State {
+    match event {
         Event::Stalled(outcome, detail, spent)
         | Event::PayloadFailed { outcome, detail, spent, .. } => {
             report(spend(task, spent), 0, outcome, detail)
@@ -77,6 +82,6 @@ fn over(task: Task, locator: Locator, event: Event) -> Result<State, (Task, Loca
         // The bootloader came to the recovery by itself: it writes, from wherever the
         // package is.
         Event::Booted(now) if Some(now.slot) != task.target => start(task, locator),
-        _ => return Err((task, locator)),
-    })
+        _ => unchanged(task, locator),
+    }
 }
