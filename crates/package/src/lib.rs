@@ -15,6 +15,7 @@ mod manifest;
 mod names;
 mod open;
 mod record;
+mod skeleton;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -30,5 +31,6 @@ pub use manifest::{
 pub use names::{PROOF, ROOTS, chunks_entry, payload_entry};
 pub use open::Package;
 pub use record::Entry;
+pub use skeleton::Skeleton;
 pub use stream::{Event, Stream};
 pub use writer::{Crc32, WriteError, Writer, crc32};

@@ -1,8 +1,8 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Component, Config, OnUncontained, Plan, Server};
+use agent::config::{Component, Config, LayoutWord, OnUncontained, Plan, Server};
 use agent::desk::Desk;
-use agent::edges::{OwnProgram, Power, Source, Store};
+use agent::edges::{OwnProgram, Power, Source, Stage, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
 use agent::platform::configuration::Folders;
@@ -19,6 +19,7 @@ use agent::platform::own::OwnFile;
 use agent::platform::power::{LinuxPower, Restart};
 use agent::platform::reset::Reset;
 use agent::platform::senses::LinuxSenses;
+use agent::platform::stage::StageFile;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
@@ -128,6 +129,7 @@ pub(super) fn assemble(
         senses: Box::new(senses),
         hooks: Box::new(runner(config)?),
         configuration: Box::new(folders(config)?),
+        stage: stage(config),
         own: own(config),
     };
     let device = Device::start(edges, config.identity(), config.options())
@@ -187,6 +189,12 @@ fn bank(component: &Component) -> Bank {
             Bank::Direct(Box::new(DirectPlace::new(place, staging, *size)))
         }
     }
+}
+
+/// Where packages are kept before the only system is given up for them.
+fn stage(config: &Config) -> Option<Box<dyn Stage>> {
+    let is_kept = config.layout == LayoutWord::Recovery;
+    is_kept.then(|| Box::new(StageFile::new(&config.stage())) as Box<dyn Stage>)
 }
 
 /// The agent's own program, where it is a component.

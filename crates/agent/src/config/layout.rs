@@ -1,10 +1,13 @@
-//! `layout`: what the two slots are for; `switch`: what chooses a bootloader's copy.
+//! `layout`: what the two slots are for; `staging`: what comes before the only system is
+//! given up; `switch`: what chooses a bootloader's copy; and what components keep to.
 
-use super::Boot;
-use crate::Layout;
+use super::{Boot, Component};
 use crate::platform::copies::Switch;
+use crate::{Layout, Staging};
+use engine::LOCATOR_MAX;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use types::Name;
 
 /// What the two slots are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -45,6 +48,51 @@ impl LayoutWord {
     }
 }
 
+/// Where packages are kept before the only system is given up for them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stage {
+    /// Whether they are.
+    #[serde(rename = "use")]
+    pub mode: StagingWord,
+    /// The file, on a partition that system and recovery both see; `staged.zip` in the
+    /// state directory.
+    pub path: Option<PathBuf>,
+}
+
+/// Whether packages are kept before the only system is given up for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StagingWord {
+    /// What comes over the line, where there is room.
+    #[default]
+    Auto,
+    /// All of them; without room none is taken.
+    Always,
+    /// None: the recovery fetches while it writes.
+    Never,
+}
+
+impl From<StagingWord> for Staging {
+    fn from(word: StagingWord) -> Self {
+        match word {
+            StagingWord::Auto => Self::Auto,
+            StagingWord::Always => Self::Always,
+            StagingWord::Never => Self::Never,
+        }
+    }
+}
+
+impl Stage {
+    /// Why a package cannot be kept at `path`, if it cannot.
+    pub(super) fn fault(&self, layout: LayoutWord, path: &Path) -> Option<String> {
+        let is_used = layout == LayoutWord::Recovery && self.mode != StagingWord::Never;
+        let is_found = path.is_absolute() && path.as_os_str().len() <= LOCATOR_MAX;
+        let why = || format!("`staging.path` is not absolute, or longer than {LOCATOR_MAX} bytes");
+        (is_used && !is_found).then(why)
+    }
+}
+
 /// What chooses between a bootloader's copies.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -60,6 +108,36 @@ impl From<&CopySwitch> for Switch {
         match switch {
             CopySwitch::File(path) => Self::File(path.clone()),
             CopySwitch::Command(words) => Self::Program(words.clone()),
+        }
+    }
+}
+
+impl Component {
+    /// The first rule that it breaks.
+    pub(super) fn fault(&self, name: &Name, layout: LayoutWord) -> Option<String> {
+        match self {
+            Self::Slot { b, .. } if b.is_none() != (layout == LayoutWord::Recovery) => {
+                Some(format!(
+                    "`components.{name}`: a slot has `a` and `b`, and `a` alone where `layout` is \
+                 `recovery`"
+                ))
+            }
+            Self::Slot { a, b, .. } if Some(a) == b.as_ref() => {
+                Some(format!("`components.{name}`: slot A and slot B are the same"))
+            }
+            Self::Copies { switch: CopySwitch::Command(words), .. } if words.is_empty() => {
+                Some(format!("`components.{name}.switch` names no program"))
+            }
+            Self::Copies { a, b, .. } if a == b => {
+                Some(format!("`components.{name}`: copy A and copy B are the same"))
+            }
+            Self::Live { size: 0, .. } | Self::Direct { size: 0, .. } => {
+                Some(format!("`components.{name}`: `size` is 0"))
+            }
+            Self::Direct { place, staging, .. } if place == staging => {
+                Some(format!("`components.{name}`: it cannot be staged in its own place"))
+            }
+            _ => None,
         }
     }
 }

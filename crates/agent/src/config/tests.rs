@@ -206,6 +206,16 @@ fn a_system_with_a_recovery_has_one_place() {
                   copies = [{ path = \"/e\" }]\n";
     let other = alone.replace("[boot]\ncontrol = \"file\"\npath = \"/b\"\n", mender);
     check(read(&other), "half-written");
+    assert_eq!(config.options().staging, crate::Staging::Auto);
+    assert_eq!(config.stage(), config.state_dir.join("staged.zip"));
+    let staging = |lines: &str| read(&format!("{alone}[staging]\n{lines}"));
+    let always = staging("use = \"always\"\npath = \"/data/s.zip\"").unwrap();
+    assert_eq!(always.options().staging, crate::Staging::Always);
+    assert_eq!(always.stage(), Path::new("/data/s.zip"));
+    check(staging("path = \"s.zip\""), "`staging.path`");
+    check(staging(&format!("path = \"/{}\"", "x".repeat(256))), "`staging.path`");
+    staging("use = \"never\"\npath = \"s.zip\"").unwrap();
+    check(staging("use = \"ever\""), "unknown variant `ever`");
     let installed =
         format!("{alone}[installed.rootfs]\nversion = \"1\"\nsha256 = \"{}\"\n", "0".repeat(64));
     let inventory = read(&installed).unwrap().inventory();

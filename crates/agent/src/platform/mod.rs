@@ -32,6 +32,7 @@ pub mod reset;
 pub mod resident;
 pub mod senses;
 pub mod shared;
+pub mod stage;
 pub mod stop;
 pub mod store;
 #[cfg(test)]
