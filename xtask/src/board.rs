@@ -1,7 +1,7 @@
 //! The stage `boot`: what a board needs that is not Debian's for this machine, and
 //! the lab's boards on it.
 
-use crate::cross;
+use crate::cross::{self, Extent};
 use crate::packages::{self, Need};
 use crate::programs;
 use anyhow::{Context, Result, ensure};
@@ -27,11 +27,13 @@ const PC_KERNEL: &str = "linux-image-amd64";
 /// Packages with the programs of a board's first minutes.
 const PROGRAMS: [&str; 2] = ["busybox-static", "e2fsck-static"];
 
-/// Processors whose agents run by themselves, as their emulators call them.
-const FOREIGN: [(&str, &str); 3] = [
-    ("mips", "mips-unknown-linux-musl"),
-    ("mipsel", "mipsel-unknown-linux-musl"),
-    ("arm", "armv7-unknown-linux-musleabihf"),
+/// Agents that run by themselves, by the names of their emulators and of their kind.
+const FOREIGN: [(&str, &str, Extent); 5] = [
+    ("mips", "mips-unknown-linux-musl", Extent::Everything),
+    ("mipsel", "mipsel-unknown-linux-musl", Extent::Everything),
+    ("mipsel-smallest", "mipsel-unknown-linux-musl", Extent::Smallest),
+    ("arm", "armv7-unknown-linux-musleabihf", Extent::Everything),
+    ("aarch64", "aarch64-unknown-linux-musl", Extent::Everything),
 ];
 
 /// arm64 with U-Boot: the board of every change.
@@ -96,9 +98,9 @@ pub(crate) fn foreign(root: &Path, lab: &Path) -> Result<Command> {
     packages::ensure_installed(&packages::FOREIGN)?;
     let mut command = Command::new(lab);
     command.arg("foreign").current_dir(root);
-    for (processor, target) in FOREIGN {
-        let agent = cross::agent(root, target)?;
-        command.arg(format!("{processor}={}", agent.display()));
+    for (name, target, extent) in FOREIGN {
+        let agent = cross::built(root, target, extent)?;
+        command.arg(format!("{name}={}", agent.display()));
     }
     Ok(command)
 }

@@ -107,10 +107,11 @@ pub(crate) const FLASH: [Need; 4] = [
     Need { program: "fw_setenv", package: "libubootenv-tool" },
 ];
 /// What runs agents for other processors.
-pub(crate) const FOREIGN: [Need; 4] = [
+pub(crate) const FOREIGN: [Need; 5] = [
     Need { program: "qemu-mips-static", package: "qemu-user-static" },
     Need { program: "qemu-mipsel-static", package: "qemu-user-static" },
     Need { program: "qemu-arm-static", package: "qemu-user-static" },
+    Need { program: "qemu-aarch64-static", package: "qemu-user-static" },
     Need { program: "nsenter", package: "util-linux" },
 ];
 /// The browser in which the agent's local page is tried.

@@ -131,6 +131,10 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Terminals,
         ..long("foreign", "agents for MIPS and ARM take a delta from a server", 3600, foreign)
     },
+    Stage {
+        group: Group::Terminals,
+        ..long("idle", "how often an agent is woken that has nothing to do", 300, idle)
+    },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     Stage {
@@ -236,6 +240,10 @@ fn flash(bench: &Bench) -> Result<Count> {
 fn foreign(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::foreign(&bench.root, Path::new(lab.get_program()))?)
+}
+
+fn idle(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.arg("idle"), Show::All)
 }
 
 fn boot_full(bench: &Bench) -> Result<Count> {

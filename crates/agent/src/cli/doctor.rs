@@ -307,11 +307,11 @@ fn server(config: &Config) -> Vec<Finding> {
     let advice = "the address, the network, or the certificates in `server.ca`";
     let asked = terminal::server_agent(config, server).map(|agent| {
         let url = format!("{}/health", server.url.trim_end_matches('/'));
-        agent.get(url).call().map(|answer| answer.status().as_u16())
+        agent.get(&url, &[]).map(|answer| answer.status())
     });
     let reached = match asked {
         Err(e) => fail("server", format!("{e:#}"), advice),
-        Ok(Err(e)) => fail("server", format!("{}: {}", server.url, agent::https::what(&e)), advice),
+        Ok(Err(e)) => fail("server", format!("{}: {e}", server.url), advice),
         Ok(Ok(200)) => ok("server", format!("{} answers", server.url)),
         Ok(Ok(status)) => {
             warn("server", format!("{} answers with status {status}", server.url), advice)

@@ -1,7 +1,6 @@
 //! From the configuration to the edges of this terminal.
 
 use agent::config::{Component, Config, LayoutWord, OnUncontained, Plan, Server};
-use agent::desk::Desk;
 use agent::edges::{OwnProgram, Power, Source, Stage, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
@@ -23,7 +22,7 @@ use agent::platform::stage::StageFile;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
-use agent::sources::{LocalSource, MediaSource, NativeSource, PlanSource, native, plan};
+use agent::sources::{LocalSource, MediaSource, NativeSource, native};
 use agent::worker::{Banks, Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
 use anyhow::Context;
@@ -74,8 +73,9 @@ pub(super) fn make_directories(config: &Config) -> anyhow::Result<()> {
 }
 
 /// What front ends for owners read and leave.
-pub(super) fn desk(config: &Config) -> anyhow::Result<Desk> {
-    Ok(Desk {
+#[cfg(any(feature = "page", feature = "dbus"))]
+pub(super) fn desk(config: &Config) -> anyhow::Result<agent::desk::Desk> {
+    Ok(agent::desk::Desk {
         device: config.device.clone(),
         rules: config.rules(),
         store: store(config)?,
@@ -235,23 +235,36 @@ fn far_source(
     let server = server.map(|server| native_source(config, server, store, floor)).transpose()?;
     let server = server.map(|server| Box::new(server) as Box<dyn Source>);
     let Some(plan) = &config.plan else { return Ok(server) };
-    Ok(Some(Box::new(plan_source(config, plan, store, server)?)))
+    plan_source(config, plan, store, server).map(Some)
 }
 
+#[cfg(feature = "plan")]
 fn plan_source(
     config: &Config,
     plan: &Plan,
     store: &Directory,
     server: Option<Box<dyn Source>>,
-) -> anyhow::Result<PlanSource<Directory>> {
+) -> anyhow::Result<Box<dyn Source>> {
     let agent = far_agent(config, &plan.ca).context("cannot trust who serves the plan")?;
-    let place = plan::Place {
+    let place = agent::sources::plan::Place {
         url: plan.url.trim_end_matches('/').to_string(),
         channel: plan.channel.clone(),
         keys: plan.public_keys(),
         zone: config.policy.zone_rule().and_then(|rule| rule.parse().ok()),
     };
-    Ok(PlanSource::new("plan".parse()?, place, agent, store.clone(), server))
+    let plan =
+        agent::sources::PlanSource::new("plan".parse()?, place, agent, store.clone(), server);
+    Ok(Box::new(plan))
+}
+
+#[cfg(not(feature = "plan"))]
+fn plan_source(
+    _: &Config,
+    plan: &Plan,
+    _: &Directory,
+    _: Option<Box<dyn Source>>,
+) -> anyhow::Result<Box<dyn Source>> {
+    anyhow::bail!("this agent was built without plans, such as `{}`", plan.url)
 }
 
 fn native_source(
@@ -268,12 +281,12 @@ fn native_source(
 }
 
 /// What talks to the server.
-pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<ureq::Agent> {
+pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<https::Agent> {
     far_agent(config, &server.ca).context("cannot trust the server")
 }
 
 /// What talks to whoever has a certificate of the authorities in `ca`.
-fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<ureq::Agent> {
+fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<https::Agent> {
     let network = &config.network;
     let limits = https::Limits {
         connect: seconds(network.connect_seconds),
