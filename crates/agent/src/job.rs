@@ -245,6 +245,7 @@ mod tests {
             format: Manifest::FORMAT,
             product: "router".parse().unwrap(),
             variants: Vec::new(),
+            regions: Vec::new(),
             hardware: vec!["r1".parse().unwrap()],
             version: "2.0".parse().unwrap(),
             rollback_index: 1,

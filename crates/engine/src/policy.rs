@@ -216,7 +216,9 @@ impl Reason {
                 format!("quiet hours: it is not restarted before {until}; `now` does it at once")
             }
             Self::AwaitingConsent => {
-                "the owner has to agree first; automatic install is switched off".into()
+                "the owner has to agree first: automatic install is switched off, or the \
+                 operator asks for that in this region"
+                    .into()
             }
             other => format!("{other}"),
         }

@@ -1,7 +1,7 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
 use crate::northbound::{
-    devices, export, health, jobs, logs, metrics, plans, releases, rollouts, tokens,
+    devices, export, health, jobs, logs, metrics, plans, products, releases, rollouts, tokens,
 };
 use crate::problem::Refusal;
 use crate::southbound::{artifact, native, plan};
@@ -40,6 +40,7 @@ fn table() -> Vec<Route> {
         ("/api/v1/labels", &["post"], post(devices::relabel)),
         ("/api/v1/import", &["post"], post(devices::import)),
         ("/api/v1/groups", &["get", "post"], get(devices::groups).post(devices::put_group)),
+        ("/api/v1/products", &["get", "post"], get(products::list).post(products::put)),
         ("/api/v1/rollouts/plan", &["post"], post(rollouts::plan)),
         ("/api/v1/rollouts/{id}/failures", &["get"], get(rollouts::failures)),
         ("/api/v1/rollouts/{id}", &["get"], get(rollouts::one)),

@@ -6,7 +6,7 @@ use super::consent::{
 use super::rules::*;
 use super::*;
 use crate::{Cursor, Order, Task};
-use types::{AttemptId, Digest, Name, Spent};
+use types::{AttemptId, Digest, Elsewhere, Name, Spent};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -166,8 +166,7 @@ fn who_says_now_is_disturbed_but_not_in_a_call() {
 
 /// Known since the evening; what `answer` comes to so many hours later.
 fn say(answer: Answer, mode: Mode, class: Class, hours: u32) -> (Consent, Consent, Haste) {
-    let ask =
-        Ask { answer, mode, class, since: Some(evening()), postponed: 0, urgency: Urgency::Soft };
+    let ask = Ask { answer, mode, class, since: Some(evening()), ..Ask::default() };
     let found = consents(&rules(), &ask, evening().after(Seconds(hours * 3600)));
     (found.write, found.restart, found.haste)
 }
@@ -449,6 +448,36 @@ fn urgency_decides_whether_the_owner_is_asked() {
     assert_eq!(found(Urgency::DownloadOnly, Answer::Yes), given);
     assert_eq!(found(Urgency::DownloadOnly, Answer::No), consent::Consents::both(Consent::Denied));
     assert_eq!(found(Urgency::Soft, Answer::None).write, Consent::Awaited);
+}
+
+/// Where the operator wants the owner asked, neither the mode nor the urgency of the order
+/// nor what is forced for security makes that needless.
+#[test]
+fn the_owner_is_asked_where_the_region_needs_it() {
+    let rules = Rules { security: Security::Forced, ..rules() };
+    let late = evening().after(Seconds(30 * 24 * 3600));
+    for urgency in [Urgency::Soft, Urgency::Forced] {
+        let (mode, class, since) = (Mode::Automatic, Class::Security, Some(evening()));
+        let ask = |elsewhere, answer| Ask {
+            elsewhere,
+            answer,
+            mode,
+            class,
+            since,
+            urgency,
+            ..Ask::default()
+        };
+        let found = |elsewhere, answer| consents(&rules, &ask(elsewhere, answer), late);
+        let given = consent::Consents::default();
+        let both = consent::Consents::both;
+        for elsewhere in [Elsewhere::Refuse, Elsewhere::Allow] {
+            assert_eq!(found(elsewhere, Answer::None), given, "{urgency:?}");
+        }
+        assert_eq!(found(Elsewhere::Ask, Answer::None), both(Consent::Awaited), "{urgency:?}");
+        assert_eq!(found(Elsewhere::Ask, Answer::Yes), given);
+        assert_eq!(found(Elsewhere::Ask, Answer::No), both(Consent::Denied));
+        assert!(may_decline(&rules, &ask(Elsewhere::Ask, Answer::None)));
+    }
 }
 
 /// Whatever the urgency, the battery and all other rules hold.
