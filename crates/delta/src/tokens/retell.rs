@@ -178,10 +178,12 @@ impl Retelling {
             let written = match &mut block.coding {
                 Coding::Coded(codes) => codes.write(token, literal, &mut self.writer),
                 Coding::Stored => (token == LITERAL).then(|| self.writer.put(literal.into(), 8)),
-                Coding::Built(counts, tokens) => symbols(token, literal).map(|(symbol, distance)| {
-                    counts.add(symbol, distance);
-                    tokens.push((token, literal));
-                }),
+                Coding::Built(counts, tokens) => {
+                    symbols(token, literal).map(|(symbol, distance)| {
+                        counts.add(symbol, distance);
+                        tokens.push((token, literal));
+                    })
+                }
             };
             written.ok_or(CorrectionError::Sequence)?;
             self.plain.at += len;
