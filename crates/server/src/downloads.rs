@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use types::{AttemptId, Name, Seconds, Text, Timestamp};
 
 /// How long a place holds without being moved on.
-const HOLDS: Seconds = Seconds(10);
+pub(crate) const HOLDS: Seconds = Seconds(10);
 /// It is moved on when less is left.
 const SOON: Seconds = Seconds(7);
 /// How long it is kept for who may come back for the next entry.
@@ -76,19 +76,19 @@ impl Pass {
         }
     }
 
-    /// So many bytes go at `now`: how many milliseconds to wait before the next ones.
+    /// So many bytes go at `now`, of which a clock that goes evenly says `passed`: how many
+    /// milliseconds to wait before the next ones.
     ///
     /// # Errors
     /// The place is over: another one may have it.
-    pub(crate) fn take(&self, bytes: usize, now: Timestamp) -> io::Result<u64> {
+    pub(crate) fn take(&self, bytes: usize, now: Timestamp, passed: u64) -> io::Result<u64> {
         if now.0 > self.0.until.load(Ordering::Relaxed) {
             return Err(io::Error::other("the place of a download is over"));
         }
         self.0.taken.store(now.0, Ordering::Relaxed);
         let mut throttle = self.0.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         throttle.set_rate(self.0.rate.load(Ordering::Relaxed));
-        let millis = u64::try_from(now.0).unwrap_or(0);
-        Ok(throttle.take(u32::try_from(bytes).unwrap_or(u32::MAX), millis))
+        Ok(throttle.take(u32::try_from(bytes).unwrap_or(u32::MAX), passed))
     }
 }
 
@@ -148,6 +148,14 @@ impl Downloads {
             if let Some(place) = places.remove(&attempt) {
                 place.until.store(i64::MIN, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// The clock was set to `now`, and in the store each place holds anew.
+    pub(crate) fn hold_anew(&self, now: Timestamp) {
+        for place in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            place.until.store(now.after(HOLDS).0, Ordering::Relaxed);
+            place.taken.store(now.0, Ordering::Relaxed);
         }
     }
 

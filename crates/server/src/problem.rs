@@ -15,6 +15,9 @@ const BUSY: u32 = 2;
 /// place holds that nobody uses.
 const HELD: u32 = 10;
 
+/// After how many seconds a terminal asks again whose package cannot be read.
+const AWAY: u32 = 5;
+
 /// The answer to a request that is not served.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -91,6 +94,14 @@ impl Refusal {
         );
         let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again then");
         Self { retry_after: Some(HELD), ..refusal }
+    }
+
+    /// The bytes of a package cannot be read at present.
+    pub(crate) fn unreadable(error: &std::io::Error) -> Self {
+        eprintln!("refit-server: a package cannot be read: {}", sentence(error));
+        let text = "the store of packages does not answer this server";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again, from there on");
+        Self { retry_after: Some(AWAY), ..refusal }
     }
 
     /// The server does not know at present.
