@@ -5,6 +5,7 @@
 //! one for the target; else it is built with the agent, from the sources that Debian
 //! has beside its `rustc-web`.
 
+use crate::elf;
 use crate::packages::{self, CROSS};
 use crate::programs;
 use anyhow::{Context, Result, bail, ensure};
@@ -76,7 +77,7 @@ impl Extent {
     /// What the program is called.
     fn name(self) -> &'static str {
         match self {
-            Self::Everything => "refit-agent",
+            Self::Everything => "refit-agent-everything",
             Self::Smallest => "refit-agent-smallest",
         }
     }
@@ -147,10 +148,10 @@ pub(crate) fn built(root: &Path, target: &str, extent: Extent) -> Result<PathBuf
     ensure!(status.success(), "the agent does not build for {target}");
     let made = folder.join(target).join("small/refit-agent");
     ensure!(made.is_file(), "there is no {}", made.display());
+    // Cargo's own is left as it is: it would be built anew.
     let program = made.with_file_name(extent.name());
-    if program != made {
-        std::fs::rename(&made, &program).context("cannot keep the program")?;
-    }
+    std::fs::copy(&made, &program).context("cannot keep the program")?;
+    elf::trim(&program)?;
     Ok(program)
 }
 

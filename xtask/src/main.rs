@@ -7,6 +7,7 @@
 mod board;
 mod count;
 mod cross;
+mod elf;
 mod house;
 mod packages;
 mod programs;
