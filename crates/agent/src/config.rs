@@ -236,6 +236,9 @@ impl Default for Network {
 pub struct Install {
     /// Whether every byte is read back from the medium before it is trusted.
     pub read_back: bool,
+    /// Whether a partition is told that all in it is given up (`BLKDISCARD`) before it is
+    /// written.
+    pub trim: bool,
     /// KiB of payload that a cut may cost besides what is under way: so often, what was
     /// written is made durable and recorded.
     pub checkpoint_kib: u32,
@@ -243,7 +246,7 @@ pub struct Install {
 
 impl Default for Install {
     fn default() -> Self {
-        Self { read_back: true, checkpoint_kib: 832 }
+        Self { read_back: true, trim: false, checkpoint_kib: 832 }
     }
 }
 
@@ -390,6 +393,9 @@ impl Config {
             return Some(fault);
         }
         let component = |(name, component): (&Name, &Component)| component.fault(name, self.layout);
+        if let Some(name) = self.raw_component().filter(|_| !self.install.read_back) {
+            return Some(layout::unread(name));
+        }
         let boot = self.boot.fault().or_else(|| self.layout.fault(&self.boot));
         let boot = boot.or_else(|| self.staging.fault(self.layout, &self.stage()));
         boot.or_else(|| self.components.iter().find_map(component))

@@ -8,7 +8,7 @@ use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
 use agent::platform::contain::Places;
 use agent::platform::copies::TwoCopies;
-use agent::platform::flash::SlotMedium;
+use agent::platform::flash::{SlotMedium, Trim};
 use agent::platform::floors::FloorFile;
 use agent::platform::health::{ByHand, Checks};
 use agent::platform::hooks::{HookSettings, Runner, Uncontained};
@@ -116,7 +116,7 @@ pub(super) fn assemble(
     let senses = LinuxSenses::new(config.senses.sensors(&config.state_dir), floor.at());
     let checks = config.health.checks();
     let edges = Edges {
-        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
+        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(config, c))).collect(),
         boot: config.boot_control(),
         journal: Box::new(JournalFile::new(&state_file(config, "journal"))),
         floors: Box::new(FloorFile::new(&state_file(config, "floors"))),
@@ -170,12 +170,14 @@ pub(super) fn power(config: &Config) -> LinuxPower {
     LinuxPower::new(config.power.boot_id_file.as_deref(), restart)
 }
 
-fn bank(component: &Component) -> Bank {
+fn bank(config: &Config, component: &Component) -> Bank {
+    let trim = if config.install.trim { Trim::Before } else { Trim::Never };
+    let slot = |path: &Path, size: u64| SlotMedium::new(path, size).with_trim(trim);
     match component {
         Component::Slot { a, b: Some(b), size } => {
-            Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
+            Bank::Slots(Box::new(slot(a, *size)), Box::new(slot(b, *size)))
         }
-        Component::Slot { a, b: None, size } => Bank::System(Box::new(SlotMedium::new(a, *size))),
+        Component::Slot { a, b: None, size } => Bank::System(Box::new(slot(a, *size))),
         Component::Copies { a, b, size, running, switch } => {
             let [a, b] = [a, b].map(|place| SlotMedium::new(place, *size));
             Bank::Copies(Box::new(TwoCopies::new(a, b, running.into(), switch.into())))
@@ -299,7 +301,7 @@ fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<https::Agent> {
     Ok(agent)
 }
 
-fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let pem = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     https::roots(&pem).with_context(|| format!("cannot use `{}`", path.display()))
 }

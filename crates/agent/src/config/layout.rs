@@ -1,7 +1,7 @@
 //! `layout`: what the two slots are for; `staging`: what comes before the only system is
 //! given up; `switch`: what chooses a bootloader's copy; and what components keep to.
 
-use super::{Boot, Component};
+use super::{Boot, Component, Config};
 use crate::platform::copies::Switch;
 use crate::{Layout, Staging};
 use engine::LOCATOR_MAX;
@@ -99,6 +99,8 @@ impl Stage {
 pub enum CopySwitch {
     /// A file that holds `A` or `B`.
     File(PathBuf),
+    /// An eMMC, by its own register: A is its first boot partition, B its second one.
+    Emmc(PathBuf),
     /// A program with the verbs `get-primary` and `set-primary A|B`.
     Command(Vec<String>),
 }
@@ -107,12 +109,43 @@ impl From<&CopySwitch> for Switch {
     fn from(switch: &CopySwitch) -> Self {
         match switch {
             CopySwitch::File(path) => Self::File(path.clone()),
+            CopySwitch::Emmc(device) => Self::Emmc(device.clone()),
             CopySwitch::Command(words) => Self::Program(words.clone()),
         }
     }
 }
 
+/// What is said of component `name` in raw flash that would not be read back.
+pub(super) fn unread(name: &Name) -> String {
+    format!(
+        "`install.read_back` is off, and `components.{name}` is in raw flash: only reading it \
+         back shows which of its blocks did not keep what was written"
+    )
+}
+
+impl Config {
+    /// The first component with a place in raw flash. A volume of UBI verifies itself.
+    pub(super) fn raw_component(&self) -> Option<&Name> {
+        let is_raw = |place: &&Path| {
+            let text = place.to_string_lossy();
+            text.starts_with("mtd:") || text.starts_with("/dev/mtd")
+        };
+        let has_raw = |c: &Component| c.media().iter().any(is_raw);
+        self.components.iter().find(|(_, component)| has_raw(component)).map(|(name, _)| name)
+    }
+}
+
 impl Component {
+    /// Where its images lie.
+    pub fn media(&self) -> Vec<&Path> {
+        match self {
+            Self::Slot { a, b, .. } => [a.as_path()].into_iter().chain(b.as_deref()).collect(),
+            Self::Copies { a, b, .. } => vec![a.as_path(), b.as_path()],
+            Self::Live { directory, .. } => vec![directory.as_path()],
+            Self::Direct { place, .. } => vec![place.as_path()],
+        }
+    }
+
     /// The first rule that it breaks.
     pub(super) fn fault(&self, name: &Name, layout: LayoutWord) -> Option<String> {
         match self {

@@ -232,9 +232,23 @@ fn a_bootloader_has_two_copies_and_a_switch() {
     };
     copies("/y", "file = \"/s\"").unwrap();
     copies("/y", "command = [\"/bin/switch\"]").unwrap();
+    copies("/y", "emmc = \"/dev/mmcblk0\"").unwrap();
     check(copies("/x", "file = \"/s\""), "copy A and copy B");
     check(copies("/y", "lever = \"/s\""), "lever");
     check(copies("/y", "command = []"), "names no program");
+}
+
+#[test]
+fn raw_flash_is_always_read_back() {
+    let off = |place: &str| {
+        let text = LEAST.replace("b = \"/b\"", &format!("b = {place:?}"));
+        read(&format!("{text}[install]\nread_back = false\n"))
+    };
+    off("ubi:system-b").unwrap();
+    off("/dev/mmcblk0p3").unwrap();
+    for raw in ["mtd:system-b", "/dev/mtd4", "/dev/mtdblock4"] {
+        check(off(raw), "`install.read_back` is off");
+    }
 }
 
 #[test]

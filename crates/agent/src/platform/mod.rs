@@ -20,6 +20,7 @@ pub mod journal;
 pub mod live;
 pub mod lock;
 mod medium;
+mod mmc;
 pub(crate) mod mtd;
 pub mod own;
 mod pair;
