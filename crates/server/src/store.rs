@@ -25,6 +25,7 @@ mod kinds;
 mod labels;
 mod line;
 mod logs;
+mod products;
 mod releases;
 mod rollouts;
 mod rows;
@@ -44,6 +45,7 @@ pub(crate) use jobs::{Claim, Far, Kind, NewJob, State as JobState, StoredJob};
 pub(crate) use kinds::Kinds;
 pub(crate) use labels::{Words, words};
 pub(crate) use logs::{Found, LogQuery, Sight, StoredLog};
+pub(crate) use products::RegionPolicy;
 pub(crate) use rollouts::{Happened, StoredRollout};
 
 use line::Line;
