@@ -35,6 +35,8 @@ const NO_TABLES: Flags =
 /// For MIPS, where each call and each address of code that can lie anywhere takes two or
 /// three instructions more. What is paid: the program always lies at the same address.
 const FIXED: Flags = ["-fno-PIC", "-C relocation-model=static"];
+/// What the agent has to know of that.
+const FIXED_FEATURE: [&str; 2] = ["--features", "fixed"];
 /// For ARM: its short instructions, which every ARMv7-A has. The compiler of C does not
 /// take the same.
 const THUMB: Flags = ["", "-C target-feature=+thumb-mode"];
@@ -132,6 +134,9 @@ pub(crate) fn built(root: &Path, target: &str, extent: Extent) -> Result<PathBuf
     build.args(["zigbuild", "--profile", "small", "--package", "agent", "--locked"]);
     build.args(["--target", target, "--target-dir"]).arg(&folder).current_dir(root);
     build.args(extent.features()).env("PATH", path_with(&tools)?);
+    if target.starts_with("mips") {
+        build.args(FIXED_FEATURE);
+    }
     let ready_made = has_library(target);
     let [c, mut rust] = flags(target, extent, ready_made);
     build.env(format!("CFLAGS_{}", target.replace('-', "_")), c);

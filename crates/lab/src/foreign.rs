@@ -274,7 +274,10 @@ impl Processor {
         let (zeros, kind) = ("\\x00".repeat(9), word("\\x02", "\\x00"));
         let magic = format!("\\x7fELF\\x{class:02x}\\x{order:02x}\\x01{zeros}{kind}{machine}");
         let (set, kind) = ("\\xff", word("\\xfe", "\\xff"));
-        let mask = format!("{}\\x00{}{kind}{}", set.repeat(7), set.repeat(8), set.repeat(2));
+        // Any system's program, and any version of its rules: one of MIPS at a fixed
+        // address is of version 1.
+        let any = "\\x00".repeat(2);
+        let mask = format!("{}{any}{}{kind}{}", set.repeat(7), set.repeat(7), set.repeat(2));
         format!(":{}:M::{magic}:{mask}:{}:F", self.name, emulator.display())
     }
 }

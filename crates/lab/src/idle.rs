@@ -3,8 +3,9 @@
 //!
 //! It is enrolled at a real server that wants to hear of it every quarter of an hour, has
 //! the local page open and a mount point for cards to look at: all that can wake it but
-//! a watchdog, which has a time of its own. Counted is what the kernel counts: how often
-//! one of its threads gave up the processor by itself.
+//! a watchdog, which has a time of its own. Seen is what the kernel counts: how often one
+//! of its threads gave up the processor by itself. Once woken it does so some times, for a
+//! file or a page of its code; that is one wake-up, for the processor was awake.
 
 use crate::clock::{now, until};
 use crate::flash::noise;
@@ -12,7 +13,7 @@ use crate::maker::Maker;
 use crate::operator::Operator;
 use crate::process::{Programs, bound_to_us};
 use crate::terminal::{Factory, Server, Settings, Terminal};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ const WAKES_GOAL: u64 = 2;
 const MEMORY_GOAL: u64 = 4 << 10;
 /// How long it may take to have nothing to do.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Who was not woken for so long was at rest.
+const REST: Duration = Duration::from_secs(1);
 /// Nothing has to be done when it was not woken for so long.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -124,15 +127,19 @@ impl Idle {
         })
     }
 
-    /// How often it is woken in so many minutes.
+    /// How often it is woken from a rest in so many minutes.
     fn count(&self, minutes: u32) -> Result<u64> {
-        let (before, began) = (self.woken()?, now());
+        let (mut seen, mut since, began) = (self.woken()?, now(), now());
         let span = Duration::from_secs(u64::from(minutes) * 60);
+        let mut count = 0;
         until(span + PATIENCE, "the last minute", || {
-            ensure!(self.folder().exists(), "the agent ended");
-            Ok((now() - began >= span).then_some(()))
-        })?;
-        Ok(self.woken()? - before)
+            let woken = self.woken()?;
+            if woken != seen {
+                count += u64::from(now() - since > REST);
+                (seen, since) = (woken, now());
+            }
+            Ok((now() - began >= span).then_some(count))
+        })
     }
 
     fn folder(&self) -> PathBuf {

@@ -12,6 +12,8 @@ pub mod contain;
 pub mod copies;
 pub mod descriptors;
 mod files;
+#[cfg(all(feature = "fixed", target_arch = "mips", target_env = "musl"))]
+mod fixed;
 pub mod flash;
 pub mod floors;
 pub mod health;
