@@ -44,7 +44,12 @@ impl Kept {
     }
 
     /// What this tool, by what it calls itself, did with these images.
-    pub(super) fn find(&self, tool: Tool, itself: &str, pair: &Made) -> Option<Result<Done, String>> {
+    pub(super) fn find(
+        &self,
+        tool: Tool,
+        itself: &str,
+        pair: &Made,
+    ) -> Option<Result<Done, String>> {
         let found = self.results.borrow().get(&key(tool, itself, pair)).cloned()?;
         Some(match found {
             Entry::Did { size, diff, patch } => {

@@ -38,7 +38,11 @@ impl Venv {
 
     /// What the interpreter costs before any work.
     pub(super) fn start(&self, folder: &Path) -> Result<Cost> {
-        match measure(self.program("python").args(["-c", "import hdiffpatch"]), folder, Bound::Free)? {
+        match measure(
+            self.program("python").args(["-c", "import hdiffpatch"]),
+            folder,
+            Bound::Free,
+        )? {
             Ran::Well(cost, _) => Ok(cost),
             Ran::Not(why) => bail!("the interpreter {why}"),
         }
