@@ -4,6 +4,7 @@ use super::codes::{Bits, Codes, END, Writer, symbols};
 use super::trees::Counts;
 use super::{LITERAL, Next, Token, Tokens, Told, Waits};
 use crate::correction::{CorrectionError, number};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Where in the edits one is.
@@ -66,7 +67,7 @@ enum Coding {
     Coded(Codes),
     /// By codes that are built when all of it is known: its tokens so far, each with
     /// its literal.
-    Built(Counts, Vec<(Token, u8)>),
+    Built(Box<Counts>, Vec<(Token, u8)>),
 }
 
 /// A stream that is being told.
@@ -159,7 +160,7 @@ impl Retelling {
             let codes = match block.coding {
                 Coding::Stored => continue,
                 Coding::Coded(codes) => codes,
-                Coding::Built(counts, tokens) => built(counts, &tokens, writer)?,
+                Coding::Built(counts, tokens) => built(*counts, &tokens, writer)?,
             };
             codes.literals.write(END, writer).ok_or(CorrectionError::Sequence)?;
         }
@@ -211,7 +212,7 @@ impl Retelling {
             1 => Coding::Coded(Codes::fixed()),
             2 => Coding::Coded(self.blocks.read(|blocks| coded_head(blocks, writer))?),
             _ if left > self.gathered => return Err(CorrectionError::Sequence),
-            _ => Coding::Built(Counts::default(), Vec::with_capacity(left as usize)),
+            _ => Coding::Built(Box::default(), Vec::with_capacity(left as usize)),
         };
         Ok(Block { coding, left })
     }
