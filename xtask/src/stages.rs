@@ -3,7 +3,7 @@
 //! All stages that compile select the same packages with the same features and the
 //! same profile, so that nothing is built twice.
 
-use crate::board::{self, GRUB_BIOS, GRUB_OVMF, UBOOT};
+use crate::board::{self, GRUB_BIOS, GRUB_OVMF, MALTA, UBOOT};
 use crate::count::{Count, count, without_passed};
 use crate::house;
 use crate::programs;
@@ -125,7 +125,15 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
+        ..long("boot-mips", "the agent on a MIPS board, its bootloader simulated", 2400, boot_mips)
+    },
+    Stage {
+        group: Group::Terminals,
         ..long("foreign", "agents for MIPS and ARM take a delta from a server", 3600, foreign)
+    },
+    Stage {
+        group: Group::Terminals,
+        ..long("idle", "how often an agent is woken that has nothing to do", 300, idle)
     },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
@@ -234,6 +242,10 @@ fn foreign(bench: &Bench) -> Result<Count> {
     bench.counted(&mut board::foreign(&bench.root, Path::new(lab.get_program()))?)
 }
 
+fn idle(bench: &Bench) -> Result<Count> {
+    bench.one(bench.program("lab")?.arg("idle"), Show::All)
+}
+
 fn boot_full(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
@@ -246,6 +258,11 @@ fn boot_grub(bench: &Bench) -> Result<Count> {
         bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), chain)?)
     };
     Ok(run(&GRUB_BIOS)?.plus(run(&GRUB_OVMF)?))
+}
+
+fn boot_mips(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), &MALTA)?)
 }
 
 fn fleet(bench: &Bench) -> Result<Count> {

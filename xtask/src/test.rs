@@ -171,6 +171,7 @@ mod tests {
             "boot-full",
             "boot-grub",
             "foreign",
+            "idle",
             "demo-stores",
             "demo-full",
             "delta-full",

@@ -218,6 +218,8 @@ impl Device {
     /// The newest address of the package of `attempt`, known or as it was `ordered`.
     pub(crate) fn newest(&self, attempt: AttemptId, ordered: &Locator) -> Locator {
         match &self.attendance.newest {
+            // What is kept here is not fetched once more.
+            _ if self.is_stage(ordered.as_str()) => ordered.clone(),
             Some((of, newest)) if *of == attempt => newest.clone(),
             _ => ordered.clone(),
         }

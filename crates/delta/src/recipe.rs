@@ -14,7 +14,7 @@ use crate::codec::lzma::{self, Lzma, LzmaOptions};
 use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{self, Fault, Progress, drain};
 use crate::correction::Correction;
-use crate::sequences;
+use crate::sequences::{self, Stored};
 use crate::tokens::Told;
 use alloc::vec::Vec;
 use corrector::Corrector;
@@ -58,9 +58,10 @@ pub struct Library {
 }
 
 impl Library {
-    /// The one that this program has linked.
+    /// The one that this program has linked; release 0 is none.
     pub fn linked(codec: Codec) -> Self {
         let version = match codec {
+            _ if !MAKES => 0,
             Codec::Zlib => codec::deflate::version(),
             Codec::Lzma => lzma::version(),
             Codec::Zstd => zstd::version(),
@@ -82,6 +83,13 @@ pub enum RecipeError {
     #[error("the recipe has an impossible {0}")]
     Impossible(&'static str),
 }
+
+/// Whether this program makes streams again. Without the feature nothing below calls an
+/// encoder, so that the linker leaves all of them out.
+const MAKES: bool = cfg!(any(test, feature = "recipes"));
+
+/// Why it does not.
+const MAKES_NONE: Fault = "this program was built without the makers of compressed streams";
 
 /// The largest window that a recipe may ask for, as a power of two: 128 MiB is
 /// what libzstd decodes without being asked and twice xz's largest preset.
@@ -177,6 +185,7 @@ impl Recipe {
     /// Bytes of heap that encoding `plain` bytes of content takes.
     pub fn encoder_heap(&self, plain: u64) -> u64 {
         match self {
+            _ if !MAKES => u64::MAX,
             Self::Deflate { options, .. } => deflate::encoder_heap(*options),
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
             Self::Zstd(options) => {
@@ -190,6 +199,7 @@ impl Recipe {
     /// Bytes of heap that decoding a stream of `plain` bytes of content takes.
     pub fn decoder_heap(&self, plain: u64) -> u64 {
         match self {
+            _ if !MAKES => u64::MAX,
             Self::Deflate { .. } => deflate::DECODER_HEAP,
             Self::Xz(recipe) => lzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
             Self::Zstd(options) => zstd::decoder_heap(options.window(plain)),
@@ -202,6 +212,7 @@ impl Recipe {
     /// Out of memory, or parameters that the library refuses.
     pub fn encoder(&self, plain: u64) -> Result<Encoder, Fault> {
         let encoding = match self {
+            _ if !MAKES => return Err(MAKES_NONE),
             Self::Deflate { wrapper, options } => {
                 Encoding::Deflate(deflate::DeflateEncoder::new(*wrapper, *options)?)
             }
@@ -224,7 +235,7 @@ impl Recipe {
         let (edits, sequences) = correction.into_parts();
         let mut encoder = self.encoder(plain)?;
         match &mut encoder.encoding {
-            _ if sequences.is_empty() => {}
+            _ if sequences.is_empty() || !MAKES => {}
             Encoding::Zstd { edits, whole, .. } => {
                 *edits = Some((sequences, *self));
                 *whole = Some(Vec::new());
@@ -242,8 +253,10 @@ impl Recipe {
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
         let sequences = match self {
             _ if !correction.has_sequences() => 0,
-            // The content, what is chosen, and what is wanted; two contexts in turn.
-            Self::Zstd(_) => plain.saturating_add(3 * 16 * (plain / 3 + 64)),
+            // Two contexts in turn.
+            Self::Zstd(_) => {
+                Stored::read(correction.sequences()).map_or(u64::MAX, |stored| stored.heap(plain))
+            }
             _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
@@ -252,7 +265,7 @@ impl Recipe {
     /// A context that chooses sequences.
     pub(crate) fn chooser(&self, plain: u64) -> Result<ZstdEncoder, Fault> {
         match self {
-            Self::Zstd(options) => ZstdEncoder::new(*options, plain),
+            Self::Zstd(options) if MAKES => ZstdEncoder::new(*options, plain),
             _ => Err("only zstd has sequences that can be corrected"),
         }
     }
@@ -263,6 +276,7 @@ impl Recipe {
     /// Out of memory.
     pub fn decoder(&self, plain: u64) -> Result<Decoder, Fault> {
         Ok(Decoder(match self {
+            _ if !MAKES => return Err(MAKES_NONE),
             Self::Deflate { wrapper, .. } => {
                 Decoding::Deflate(deflate::DeflateDecoder::new(*wrapper)?)
             }
@@ -368,6 +382,7 @@ impl Encoder {
     /// The library failed.
     pub fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         self.corrected(out, |encoding, out| match encoding {
+            _ if !MAKES => Err(MAKES_NONE),
             Encoding::Deflate(encoder) => encoder.push(plain, out),
             Encoding::Xz(encoder) => encoder.push(plain, out),
             Encoding::Zstd { whole: Some(whole), .. } => {
@@ -386,14 +401,17 @@ impl Encoder {
     /// The library failed.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
         self.corrected(out, |encoding, out| match encoding {
+            _ if !MAKES => Err(MAKES_NONE),
             Encoding::Deflate(encoder) => encoder.finish(out),
             Encoding::Xz(encoder) => encoder.finish(out),
             Encoding::Zstd { codec, whole: Some(whole), edits: None } => codec.encode(whole, out),
             Encoding::Zstd { codec, whole: Some(whole), edits: Some((edits, recipe)) } => {
-                let len = whole.len() as u64;
-                let chosen = recipe.chooser(len)?.choose(whole)?;
-                let wanted = sequences::apply(edits, &chosen, whole.len())
-                    .map_err(|_| "the correction leads to impossible sequences")?;
+                const IMPOSSIBLE: Fault = "the correction leads to impossible sequences";
+                let Stored { chosen, edits } = Stored::read(edits).map_err(|_| IMPOSSIBLE)?;
+                let most = chosen.min(zstd::sequences_max(whole.len()));
+                let chosen = recipe.chooser(whole.len() as u64)?.choose(whole, most)?;
+                let wanted = sequences::apply(edits, &chosen, whole.len());
+                let wanted = wanted.map_err(|_| IMPOSSIBLE)?;
                 drop(chosen);
                 codec.encode_as(whole, &wanted, out)
             }
@@ -455,6 +473,7 @@ impl Decoder {
     /// The stream is damaged or needs more memory than its recipe says.
     pub fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Decoded, Fault> {
         let Progress { consumed, filled, done } = match &mut self.0 {
+            _ if !MAKES => return Err(MAKES_NONE),
             Decoding::Deflate(decoder) => decoder.step(input, out)?,
             Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
             Decoding::Zstd(decoder) => decoder.code(input, out)?,

@@ -32,7 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Runs agents for other processors.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Static agents, each with its processor: `mips=PATH`, `mipsel=PATH`, `arm=PATH`.
+    /// Static agents, each with its processor: `mips=PATH`, `mipsel=PATH`, `arm=PATH`,
+    /// `aarch64=PATH`. What follows a dash tells two of a processor apart:
+    /// `mipsel-smallest=PATH`.
     #[arg(required = true)]
     agents: Vec<String>,
     /// Keep everything in this folder.
@@ -43,17 +45,24 @@ pub struct Args {
 /// A processor, as qemu-user calls it, and how its programs begin.
 struct Processor {
     name: &'static str,
+    /// `EI_CLASS`: 1 for 32 bits, 2 for 64.
+    class: u8,
     /// `EI_DATA`: 1 for little-endian, 2 for big-endian.
     order: u8,
     /// `e_machine`.
     machine: u8,
+    /// What `doctor` has to say of the sandbox there: nothing of this is in an emulator.
+    gap: &'static str,
 }
 
-const PROCESSORS: [Processor; 3] = [
-    Processor { name: "mips", order: 2, machine: 8 },
-    Processor { name: "mipsel", order: 1, machine: 8 },
-    Processor { name: "arm", order: 1, machine: 40 },
+const PROCESSORS: [Processor; 4] = [
+    Processor { name: "mips", class: 1, order: 2, machine: 8, gap: NO_FILTER },
+    Processor { name: "mipsel", class: 1, order: 1, machine: 8, gap: NO_FILTER },
+    Processor { name: "arm", class: 1, order: 1, machine: 40, gap: NO_FILTER },
+    Processor { name: "aarch64", class: 2, order: 1, machine: 183, gap: NO_KERNEL },
 ];
+const NO_FILTER: &str = "no seccomp filter for this processor: system calls are not refused";
+const NO_KERNEL: &str = "no seccomp in this kernel: system calls are not refused";
 
 /// `lab foreign`.
 ///
@@ -72,7 +81,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         command
     };
     let tried = args.agents.len() + 1;
-    lost += told("this machine", &world.take("native", &own));
+    lost += told("this machine", &world.take("native", "", &own));
     for agent in &args.agents {
         let (name, path) = agent.split_once('=').context("say PROCESSOR=PATH")?;
         lost += told(name, &world.foreign(name, Path::new(path)));
@@ -126,18 +135,22 @@ impl World {
     /// One agent for another processor.
     fn foreign(&self, name: &str, agent: &Path) -> Result<String> {
         let agent = &agent.canonicalize().with_context(|| format!("no {}", agent.display()))?;
-        let emulated = Emulated::start(name)?;
+        let processor = name.split('-').next().unwrap_or(name);
+        let known = PROCESSORS.iter().find(|known| known.name == processor);
+        let Some(processor) = known else { bail!("the processor `{processor}` is not known") };
+        let emulated = Emulated::start(processor)?;
         let run = |words: &[&str]| emulated.command(agent, words);
         let version = said(&mut run(&["--version"]))?;
         let own = said(Command::new(self.programs.agent()).arg("--version"))?;
         ensure!(version == own, "it says it is {version}");
-        let took = self.take(name, &run)?;
+        let took = self.take(name, processor.gap, &run)?;
         let size = fs::metadata(agent)?.len();
         Ok(format!("{size} bytes; {took}"))
     }
 
-    /// A terminal named `name` takes the new release as a delta.
-    fn take(&self, name: &str, agent: &dyn Fn(&[&str]) -> Command) -> Result<String> {
+    /// A terminal named `name` says what it is not protected from, and takes the new
+    /// release as a delta.
+    fn take(&self, name: &str, gap: &str, agent: &dyn Fn(&[&str]) -> Command) -> Result<String> {
         let tokens = self.operator.tokens(1)?;
         let token = tokens.first().context("the server gave no token")?;
         let server = Server { url: self.operator.address(), ca: &self.operator.ca(), token };
@@ -160,6 +173,7 @@ impl World {
         };
         let (code, doctor) = does(&["doctor"])?;
         ensure!(code == Some(0), "doctor ended with {code:?}: {doctor}");
+        ensure!(doctor.contains(gap), "doctor does not say `{gap}`: {doctor}");
         let filter = format!("device=={name}");
         self.operator.roll_out(name, "2.0.0", &["--filter", &filter])?;
         let (code, log) = does(&["run", "--once"])?;
@@ -193,10 +207,8 @@ struct Emulated {
 }
 
 impl Emulated {
-    fn start(name: &str) -> Result<Self> {
-        let known = PROCESSORS.iter().find(|processor| processor.name == name);
-        let Some(processor) = known else { bail!("the processor `{name}` is not known here") };
-        let program = format!("qemu-{name}-static");
+    fn start(processor: &Processor) -> Result<Self> {
+        let program = format!("qemu-{}-static", processor.name);
         let emulator = system(&program, "qemu-user-static")?.get_program().to_owned();
         let script = format!(
             "read go; mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && \
@@ -258,10 +270,14 @@ impl Processor {
             _ => format!("{low}{high}"),
         };
         let machine = word(&format!("\\x{:02x}", self.machine), "\\x00");
-        let (order, zeros, kind) = (self.order, "\\x00".repeat(9), word("\\x02", "\\x00"));
-        let magic = format!("\\x7fELF\\x01\\x{order:02x}\\x01{zeros}{kind}{machine}");
+        let (class, order) = (self.class, self.order);
+        let (zeros, kind) = ("\\x00".repeat(9), word("\\x02", "\\x00"));
+        let magic = format!("\\x7fELF\\x{class:02x}\\x{order:02x}\\x01{zeros}{kind}{machine}");
         let (set, kind) = ("\\xff", word("\\xfe", "\\xff"));
-        let mask = format!("{}\\x00{}{kind}{}", set.repeat(7), set.repeat(8), set.repeat(2));
+        // Any system's program, and any version of its rules: one of MIPS at a fixed
+        // address is of version 1.
+        let any = "\\x00".repeat(2);
+        let mask = format!("{}{any}{}{kind}{}", set.repeat(7), set.repeat(7), set.repeat(2));
         format!(":{}:M::{magic}:{mask}:{}:F", self.name, emulator.display())
     }
 }

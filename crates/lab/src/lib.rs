@@ -18,6 +18,7 @@ pub mod entry;
 pub mod faults;
 pub mod flash;
 pub mod foreign;
+pub mod idle;
 pub mod image;
 pub mod maker;
 pub mod operator;

@@ -21,6 +21,7 @@ enum Command {
     Faults(lab::faults::Args),
     Flash(lab::flash::Args),
     Foreign(lab::foreign::Args),
+    Idle(lab::idle::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Faults(args) => lab::faults::run(&args),
         Command::Flash(args) => lab::flash::run(&args),
         Command::Foreign(args) => lab::foreign::run(&args),
+        Command::Idle(args) => lab::idle::run(&args),
     };
     ran.unwrap_or_else(|error| {
         eprintln!("lab: {error:#}");

@@ -1,7 +1,6 @@
 //! The manifest: what a release consists of, signed by its maker.
 
-use crate::index::is_entry_name;
-use crate::open::chunks_entry;
+use crate::names::{MANIFEST, chunks_entry, is_entry_name};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -252,7 +251,7 @@ pub struct ManifestError(String);
 
 impl Manifest {
     /// The entry's name in the package and the target's name in its signature.
-    pub const ENTRY: &'static str = "manifest.json";
+    pub const ENTRY: &'static str = MANIFEST;
 
     /// The format version written today.
     pub const FORMAT: u32 = FORMAT;

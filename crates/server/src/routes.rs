@@ -9,10 +9,6 @@ use crate::wire::App;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};
 
-/// The OpenAPI document, as it is served and as it stands among the documents.
-pub(crate) const OPENAPI: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
-
 /// A path with what it answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<App>);
 
@@ -89,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_document_names_every_route_and_no_other() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(health::OPENAPI).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let documented: BTreeSet<(String, String)> = paths
             .iter()
@@ -108,8 +104,8 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_document_is_there() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
-        let mut rest = OPENAPI;
+        let document: serde_json::Value = serde_json::from_str(health::OPENAPI).unwrap();
+        let mut rest = health::OPENAPI;
         while let Some((_, tail)) = rest.split_once("\"$ref\": \"#") {
             let (pointer, tail) = tail.split_once('"').unwrap();
             assert!(document.pointer(pointer).is_some(), "{pointer}");

@@ -1,25 +1,33 @@
 //! The owner's switches and words: left as documents, and the agent is called.
 
+use super::End;
 use super::look::{self, Agent};
 use super::terminal;
-use super::{End, OnOff};
 use agent::Switches;
 use agent::config::Config;
 use agent::edges::Power;
 use agent::platform::clock::{self, Call};
 use agent::platform::health::Word;
 use anyhow::Context;
-use clap::ValueEnum;
 use engine::policy::consent::Answer;
 use types::AttemptId;
 
 /// What the agent does by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Automatic {
     /// Asking the server.
     Check,
     /// Installing what was ordered.
     Install,
+}
+
+/// Whether it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnOff {
+    /// The agent does it by itself.
+    On,
+    /// Only when someone says so.
+    Off,
 }
 
 /// Calls the agent; that none runs is no error: it reads the documents when it starts.

@@ -1,15 +1,14 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Component, Config, OnUncontained, Plan, Server};
-use agent::desk::Desk;
-use agent::edges::{OwnProgram, Power, Source, Store};
+use agent::config::{Component, Config, LayoutWord, OnUncontained, Plan, Server};
+use agent::edges::{OwnProgram, Power, Source, Stage, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
 use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
 use agent::platform::contain::Places;
 use agent::platform::copies::TwoCopies;
-use agent::platform::flash::SlotMedium;
+use agent::platform::flash::{SlotMedium, Trim};
 use agent::platform::floors::FloorFile;
 use agent::platform::health::{ByHand, Checks};
 use agent::platform::hooks::{HookSettings, Runner, Uncontained};
@@ -19,10 +18,11 @@ use agent::platform::own::OwnFile;
 use agent::platform::power::{LinuxPower, Restart};
 use agent::platform::reset::Reset;
 use agent::platform::senses::LinuxSenses;
+use agent::platform::stage::StageFile;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
-use agent::sources::{LocalSource, MediaSource, NativeSource, PlanSource, native, plan};
+use agent::sources::{LocalSource, MediaSource, NativeSource, native};
 use agent::worker::{Banks, Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
 use anyhow::Context;
@@ -73,8 +73,9 @@ pub(super) fn make_directories(config: &Config) -> anyhow::Result<()> {
 }
 
 /// What front ends for owners read and leave.
-pub(super) fn desk(config: &Config) -> anyhow::Result<Desk> {
-    Ok(Desk {
+#[cfg(any(feature = "page", feature = "dbus"))]
+pub(super) fn desk(config: &Config) -> anyhow::Result<agent::desk::Desk> {
+    Ok(agent::desk::Desk {
         device: config.device.clone(),
         rules: config.rules(),
         store: store(config)?,
@@ -115,7 +116,7 @@ pub(super) fn assemble(
     let senses = LinuxSenses::new(config.senses.sensors(&config.state_dir), floor.at());
     let checks = config.health.checks();
     let edges = Edges {
-        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
+        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(config, c))).collect(),
         boot: config.boot_control(),
         journal: Box::new(JournalFile::new(&state_file(config, "journal"))),
         floors: Box::new(FloorFile::new(&state_file(config, "floors"))),
@@ -128,6 +129,7 @@ pub(super) fn assemble(
         senses: Box::new(senses),
         hooks: Box::new(runner(config)?),
         configuration: Box::new(folders(config)?),
+        stage: stage(config),
         own: own(config),
     };
     let device = Device::start(edges, config.identity(), config.options())
@@ -168,12 +170,14 @@ pub(super) fn power(config: &Config) -> LinuxPower {
     LinuxPower::new(config.power.boot_id_file.as_deref(), restart)
 }
 
-fn bank(component: &Component) -> Bank {
+fn bank(config: &Config, component: &Component) -> Bank {
+    let trim = if config.install.trim { Trim::Before } else { Trim::Never };
+    let slot = |path: &Path, size: u64| SlotMedium::new(path, size).with_trim(trim);
     match component {
         Component::Slot { a, b: Some(b), size } => {
-            Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
+            Bank::Slots(Box::new(slot(a, *size)), Box::new(slot(b, *size)))
         }
-        Component::Slot { a, b: None, size } => Bank::System(Box::new(SlotMedium::new(a, *size))),
+        Component::Slot { a, b: None, size } => Bank::System(Box::new(slot(a, *size))),
         Component::Copies { a, b, size, running, switch } => {
             let [a, b] = [a, b].map(|place| SlotMedium::new(place, *size));
             Bank::Copies(Box::new(TwoCopies::new(a, b, running.into(), switch.into())))
@@ -187,6 +191,12 @@ fn bank(component: &Component) -> Bank {
             Bank::Direct(Box::new(DirectPlace::new(place, staging, *size)))
         }
     }
+}
+
+/// Where packages are kept before the only system is given up for them.
+fn stage(config: &Config) -> Option<Box<dyn Stage>> {
+    let is_kept = config.layout == LayoutWord::Recovery;
+    is_kept.then(|| Box::new(StageFile::new(&config.stage())) as Box<dyn Stage>)
 }
 
 /// The agent's own program, where it is a component.
@@ -227,23 +237,36 @@ fn far_source(
     let server = server.map(|server| native_source(config, server, store, floor)).transpose()?;
     let server = server.map(|server| Box::new(server) as Box<dyn Source>);
     let Some(plan) = &config.plan else { return Ok(server) };
-    Ok(Some(Box::new(plan_source(config, plan, store, server)?)))
+    plan_source(config, plan, store, server).map(Some)
 }
 
+#[cfg(feature = "plan")]
 fn plan_source(
     config: &Config,
     plan: &Plan,
     store: &Directory,
     server: Option<Box<dyn Source>>,
-) -> anyhow::Result<PlanSource<Directory>> {
+) -> anyhow::Result<Box<dyn Source>> {
     let agent = far_agent(config, &plan.ca).context("cannot trust who serves the plan")?;
-    let place = plan::Place {
+    let place = agent::sources::plan::Place {
         url: plan.url.trim_end_matches('/').to_string(),
         channel: plan.channel.clone(),
         keys: plan.public_keys(),
         zone: config.policy.zone_rule().and_then(|rule| rule.parse().ok()),
     };
-    Ok(PlanSource::new("plan".parse()?, place, agent, store.clone(), server))
+    let plan =
+        agent::sources::PlanSource::new("plan".parse()?, place, agent, store.clone(), server);
+    Ok(Box::new(plan))
+}
+
+#[cfg(not(feature = "plan"))]
+fn plan_source(
+    _: &Config,
+    plan: &Plan,
+    _: &Directory,
+    _: Option<Box<dyn Source>>,
+) -> anyhow::Result<Box<dyn Source>> {
+    anyhow::bail!("this agent was built without plans, such as `{}`", plan.url)
 }
 
 fn native_source(
@@ -260,12 +283,12 @@ fn native_source(
 }
 
 /// What talks to the server.
-pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<ureq::Agent> {
+pub(super) fn server_agent(config: &Config, server: &Server) -> anyhow::Result<https::Agent> {
     far_agent(config, &server.ca).context("cannot trust the server")
 }
 
 /// What talks to whoever has a certificate of the authorities in `ca`.
-fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<ureq::Agent> {
+fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<https::Agent> {
     let network = &config.network;
     let limits = https::Limits {
         connect: seconds(network.connect_seconds),
@@ -278,7 +301,7 @@ fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<ureq::Agent> {
     Ok(agent)
 }
 
-fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let pem = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     https::roots(&pem).with_context(|| format!("cannot use `{}`", path.display()))
 }

@@ -1,97 +1,44 @@
-//! One TLS connection, as a transport of ureq.
+//! One TLS connection.
 
-use super::{INPUT, Limits, OUTPUT, Pace};
+use super::address::Address;
+use super::answer::Peer;
+use super::{HttpError, Limits, Pace};
 use crate::platform::clock::Stopwatch;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use ureq::Error;
-use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
-};
 
 /// Bytes that are taken from the system at once: four full TLS records.
 const TAKE: usize = 64 << 10;
 
-/// Makes connections.
-pub(super) struct Dial {
-    config: Arc<ClientConfig>,
-    limits: Limits,
-    pace: Arc<Pace>,
+/// Connects to the first of a host's addresses that answers.
+fn tcp(address: &Address<'_>, limits: &Limits) -> Result<TcpStream, HttpError> {
+    let all = (address.host, address.port).to_socket_addrs().map_err(|_| HttpError::NoSuchHost)?;
+    let mut last = HttpError::NoSuchHost;
+    for one in all {
+        match TcpStream::connect_timeout(&one, limits.connect) {
+            Ok(tcp) => return Ok(prepared(tcp, limits)?),
+            Err(e) => last = e.into(),
+        }
+    }
+    Err(last)
 }
 
-impl Dial {
-    pub(super) fn new(config: Arc<ClientConfig>, limits: Limits, pace: Arc<Pace>) -> Self {
-        Self { config, limits, pace }
-    }
-
-    fn tcp(&self, details: &ConnectionDetails) -> io::Result<TcpStream> {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in &details.addrs {
-            match TcpStream::connect_timeout(address, self.limits.connect) {
-                Ok(tcp) => return self.prepared(tcp),
-                Err(e) => last = e,
-            }
-        }
-        Err(last)
-    }
-
-    fn prepared(&self, tcp: TcpStream) -> io::Result<TcpStream> {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&tcp, self.limits.window)?;
-        tcp.set_nodelay(true)?;
-        tcp.set_read_timeout(Some(self.limits.read))?;
-        tcp.set_write_timeout(Some(self.limits.read))?;
-        Ok(tcp)
-    }
-}
-
-impl fmt::Debug for Dial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dial")
-    }
-}
-
-impl Connector<()> for Dial {
-    type Out = Line;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails,
-        _chained: Option<()>,
-    ) -> Result<Option<Line>, Error> {
-        if !details.needs_tls() {
-            return Err(Error::RequireHttpsOnly(details.uri.to_string()));
-        }
-        let host = details.uri.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(bare.to_string());
-        let name = name.map_err(|_| Error::BadUri("it has no host name".into()))?;
-        let tls = ClientConnection::new(Arc::clone(&self.config), name)?;
-        let tcp = self.tcp(details)?;
-        let mut line = Line {
-            tcp,
-            tls,
-            buffers: LazyBuffers::new(INPUT, OUTPUT),
-            taken: vec![0; TAKE],
-            unread: 0..0,
-            pace: Arc::clone(&self.pace),
-        };
-        while line.tls.is_handshaking() {
-            line.exchange()?;
-        }
-        line.send()?;
-        Ok(Some(line))
-    }
+fn prepared(tcp: TcpStream, limits: &Limits) -> io::Result<TcpStream> {
+    rustix::net::sockopt::set_socket_recv_buffer_size(&tcp, limits.window)?;
+    tcp.set_nodelay(true)?;
+    tcp.set_read_timeout(Some(limits.read))?;
+    tcp.set_write_timeout(Some(limits.read))?;
+    Ok(tcp)
 }
 
 /// A connection.
 pub(super) struct Line {
     tcp: TcpStream,
     tls: ClientConnection,
-    buffers: LazyBuffers,
     /// What was taken from the system and not yet given to TLS.
     taken: Vec<u8>,
     unread: std::ops::Range<usize>,
@@ -99,9 +46,47 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Connects, and is sure of whom it talks to.
+    pub(super) fn open(
+        address: &Address<'_>,
+        config: &Arc<ClientConfig>,
+        limits: &Limits,
+        pace: &Arc<Pace>,
+    ) -> Result<Self, HttpError> {
+        let name = ServerName::try_from(address.host.to_string());
+        let name = name.map_err(|_| HttpError::Address)?;
+        let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        let tcp = tcp(address, limits)?;
+        let (taken, pace) = (vec![0; TAKE], Arc::clone(pace));
+        let mut line = Self { tcp, tls, taken, unread: 0..0, pace };
+        while line.tls.is_handshaking() {
+            line.exchange()?;
+        }
+        line.flush()?;
+        Ok(line)
+    }
+
+    /// Sends all of it.
+    pub(super) fn send(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sent = self.tls.writer().write(bytes)?;
+            bytes = bytes.get(sent..).unwrap_or_default();
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the peer has neither ended the connection nor said something unasked.
+    pub(super) fn is_open(&self) -> bool {
+        let mut byte = [0];
+        let silent = self.tcp.set_nonblocking(true).and_then(|()| self.tcp.peek(&mut byte));
+        let silent = matches!(silent, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        silent && self.tcp.set_nonblocking(false).is_ok()
+    }
+
     /// Sends what TLS has to say, then takes what the peer says.
     fn exchange(&mut self) -> io::Result<()> {
-        self.send()?;
+        self.flush()?;
         if self.unread.is_empty() {
             self.take()?;
         }
@@ -111,13 +96,13 @@ impl Line {
         let state = self.tls.process_new_packets();
         if let Err(e) = state {
             // The peer is told why, if it still listens; the error itself is what counts.
-            drop(self.send());
+            drop(self.flush());
             return Err(io::Error::new(io::ErrorKind::InvalidData, e));
         }
         if self.unread.is_empty() && self.taken.is_empty() { self.end() } else { Ok(()) }
     }
 
-    fn send(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             self.tls.write_tls(&mut self.tcp)?;
         }
@@ -150,44 +135,14 @@ impl Line {
     }
 }
 
-impl Transport for Line {
-    fn buffers(&mut self) -> &mut dyn Buffers {
-        &mut self.buffers
-    }
-
-    fn transmit_output(&mut self, amount: usize, _timeout: NextTimeout) -> Result<(), Error> {
-        let mut rest = self.buffers.output().get(..amount).unwrap_or_default().to_vec();
-        while !rest.is_empty() {
-            let sent = self.tls.writer().write(&rest)?;
-            rest.drain(..sent);
-            self.send()?;
-        }
-        Ok(())
-    }
-
-    fn await_input(&mut self, _timeout: NextTimeout) -> Result<bool, Error> {
+impl Peer for Line {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            let into = self.buffers.input_append_buf();
             match self.tls.reader().read(into) {
-                Ok(got) => {
-                    self.buffers.input_appended(got);
-                    return Ok(got > 0);
-                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.exchange()?,
-                Err(e) => return Err(e.into()),
+                got => return got,
             }
         }
-    }
-
-    fn is_open(&mut self) -> bool {
-        let mut byte = [0];
-        let silent = self.tcp.set_nonblocking(true).and_then(|()| self.tcp.peek(&mut byte));
-        let silent = matches!(silent, Err(e) if e.kind() == io::ErrorKind::WouldBlock);
-        silent && self.tcp.set_nonblocking(false).is_ok()
-    }
-
-    fn is_tls(&self) -> bool {
-        true
     }
 }
 

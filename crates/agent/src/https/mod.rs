@@ -1,39 +1,30 @@
-//! HTTPS as this terminal speaks it: the operator's roots only, TLS 1.2 and 1.3,
-//! small buffers, and a peer that must keep a least rate.
+//! HTTPS as this terminal speaks it: the operator's roots only, TLS 1.3 and, with the
+//! feature `tls12`, 1.2, small buffers, and a peer that must keep a least rate.
 //!
-//! HTTP/1.1 itself is ureq's; the connection below it is ours (`line`), because three
-//! things are wanted there: a receive window that bounds what is under way, the
-//! device's own clock for certificates, and the least rate. Deliberately absent:
-//! what is asked for.
+//! HTTP/1.1 is as much of it as a terminal needs (`client`, `answer`), on a connection
+//! (`line`) with a receive window that bounds what is under way, the device's own clock
+//! for certificates, and the least rate. Deliberately absent: what is asked for.
 
+mod address;
+mod answer;
+mod client;
+mod crypto;
 mod line;
 mod pace;
 
+pub(crate) use address::Address;
+pub use client::{Agent, Answer, Body, Lines};
 pub use pace::{Least, Pace};
 
 use crate::platform::clock;
-use line::Dial;
+use rustls::RootCertStore;
 use rustls::client::{ClientConfig, Resumption};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, crypto::ring};
 use std::sync::Arc;
 use std::time::Duration;
 use types::Timestamp;
-use ureq::Body;
-use ureq::http::{Response, header};
-use ureq::unversioned::resolver::DefaultResolver;
-
-/// What a peer may call itself in an answer's head, in bytes.
-const HEAD_MAX: usize = 16 << 10;
-/// Bytes of an answer that are held decrypted: one TLS record and a rest.
-const INPUT: usize = 32 << 10;
-/// Bytes of a request that are held; a heartbeat has less.
-const OUTPUT: usize = 16 << 10;
-/// How long a connection is kept for the next request.
-const IDLE: Duration = Duration::from_secs(10);
 
 /// Who is trusted to answer, and when.
 #[derive(Debug, Clone)]
@@ -71,10 +62,29 @@ pub enum TrustError {
     Certificate(#[source] rustls::Error),
 }
 
+/// Why a request has no answer. Its text is a sentence that quotes nothing of the peer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The connection could not be made, or did not last.
+    #[error("{}", io_sentence(.0))]
+    Io(#[from] std::io::Error),
+    /// Nobody knows the host.
+    #[error("its name cannot be found")]
+    NoSuchHost,
+    /// It is no `https` address, or a line of the request is none.
+    #[error("that is no address to ask at")]
+    Address,
+    /// A head or a body is longer than it may be.
+    #[error("it answers more than it may")]
+    TooLong,
+    /// What came is none of its answers.
+    #[error("it does not speak HTTP/1.1")]
+    NotHttp,
+}
+
 /// After how many seconds whoever answered wants to be asked again, if it says so.
-pub(crate) fn retry_after(answer: &Response<Body>) -> Option<u32> {
-    let wait = answer.headers().get(header::RETRY_AFTER)?;
-    wait.to_str().ok()?.parse().ok()
+pub(crate) fn retry_after(answer: &Answer) -> Option<u32> {
+    answer.line("retry-after")?.parse().ok()
 }
 
 /// The certificates in a PEM file, as DER.
@@ -94,22 +104,9 @@ pub fn roots(pem: &[u8]) -> Result<Vec<Vec<u8>>, TrustError> {
 ///
 /// # Errors
 /// A root cannot be used.
-pub fn agent(trust: &Trust, limits: &Limits) -> Result<(ureq::Agent, Arc<Pace>), TrustError> {
+pub fn agent(trust: &Trust, limits: &Limits) -> Result<(Agent, Arc<Pace>), TrustError> {
     let pace = Arc::new(Pace::new(limits.least));
-    let dial = Dial::new(Arc::new(tls(trust)?), *limits, Arc::clone(&pace));
-    let config = ureq::Agent::config_builder()
-        .https_only(true)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .max_response_header_size(HEAD_MAX)
-        .max_idle_connections(1)
-        .max_idle_connections_per_host(1)
-        .max_idle_age(IDLE)
-        .proxy(None)
-        .user_agent(concat!("refit-agent/", env!("CARGO_PKG_VERSION")))
-        .build();
-    Ok((ureq::Agent::with_parts(config, dial, DefaultResolver::default()), pace))
+    Ok((Agent::new(Arc::new(tls(trust)?), *limits, Arc::clone(&pace)), pace))
 }
 
 fn tls(trust: &Trust) -> Result<ClientConfig, TrustError> {
@@ -118,8 +115,8 @@ fn tls(trust: &Trust) -> Result<ClientConfig, TrustError> {
         roots.add(CertificateDer::from(root.as_slice())).map_err(TrustError::Certificate)?;
     }
     let time = Arc::new(DeviceTime(trust.floor));
-    let builder = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), time);
-    let builder = builder.with_protocol_versions(&[&TLS13, &TLS12]);
+    let builder = ClientConfig::builder_with_details(Arc::new(crypto::provider()), time);
+    let builder = builder.with_protocol_versions(crypto::VERSIONS);
     let builder = builder.map_err(TrustError::Certificate)?;
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(4);
@@ -137,21 +134,13 @@ impl TimeProvider for DeviceTime {
     }
 }
 
-/// The sentence of an error of ureq, without what it quotes of the peer's.
-pub fn what(error: &ureq::Error) -> String {
-    match error {
-        ureq::Error::Io(e) => io_sentence(e),
-        ureq::Error::HostNotFound => "its name cannot be found".into(),
-        ureq::Error::BodyExceedsLimit(_) => "it answers more than it may".into(),
-        ureq::Error::Protocol(_) => "it does not speak HTTP/1.1".into(),
-        other => other.to_string(),
-    }
-}
-
 /// What the system or TLS said, in words.
 fn io_sentence(e: &std::io::Error) -> String {
     if let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         return format!("no trusted connection: {tls}");
+    }
+    if let Some(http) = e.get_ref().and_then(|inner| inner.downcast_ref::<HttpError>()) {
+        return http.to_string();
     }
     match e.kind() {
         std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => "it is silent".into(),

@@ -71,7 +71,7 @@ impl Device {
             Ok(task) => {
                 self.worked();
                 if task.target == Some(self.edges.boot.running()?) {
-                    return Ok(Event::Away(task, self.boot_id()?));
+                    return self.before_leaving(task, &order.locator);
                 }
                 Ok(Event::Accepted(task))
             }

@@ -24,9 +24,15 @@ pub enum Reach {
 
 /// What a worker is not kept from on this terminal, for people.
 pub fn gaps() -> Vec<&'static str> {
-    let mut gaps = Vec::new();
     if !KNOWN {
-        gaps.push("no seccomp filter for this processor: system calls are not refused");
+        return vec![
+            "no seccomp filter for this processor: system calls are not refused",
+            "no Landlock for this processor: files are kept from it by its user only",
+        ];
+    }
+    let mut gaps = Vec::new();
+    if !means::has_filters() {
+        gaps.push("no seccomp in this kernel: system calls are not refused");
     }
     match means::landlock_version() {
         0 => gaps.push("no Landlock in this kernel: files are kept from it by its user only"),
@@ -60,6 +66,9 @@ pub fn hook_gap() -> Option<&'static str> {
     if !KNOWN {
         return Some("no seccomp filter for this processor");
     }
+    if !means::has_filters() {
+        return Some("no seccomp in this kernel");
+    }
     (means::landlock_version() == 0).then_some("no Landlock in this kernel")
 }
 
@@ -86,6 +95,10 @@ mod means {
 
     pub(super) fn landlock_version() -> i64 {
         0
+    }
+
+    pub(super) fn has_filters() -> bool {
+        false
     }
 
     pub(super) fn contain_hook(_: &Places) -> io::Result<()> {
@@ -203,6 +216,16 @@ mod means {
         version.max(0)
     }
 
+    /// Whether the kernel takes filters of system calls.
+    #[expect(unsafe_code, reason = "no crate asks without setting one")]
+    pub(super) fn has_filters() -> bool {
+        let (mode, nothing) = (libc::SECCOMP_MODE_FILTER, std::ptr::null::<libc::c_void>());
+        // SAFETY: there is no filter at this address, so that none can be set.
+        let set = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, nothing) };
+        // A kernel that takes filters looks for one there; another does not know the mode.
+        set == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT)
+    }
+
     pub(super) fn contain() -> io::Result<()> {
         restrict_files().map_err(io::Error::other)?;
         let calls = REFUSED.into_iter().chain(REFUSED_WORKER);
@@ -251,7 +274,11 @@ mod means {
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
     }
 
+    /// Refuses these calls, where the kernel can.
     fn refuse(rules: Vec<(libc::c_long, Vec<SeccompRule>)>) -> io::Result<()> {
+        if !has_filters() {
+            return Ok(());
+        }
         let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
         let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
         let filter =

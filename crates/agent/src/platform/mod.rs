@@ -12,6 +12,8 @@ pub mod contain;
 pub mod copies;
 pub mod descriptors;
 mod files;
+#[cfg(all(feature = "fixed", target_arch = "mips", target_env = "musl"))]
+mod fixed;
 pub mod flash;
 pub mod floors;
 pub mod health;
@@ -20,6 +22,7 @@ pub mod journal;
 pub mod live;
 pub mod lock;
 mod medium;
+mod mmc;
 pub(crate) mod mtd;
 pub mod own;
 mod pair;
@@ -32,6 +35,7 @@ pub mod reset;
 pub mod resident;
 pub mod senses;
 pub mod shared;
+pub mod stage;
 pub mod stop;
 pub mod store;
 #[cfg(test)]

@@ -3,9 +3,11 @@
 pub mod local;
 pub mod media;
 pub mod native;
+#[cfg(feature = "plan")]
 pub mod plan;
 
 pub use local::LocalSource;
 pub use media::MediaSource;
 pub use native::NativeSource;
+#[cfg(feature = "plan")]
 pub use plan::PlanSource;

@@ -4,7 +4,7 @@
 //! the server that the operator's certificates authenticate.
 
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
-use crate::https;
+use crate::https::{self, Agent, HttpError};
 use crate::log::Said;
 use crate::platform::clock::TimeFloor;
 use engine::policy::consent::Urgency;
@@ -16,8 +16,15 @@ use protocols::native::{
 };
 use std::path::PathBuf;
 use types::{AttemptId, Elsewhere, Name, Report, Seconds};
-use ureq::http::{Response, StatusCode, header};
-use ureq::{Agent, Body};
+
+// RFC 9110 15.
+const OK: u16 = 200;
+const CREATED: u16 = 201;
+const NO_CONTENT: u16 = 204;
+const UNAUTHORIZED: u16 = 401;
+const FORBIDDEN: u16 = 403;
+const TOO_MANY_REQUESTS: u16 = 429;
+const UNAVAILABLE: u16 = 503;
 
 /// The document that holds the credential.
 const CREDENTIAL: &str = "credential";
@@ -106,37 +113,34 @@ impl<S: Store> NativeSource<S> {
         credential: Option<&str>,
     ) -> Result<Got, SourceError> {
         let body = json::encode(message).map_err(|e| self.nonsense(&json::sentence(&e)))?;
-        let mut request = self.agent.post(format!("{}{path}", self.address.url));
-        request = request.header(header::CONTENT_TYPE, "application/json");
-        if let Some(credential) = credential {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {credential}"));
-        }
-        let answer = request.send(body.as_slice()).map_err(|e| self.unreachable(&e))?;
+        let bearer = credential.map(|credential| format!("Bearer {credential}"));
+        let mut lines = vec![("Content-Type", "application/json")];
+        lines.extend(bearer.as_ref().map(|bearer| ("Authorization", bearer.as_str())));
+        let url = format!("{}{path}", self.address.url);
+        let answer = self.agent.post(&url, &lines, &body).map_err(|e| self.unreachable(&e))?;
         self.took(answer)
     }
 
-    fn took(&self, mut answer: Response<Body>) -> Result<Got, SourceError> {
+    fn took(&self, mut answer: https::Answer) -> Result<Got, SourceError> {
         let status = answer.status();
-        if status == StatusCode::NO_CONTENT {
+        if status == NO_CONTENT {
             return Ok(Got::Nothing);
         }
         let wait = https::retry_after(&answer).unwrap_or(BUSY);
         let wait = Seconds(wait.clamp(1, BUSY_MAX));
         let limit = Answer::LIMIT.max(Problem::LIMIT) as u64;
-        let bytes = answer.body_mut().with_config().limit(limit).read_to_vec();
+        let bytes = answer.bytes(limit);
         let bytes = bytes.map_err(|e| self.unreachable(&e))?;
         match status {
-            StatusCode::OK | StatusCode::CREATED => Ok(Got::Bytes(bytes)),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(SourceError::Unknown(self.address.url.clone()))
-            }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            OK | CREATED => Ok(Got::Bytes(bytes)),
+            UNAUTHORIZED | FORBIDDEN => Err(SourceError::Unknown(self.address.url.clone())),
+            TOO_MANY_REQUESTS | UNAVAILABLE => {
                 Err(SourceError::Busy(self.address.url.clone(), wait))
             }
             _ => {
                 let problem: Option<Problem> = json::decode(&bytes).ok();
                 let why = problem.map(|p| p.error).unwrap_or_default();
-                Err(self.nonsense(&format!("status {} {why}", status.as_u16())))
+                Err(self.nonsense(&format!("status {status} {why}")))
             }
         }
     }
@@ -201,9 +205,8 @@ impl<S: Store> NativeSource<S> {
         }
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> SourceError {
-        let what = https::what(error);
-        SourceError::Unreachable(self.address.url.clone(), what.into())
+    fn unreachable(&self, error: &HttpError) -> SourceError {
+        SourceError::Unreachable(self.address.url.clone(), error.to_string().into())
     }
 
     fn local(&self, error: std::io::Error) -> SourceError {

@@ -8,7 +8,7 @@
 mod memory;
 
 use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store};
-use crate::https;
+use crate::https::{Agent, HttpError};
 use crate::log::Said;
 use crate::sources::native::abilities;
 use engine::policy::consent::Urgency;
@@ -21,8 +21,11 @@ use trust::{PublicKey, TrustError, Verified, verify_statement};
 use types::{
     AttemptId, Digest, Elsewhere, Mode, Name, Report, Sealed, Seconds, Statement, Text, Timestamp,
 };
-use ureq::Agent;
-use ureq::http::{StatusCode, header};
+
+// RFC 9110 15.
+const OK: u16 = 200;
+const NOT_MODIFIED: u16 = 304;
+const NOT_FOUND: u16 = 404;
 
 /// After how many milliseconds the server is told that this terminal is alive.
 const SIGN: u64 = 24 * 3600 * 1000;
@@ -78,25 +81,23 @@ impl<S: Store> PlanSource<S> {
 
     /// Reads the plan, if it is another than the one that is held.
     fn read(&mut self, me: &Heartbeat, now: Timestamp) -> Result<(), SourceError> {
-        let mut request = self.agent.get(self.address(&me.product));
-        if let Some(etag) = self.held.as_ref().and_then(|held| held.etag.as_ref()) {
-            request = request.header(header::IF_NONE_MATCH, etag);
-        }
-        let mut answer = request.call().map_err(|e| self.unreachable(&e))?;
+        let etag = self.held.as_ref().and_then(|held| held.etag.as_deref());
+        let lines: Vec<_> = etag.into_iter().map(|etag| ("If-None-Match", etag)).collect();
+        let answer = self.agent.get(&self.address(&me.product), &lines);
+        let mut answer = answer.map_err(|e| self.unreachable(&e))?;
         match (answer.status(), &self.held) {
-            (StatusCode::NOT_MODIFIED, Some(held)) if now < held.plan.expires() => return Ok(()),
-            (StatusCode::NOT_MODIFIED, _) => {
+            (NOT_MODIFIED, Some(held)) if now < held.plan.expires() => return Ok(()),
+            (NOT_MODIFIED, _) => {
                 self.held = None;
                 return Err(self.refused("the one that is held has expired"));
             }
-            (StatusCode::OK, _) => {}
-            (StatusCode::NOT_FOUND, _) => return Err(self.refused("there is none")),
-            (status, _) => return Err(self.refused(&format!("status {}", status.as_u16()))),
+            (OK, _) => {}
+            (NOT_FOUND, _) => return Err(self.refused("there is none")),
+            (status, _) => return Err(self.refused(&format!("status {status}"))),
         }
-        let etag = answer.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
-        let etag = etag.map(str::to_string);
+        let etag = answer.line("etag").map(str::to_string);
         let limit = u64::from(StaticPlan::LIMIT) + 1;
-        let bytes = answer.body_mut().with_config().limit(limit).read_to_vec();
+        let bytes = answer.bytes(limit);
         let bytes = bytes.map_err(|e| self.unreachable(&e))?;
         let plan = self.believed(&bytes, me, now)?;
         self.held = Some(Held { etag, plan });
@@ -246,8 +247,8 @@ impl<S: Store> PlanSource<S> {
         kept.map_err(|e: io::Error| SourceError::Unreachable(self.place.url.clone(), e.into()))
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> SourceError {
-        SourceError::Unreachable(self.place.url.clone(), https::what(error).into())
+    fn unreachable(&self, error: &HttpError) -> SourceError {
+        SourceError::Unreachable(self.place.url.clone(), error.to_string().into())
     }
 
     fn refused(&self, why: &str) -> SourceError {

@@ -1,7 +1,7 @@
 //! Fetches entries of a package over HTTPS.
 
 use super::message::{Fault, Limits};
-use crate::https::{self, Least, Pace, Trust};
+use crate::https::{self, Address, Agent, Answer, Body, Least, Pace, Trust};
 use crate::platform::clock::Stopwatch;
 use engine::Throttle;
 use protocols::json::{self, Message};
@@ -10,11 +10,18 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use types::Outcome;
-use ureq::http::{Response, StatusCode, Uri, header};
-use ureq::{Agent, Body, BodyReader};
 
 /// How often an address may send on to another one of the same server.
 const REDIRECTS_MAX: u8 = 3;
+
+// RFC 9110 15.
+const OK: u16 = 200;
+const PARTIAL: u16 = 206;
+const NOT_FOUND: u16 = 404;
+const GONE: u16 = 410;
+const RANGE_NOT_SATISFIABLE: u16 = 416;
+const TOO_MANY_REQUESTS: u16 = 429;
+const UNAVAILABLE: u16 = 503;
 
 /// Fetches the entries of one package.
 pub(super) struct Fetcher {
@@ -30,7 +37,7 @@ const SKIP: usize = 16 << 10;
 
 /// The bytes of an answer, as they come.
 pub(super) struct Stream {
-    body: BodyReader<'static>,
+    body: Body,
     /// How many bytes the server announced.
     announced: Option<u64>,
     /// How many of them come before the first one that was asked for.
@@ -94,17 +101,17 @@ impl Fetcher {
         Ok(stream)
     }
 
-    fn ask(&self, address: &str, from: u64) -> Result<Response<Body>, Fault> {
-        let mut request = self.agent.get(address);
-        if from > 0 {
-            request = request.header(header::RANGE, format!("bytes={from}-"));
-        }
-        request.call().map_err(|e| self.fault(&https::what(&e)))
+    fn ask(&self, address: &str, from: u64) -> Result<Answer, Fault> {
+        let range = format!("bytes={from}-");
+        let lines = [("Range", range.as_str())];
+        let lines = if from > 0 { lines.as_slice() } else { &[] };
+        self.agent.get(address, lines).map_err(|e| self.fault(&e.to_string()))
     }
 
     /// The next bytes of an answer, at the allowed rate; 0 at its end.
     pub(super) fn read(&mut self, from: &mut Stream, into: &mut [u8]) -> Result<usize, Fault> {
-        let got = from.body.read(into).map_err(|e| self.fault(&https::what(&e.into())))?;
+        let got = from.body.read(into);
+        let got = got.map_err(|e| self.fault(&https::HttpError::from(e).to_string()))?;
         let taken = u32::try_from(got).unwrap_or(u32::MAX);
         let wait = self.throttle.take(taken, self.watch.millis());
         if wait > 0 {
@@ -143,45 +150,33 @@ impl Fetcher {
 }
 
 /// Where an answer sends on to, which may only be the same server.
-fn redirect(address: &str, answer: &Response<Body>) -> Result<Option<String>, Fault> {
-    if !answer.status().is_redirection() {
+fn redirect(address: &str, answer: &Answer) -> Result<Option<String>, Fault> {
+    if !(300..400).contains(&answer.status()) {
         return Ok(None);
     }
     let bad = || Fault::never(Outcome::BadRedirect, Outcome::BadRedirect.sentence());
-    let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-    let to = to.ok_or_else(bad)?;
-    let origin = origin(address).ok_or_else(bad)?;
-    if to.starts_with('/') && !to.starts_with("//") {
-        return Ok(Some(format!("{origin}{to}")));
-    }
-    match self::origin(to) {
-        Some(other) if other == origin => Ok(Some(to.into())),
-        _ => Err(bad()),
-    }
-}
-
-/// `https://host:port` of an https address.
-fn origin(address: &str) -> Option<String> {
-    let uri: Uri = address.parse().ok()?;
-    let authority = uri.authority()?;
-    if uri.scheme_str() != Some("https") || authority.as_str().contains('@') {
-        return None;
-    }
-    Some(format!("https://{}:{}", authority.host(), authority.port_u16().unwrap_or(443)))
+    let to = answer.line("location").ok_or_else(bad)?;
+    let from = Address::read(address).ok_or_else(bad)?;
+    let to = match to.strip_prefix('/') {
+        Some(path) if !path.starts_with('/') => format!("https://{from}{to}"),
+        _ => to.to_owned(),
+    };
+    let same = Address::read(&to).is_some_and(|to| to.is_beside(&from));
+    if same { Ok(Some(to)) } else { Err(bad()) }
 }
 
 /// Whether the answer is what was asked for, from its head.
-fn accept(answer: Response<Body>, wanted: Wanted<'_>) -> Result<Stream, Fault> {
+fn accept(answer: Answer, wanted: Wanted<'_>) -> Result<Stream, Fault> {
     let entry = wanted.entry;
     let status = answer.status();
     match status {
-        StatusCode::OK | StatusCode::PARTIAL_CONTENT => {}
-        StatusCode::RANGE_NOT_SATISFIABLE => return Err(truncated(entry)),
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
+        OK | PARTIAL => {}
+        RANGE_NOT_SATISFIABLE => return Err(truncated(entry)),
+        NOT_FOUND | GONE => {
             let detail = format!("the server does not have `{entry}`");
             return Err(Fault::payload(Outcome::Unreachable, detail));
         }
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+        UNAVAILABLE | TOO_MANY_REQUESTS => {
             if let Some(seconds) = https::retry_after(&answer) {
                 return Err(Fault::held(seconds, said(answer)));
             }
@@ -189,29 +184,27 @@ fn accept(answer: Response<Body>, wanted: Wanted<'_>) -> Result<Stream, Fault> {
         }
         _ => return Err(refused(status, entry)),
     }
-    let announced = answer.body().content_length();
+    let announced = answer.announced();
     let start = match status {
-        StatusCode::PARTIAL_CONTENT => range_start(&answer, wanted)?,
+        PARTIAL => range_start(&answer, wanted)?,
         _ => 0,
     };
-    let Some(before) =
-        wanted.from.checked_sub(start).filter(|n| *n == 0 || status == StatusCode::OK)
-    else {
+    let Some(before) = wanted.from.checked_sub(start).filter(|n| *n == 0 || status == OK) else {
         let detail = format!("the server sent byte {start} of `{entry}`, not {}", wanted.from);
         return Err(Fault::payload(Outcome::CorruptPayload, detail));
     };
     check_length(announced, Wanted { from: start, ..wanted })?;
-    Ok(Stream { body: answer.into_body().into_reader(), announced, before })
+    Ok(Stream { body: answer.into_body(), announced, before })
 }
 
-fn refused(status: StatusCode, entry: &str) -> Fault {
-    let detail = format!("the server answers with status {} for `{entry}`", status.as_u16());
+fn refused(status: u16, entry: &str) -> Fault {
+    let detail = format!("the server answers with status {status} for `{entry}`");
     Fault::later(Outcome::Unreachable, detail)
 }
 
 /// Why a server has this terminal wait, as far as it says so.
-fn said(mut answer: Response<Body>) -> String {
-    let bytes = answer.body_mut().with_config().limit(Problem::LIMIT as u64).read_to_vec();
+fn said(mut answer: Answer) -> String {
+    let bytes = answer.bytes(Problem::LIMIT as u64);
     let problem = bytes.ok().and_then(|bytes| json::decode::<Problem>(&bytes).ok());
     let why = problem.map_or("it is busy".into(), |problem| problem.error);
     format!("the server has this terminal wait: {why}")
@@ -236,8 +229,8 @@ fn check_length(announced: Option<u64>, wanted: Wanted<'_>) -> Result<(), Fault>
 }
 
 /// The first byte by `Content-Range: bytes 5-9/10` (RFC 9110 14.4).
-fn range_start(answer: &Response<Body>, wanted: Wanted<'_>) -> Result<u64, Fault> {
-    let text = answer.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+fn range_start(answer: &Answer, wanted: Wanted<'_>) -> Result<u64, Fault> {
+    let text = answer.line("content-range");
     let (start, total) = text.and_then(content_range).ok_or_else(|| {
         Fault::payload(Outcome::CorruptPayload, "the server does not say which range it sent")
     })?;
@@ -266,16 +259,6 @@ mod tests {
         assert_eq!(content_range("bytes 0-0/*"), Some((0, None)));
         for bad in ["", "bytes 5-9", "bytes 9-5/10", "bytes 5-10/10", "5-9/10", "bytes */10"] {
             assert_eq!(content_range(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_origin_has_scheme_host_and_port() {
-        let own = Some("https://a.example:443".to_string());
-        assert_eq!(origin("https://a.example/x"), own);
-        assert_eq!(origin("https://a.example:443/x?y"), own);
-        for bad in ["http://a.example/", "//a.example/", "https://u@a.example/", "/x", "", "a:b"] {
-            assert_eq!(origin(bad), None, "{bad}");
         }
     }
 }

@@ -382,6 +382,35 @@ fn the_system_is_left_for_its_recovery_when_writing_and_restarting_may_be() {
     check(Facts { order: Standing::Withdrawn, ..well }, Gate::Refuse(Outcome::Cancelled));
     // In another boot the recovery may have been started already.
     check(Facts { boot: BootId([3; 16]), order: Standing::Withdrawn, ..well }, Gate::Go);
+    // Only what is fetched waits as that.
+    let held =
+        Facts { consent: Consents { restart: Consent::Held, ..Consents::default() }, ..well };
+    check(held, Gate::Wait(Reason::NotFetched));
+    check(Facts { from: From::File, ..held }, Gate::Wait(Reason::FetchedOnly));
+}
+
+#[test]
+fn a_package_is_kept_before_its_system_is_left_under_the_rules_of_fetching() {
+    let (task, locator, cursor) = (task, locator, Cursor::default);
+    let staging = |cursor| State::Staging { task: task(), locator: locator(), cursor, stalls: 0 };
+    let checking =
+        State::Checking { task: task(), locator: locator(), cursor: cursor(), stalls: 0 };
+    let well = Facts { around: fine(), ..Facts::default() };
+    let metered = Conditions { link: link(Cost::Metered, Network::Home), ..fine() };
+    let metered = Facts { around: metered, ..well };
+    let denied = Facts { consent: Consents::both(Consent::Denied), ..well };
+    let here = Facts { from: From::File, ..metered };
+    for (state, facts, expected) in [
+        (&staging(cursor()), well, Gate::Go),
+        (&staging(cursor()), metered, Gate::Wait(Reason::FullOnMetered)),
+        (&staging(cursor()), denied, Gate::Refuse(Outcome::Declined)),
+        (&staging(Cursor::start_of(1)), denied, Gate::Refuse(Outcome::Cancelled)),
+        (&checking, here, Gate::Go),
+        (&checking, Facts { hold: Hold::Paused, ..here }, Gate::Wait(Reason::Paused)),
+        (&checking, denied, Gate::Refuse(Outcome::Cancelled)),
+    ] {
+        assert_eq!(gate(state, &facts, &rules()), expected, "{state:?} {facts:?}");
+    }
 }
 
 #[test]

@@ -50,7 +50,8 @@ impl Zone {
     /// The time of day that the clocks here show, as `2026-11-25 19:30`.
     pub fn show(&self, at: Timestamp) -> String {
         match self.local(at) {
-            Some(local) => alloc::format!("{}", local.strftime("%Y-%m-%d %H:%M")),
+            // By hand: jiff's formatter knows much more, and a terminal has little room.
+            Some(local) => alloc::format!("{} {}", local.date(), clock(local.time())),
             None => alloc::format!("{at}"),
         }
     }
@@ -62,6 +63,11 @@ impl Zone {
         let bounded = text.is_ascii() && (16..=19).contains(&text.len());
         self.instant(bounded.then(|| text.parse::<DateTime>().ok())??)
     }
+}
+
+/// A time of day as clocks show it: `19:30`.
+fn clock(time: Time) -> String {
+    alloc::format!("{:02}:{:02}", time.hour(), time.minute())
 }
 
 /// Hours of the day, such as `22:00-06:30`; over midnight where the end is earlier.
@@ -97,7 +103,7 @@ fn time(text: &str) -> Result<Time, HoursError> {
 
 impl fmt::Display for Hours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.from.strftime("%H:%M"), self.to.strftime("%H:%M"))
+        write!(f, "{}-{}", clock(self.from), clock(self.to))
     }
 }
 

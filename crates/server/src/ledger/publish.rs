@@ -79,7 +79,7 @@ impl Server {
         }
         if let Some(known) = self.published(&release) {
             if known.is_err() {
-                self.blobs.remove(published.package).await;
+                self.blobs.remove(published.package);
             }
             return known;
         }
