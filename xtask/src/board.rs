@@ -14,12 +14,16 @@ pub(crate) struct Board {
     chain: &'static str,
     /// Its processor, as Debian calls it.
     debian: &'static str,
+    /// The package that stands for its kernel.
+    kernel: &'static str,
     /// The same, as Rust calls it.
     target: &'static str,
     /// What its emulation needs.
     needs: &'static [Need],
 }
 
+/// The package that stands for the kernel of PCs.
+const PC_KERNEL: &str = "linux-image-amd64";
 /// Packages with the programs of a board's first minutes.
 const PROGRAMS: [&str; 2] = ["busybox-static", "e2fsck-static"];
 
@@ -36,6 +40,7 @@ const FOREIGN: [(&str, &str, Extent); 5] = [
 pub(crate) const UBOOT: Board = Board {
     chain: "uboot",
     debian: "arm64",
+    kernel: "linux-image-arm64",
     target: "aarch64-unknown-linux-musl",
     needs: &packages::BOARD,
 };
@@ -43,8 +48,17 @@ pub(crate) const UBOOT: Board = Board {
 pub(crate) const GRUB_BIOS: Board = Board {
     chain: "grub-bios",
     debian: "amd64",
+    kernel: PC_KERNEL,
     target: "x86_64-unknown-linux-musl",
     needs: &packages::BOARD_PC,
+};
+/// MIPS, with a bootloader that is simulated.
+pub(crate) const MALTA: Board = Board {
+    chain: "malta",
+    debian: "mipsel",
+    kernel: "linux-image-4kc-malta",
+    target: "mipsel-unknown-linux-musl",
+    needs: &packages::BOARD_MIPS,
 };
 /// A PC with UEFI and GRUB.
 pub(crate) const GRUB_OVMF: Board = Board { chain: "grub-ovmf", ..GRUB_BIOS };
@@ -57,7 +71,7 @@ pub(crate) fn command(root: &Path, lab: &Path, board: &Board) -> Result<Command>
     packages::ensure_installed(&packages::BOARDS)?;
     packages::ensure_installed(board.needs)?;
     let agent = cross::agent(root, board.target)?;
-    let parts = parts(board.debian)?;
+    let parts = parts(board.debian, board.kernel)?;
     let mut command = Command::new(lab);
     command.args(["board", "--chain", board.chain]).current_dir(root);
     command.arg("--agent").arg(agent).arg("--parts").arg(parts);
@@ -72,7 +86,7 @@ pub(crate) fn flash(root: &Path, lab: &Path) -> Result<Command> {
     packages::ensure_installed(&packages::BOARDS)?;
     packages::ensure_installed(&packages::FLASH)?;
     let mut command = Command::new(lab);
-    command.arg("flash").current_dir(root).arg("--parts").arg(parts("amd64")?);
+    command.arg("flash").current_dir(root).arg("--parts").arg(parts("amd64", PC_KERNEL)?);
     Ok(command)
 }
 
@@ -93,7 +107,7 @@ pub(crate) fn foreign(root: &Path, lab: &Path) -> Result<Command> {
 
 /// The folder with Debian's kernel and programs for a processor, unpacked. The packages
 /// are fetched beside those of this machine, which stays as it is.
-fn parts(debian: &str) -> Result<PathBuf> {
+fn parts(debian: &str, kernel: &str) -> Result<PathBuf> {
     let home = programs::directory()?.with_file_name("board");
     let parts = home.join(format!("{debian}-{}", PROGRAMS.join("-")));
     if parts.is_dir() {
@@ -102,7 +116,7 @@ fn parts(debian: &str) -> Result<PathBuf> {
     println!("fetching a kernel, {} for {debian}", PROGRAMS.join(" and "));
     let apt = Apt::open(&home, debian)?;
     apt.get(&["update"])?;
-    let kernel = apt.depends(&format!("linux-image-{debian}"))?;
+    let kernel = apt.depends(kernel)?;
     apt.get(&[&["download", &kernel], &PROGRAMS[..]].concat())?;
     let fresh = home.join("fresh");
     for file in std::fs::read_dir(&home)?.collect::<Result<Vec<_>, _>>()? {

@@ -24,7 +24,7 @@ usage:
   cargo demo [--terminals N] [--image OLD --image NEW] [--keep]
   cargo xtask test [--all | --long] [STAGE...]
   cargo xtask corpus [--small | --pairs A,B] [--refresh]
-  cargo xtask bench delta [--small | --pairs A,B] [--tools A,B]
+  cargo xtask bench delta [--small | --pairs A,B] [--tools A,B] [--again]
   cargo xtask bench fleet [--devices N] [--seconds S] [--json]
   cargo xtask bench install [--rounds N]
   cargo xtask build-agent TARGET [--smallest]

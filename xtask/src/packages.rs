@@ -89,6 +89,11 @@ pub(crate) const BOARD_PC: [Need; 6] = [
     Need { program: "/usr/lib/grub/i386-pc/boot.img", package: "grub-pc-bin" },
     Need { program: "/usr/lib/grub/x86_64-efi/linux.mod", package: "grub-efi-amd64-bin" },
 ];
+/// What the MIPS board needs.
+pub(crate) const BOARD_MIPS: [Need; 2] = [
+    Need { program: "qemu-system-mipsel", package: "qemu-system-mips" },
+    Need { program: "debugfs", package: "e2fsprogs" },
+];
 /// The bus on which the agent's owner is spoken for.
 pub(crate) const BUS: [Need; 2] = [
     Need { program: "dbus-daemon", package: "dbus" },

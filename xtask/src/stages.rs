@@ -3,7 +3,7 @@
 //! All stages that compile select the same packages with the same features and the
 //! same profile, so that nothing is built twice.
 
-use crate::board::{self, GRUB_BIOS, GRUB_OVMF, UBOOT};
+use crate::board::{self, GRUB_BIOS, GRUB_OVMF, MALTA, UBOOT};
 use crate::count::{Count, count, without_passed};
 use crate::house;
 use crate::programs;
@@ -122,6 +122,10 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         group: Group::Terminals,
         ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 2400, boot_grub)
+    },
+    Stage {
+        group: Group::Terminals,
+        ..long("boot-mips", "the agent on a MIPS board, its bootloader simulated", 2400, boot_mips)
     },
     Stage {
         group: Group::Terminals,
@@ -254,6 +258,11 @@ fn boot_grub(bench: &Bench) -> Result<Count> {
         bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), chain)?)
     };
     Ok(run(&GRUB_BIOS)?.plus(run(&GRUB_OVMF)?))
+}
+
+fn boot_mips(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(&mut board::command(&bench.root, Path::new(lab.get_program()), &MALTA)?)
 }
 
 fn fleet(bench: &Bench) -> Result<Count> {

@@ -3,7 +3,7 @@
 
 use engine::policy::consent::{Class, Urgency};
 use serde::{Deserialize, Serialize};
-use types::{AttemptId, Timestamp};
+use types::{AttemptId, Elsewhere, Timestamp};
 
 /// The update that the owner is or was asked about. Stored as JSON in the document
 /// `asked`.
@@ -37,14 +37,16 @@ impl Asked {
     }
 }
 
-/// How urgently an attempt is wanted, where that is not as usual: noted before the order
-/// is taken, so that no restart makes it more. Stored as JSON in the document `urgency`.
+/// How urgently an attempt is wanted, and what its operator decided about this region,
+/// where that is not as usual: noted before the order is taken, so that no restart makes
+/// it more. Stored as JSON in the document `urgency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Urged {
     attempt: Option<AttemptId>,
     forced: bool,
     download_only: bool,
+    elsewhere: Elsewhere,
 }
 
 impl Urged {
@@ -52,12 +54,28 @@ impl Urged {
     pub const NAME: &'static str = "urgency";
 
     /// `attempt` is wanted so.
-    pub fn new(attempt: AttemptId, urgency: Urgency) -> Self {
+    pub fn new(attempt: AttemptId, urgency: Urgency, elsewhere: Elsewhere) -> Self {
         Self {
             attempt: Some(attempt),
             forced: urgency == Urgency::Forced,
             download_only: urgency == Urgency::DownloadOnly,
+            elsewhere,
         }
+    }
+
+    /// What was decided about the region of `attempt`.
+    pub fn elsewhere(&self, attempt: AttemptId) -> Elsewhere {
+        if self.attempt == Some(attempt) { self.elsewhere } else { Elsewhere::Refuse }
+    }
+
+    /// Which attempt is meant.
+    pub fn attempt(&self) -> Option<AttemptId> {
+        self.attempt
+    }
+
+    /// Whether nothing needs to be noted.
+    pub fn is_usual(&self) -> bool {
+        !self.forced && !self.download_only && self.elsewhere.is_refuse()
     }
 
     /// How `attempt` is wanted.

@@ -7,7 +7,6 @@ use crate::edges::{Delivered, Heard, Heartbeat, SourceError};
 use crate::log::Log;
 use crate::outbox::Outbox;
 use crate::perform::chain;
-use engine::policy::consent::Urgency;
 use engine::{Backoff, Locator, Order, Poll, Reason, Standing, State};
 use types::{AttemptId, Name, Outcome, Report, Seconds, Text};
 
@@ -153,7 +152,7 @@ impl Device {
             self.attendance.withdrawn = asked;
         }
         if let Some(order) = heard.order {
-            self.note_urgency(order.attempt, heard.urgency)?;
+            self.note_urgency(&Urged::new(order.attempt, heard.urgency, heard.elsewhere))?;
             self.take_order(order)?;
         }
         Ok(())
@@ -161,13 +160,13 @@ impl Device {
 
     /// An order is taken only when it is noted how urgent it is: forgetting that could
     /// make a terminal do more than it was told.
-    fn note_urgency(&mut self, attempt: AttemptId, urgency: Urgency) -> Result<(), DeviceError> {
+    fn note_urgency(&mut self, urged: &Urged) -> Result<(), DeviceError> {
         let known: Urged = self.read(Urged::NAME)?;
-        let other = !self.is_idle() && self.state.attempt() != Some(attempt);
-        if known.of(attempt) == urgency || other {
+        let other = !self.is_idle() && self.state.attempt() != urged.attempt();
+        if known == *urged || other || (urged.is_usual() && known.attempt() != urged.attempt()) {
             return Ok(());
         }
-        self.write(Urged::NAME, &Urged::new(attempt, urgency))
+        self.write(Urged::NAME, urged)
     }
 
     /// An order for an attempt that is over is not begun again: whoever gave it did
@@ -219,6 +218,8 @@ impl Device {
     /// The newest address of the package of `attempt`, known or as it was `ordered`.
     pub(crate) fn newest(&self, attempt: AttemptId, ordered: &Locator) -> Locator {
         match &self.attendance.newest {
+            // What is kept here is not fetched once more.
+            _ if self.is_stage(ordered.as_str()) => ordered.clone(),
             Some((of, newest)) if *of == attempt => newest.clone(),
             _ => ordered.clone(),
         }

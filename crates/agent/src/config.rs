@@ -15,7 +15,7 @@ pub use boot::{
     Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
     SlotNames,
 };
-pub use layout::{CopySwitch, LayoutWord};
+pub use layout::{CopySwitch, LayoutWord, Stage, StagingWord};
 pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
 pub use plan::Plan;
 pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
@@ -79,6 +79,9 @@ pub struct Config {
     /// What the two slots are for.
     #[serde(default)]
     pub layout: LayoutWord,
+    /// Where packages are kept before the only system is given up for them.
+    #[serde(default)]
+    pub staging: Stage,
     /// Where components are written to.
     pub components: BTreeMap<Name, Component>,
     /// What was installed in the factory.
@@ -233,6 +236,9 @@ impl Default for Network {
 pub struct Install {
     /// Whether every byte is read back from the medium before it is trusted.
     pub read_back: bool,
+    /// Whether a partition is told that all in it is given up (`BLKDISCARD`) before it is
+    /// written.
+    pub trim: bool,
     /// KiB of payload that a cut may cost besides what is under way: so often, what was
     /// written is made durable and recorded.
     pub checkpoint_kib: u32,
@@ -240,7 +246,7 @@ pub struct Install {
 
 impl Default for Install {
     fn default() -> Self {
-        Self { read_back: true, checkpoint_kib: 832 }
+        Self { read_back: true, trim: false, checkpoint_kib: 832 }
     }
 }
 
@@ -387,7 +393,11 @@ impl Config {
             return Some(fault);
         }
         let component = |(name, component): (&Name, &Component)| component.fault(name, self.layout);
+        if let Some(name) = self.raw_component().filter(|_| !self.install.read_back) {
+            return Some(layout::unread(name));
+        }
         let boot = self.boot.fault().or_else(|| self.layout.fault(&self.boot));
+        let boot = boot.or_else(|| self.staging.fault(self.layout, &self.stage()));
         boot.or_else(|| self.components.iter().find_map(component))
     }
 
@@ -414,8 +424,8 @@ impl Config {
         let poll = self.server.as_ref().map_or_else(poll_seconds, |server| server.poll_seconds);
         let checkpoint = u64::from(self.install.checkpoint_kib) << 10;
         let (poll, rules, protected) = (Seconds(poll), self.rules(), self.protected());
-        let layout = self.layout.into();
-        Options { read_back, checkpoint, poll, layout, rules, protected }
+        let (layout, staging) = (self.layout.into(), self.staging.mode.into());
+        Options { read_back, checkpoint, poll, layout, staging, rules, protected }
     }
 
     /// When the terminal may work on an update. A configuration that was loaded has
@@ -448,6 +458,11 @@ impl Config {
         inventory
     }
 
+    /// The file in which a package is kept before the only system is given up for it.
+    pub fn stage(&self) -> PathBuf {
+        self.staging.path.clone().unwrap_or_else(|| self.state_dir.join("staged.zip"))
+    }
+
     /// Where what need not survive is kept.
     pub fn runtime_dir(&self) -> &Path {
         self.runtime_dir.as_deref().unwrap_or(&self.state_dir)
@@ -459,35 +474,6 @@ impl OneOrMore {
         match self {
             Self::One(name) => vec![name.clone()],
             Self::More(names) => names.clone(),
-        }
-    }
-}
-
-impl Component {
-    fn fault(&self, name: &Name, layout: LayoutWord) -> Option<String> {
-        match self {
-            Self::Slot { b, .. } if b.is_none() != (layout == LayoutWord::Recovery) => {
-                Some(format!(
-                    "`components.{name}`: a slot has `a` and `b`, and `a` alone where `layout` is \
-                 `recovery`"
-                ))
-            }
-            Self::Slot { a, b, .. } if Some(a) == b.as_ref() => {
-                Some(format!("`components.{name}`: slot A and slot B are the same"))
-            }
-            Self::Copies { switch: CopySwitch::Command(words), .. } if words.is_empty() => {
-                Some(format!("`components.{name}.switch` names no program"))
-            }
-            Self::Copies { a, b, .. } if a == b => {
-                Some(format!("`components.{name}`: copy A and copy B are the same"))
-            }
-            Self::Live { size: 0, .. } | Self::Direct { size: 0, .. } => {
-                Some(format!("`components.{name}`: `size` is 0"))
-            }
-            Self::Direct { place, staging, .. } if place == staging => {
-                Some(format!("`components.{name}`: it cannot be staged in its own place"))
-            }
-            _ => None,
         }
     }
 }

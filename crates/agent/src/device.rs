@@ -7,12 +7,12 @@ use crate::attend::Attendance;
 use crate::diary::Diary;
 use crate::edges::{
     BootControl, BootError, Clock, Configuration, Copies, Direct, Feeds, Flash, Health, Hooks,
-    Journal, Live, Loaded, OwnProgram, Power, RollbackStore, Senses, Source, Store,
+    Journal, Live, Loaded, OwnProgram, Power, RollbackStore, Senses, Source, Stage, Store,
 };
 use crate::inventory::Inventory;
 use crate::outbox::Outbox;
 use crate::record::{self, RecordError};
-use crate::recovery::Layout;
+use crate::recovery::{Layout, Staging};
 use crate::refill::Refill;
 use crate::switches::Switches;
 use crate::work::Work;
@@ -98,6 +98,8 @@ pub struct Edges {
     pub hooks: Box<dyn Hooks>,
     /// The terminal's configuration.
     pub configuration: Box<dyn Configuration>,
+    /// Where packages are kept before the only system is given up for them.
+    pub stage: Option<Box<dyn Stage>>,
     /// The agent's own program, where it is a component.
     pub own: Option<Box<dyn OwnProgram>>,
 }
@@ -131,6 +133,8 @@ pub struct Options {
     pub poll: Seconds,
     /// What the two slots are for.
     pub layout: Layout,
+    /// Whether packages are kept before the only system is given up for them.
+    pub staging: Staging,
     /// When the terminal may work on an update.
     pub rules: Rules,
     /// Areas that no update touches.

@@ -46,7 +46,7 @@ impl Device {
         }
     }
 
-    fn note_down(&mut self, attempt: AttemptId, what: String) {
+    pub(crate) fn note_down(&mut self, attempt: AttemptId, what: String) {
         let phase = self.state.phase().as_str().to_string();
         let at = Some(self.edges.clock.now().wall);
         self.diary.log.add(attempt, Said { at, phase, said: what, ..Said::default() });
@@ -81,6 +81,16 @@ fn sentence(event: &Event) -> Option<String> {
             let place = task.target.map(|slot| format!(" for slot {slot}")).unwrap_or_default();
             format!("{} is accepted{place}", task.version)
         }
+        Event::Ahead(task) => {
+            format!("{} is accepted; it is fetched before the recovery writes it", task.version)
+        }
+        Event::AtHand(task) => {
+            format!("{} is accepted; it is looked at before the recovery writes it", task.version)
+        }
+        Event::Staged(..) => "the whole package is kept on this terminal".into(),
+        Event::Complete(_) => "the package gives what was signed; the recovery writes it".into(),
+        // Why not was said before.
+        Event::Unstaged(_) => "the recovery will fetch it while it writes".into(),
         Event::Away(task, _) => format!("{} is accepted; the recovery will write it", task.version),
         Event::Refused(outcome, why) => format!("refused: {}", with_detail(*outcome, why.as_str())),
         Event::PayloadFailed { another, outcome, detail, .. } => {

@@ -1,7 +1,9 @@
-//! The pump: feed → proven → flash, chunk by chunk, up to the next checkpoint.
+//! The pump: feed → proven → flash, chunk by chunk, up to the next checkpoint. Before the
+//! only system is given up, the same from the feed into the stage, and from there to
+//! nothing but the proof.
 
 use crate::device::{Bank, Device, DeviceError};
-use crate::edges::{FeedError, PayloadSpec, Retry};
+use crate::edges::{Encoding, FeedError, PayloadSpec, Retry};
 use crate::job::{Job, Part, Way};
 use crate::perform::chain;
 use crate::work::OpenFeed;
@@ -25,10 +27,27 @@ enum Stop {
     Flash(io::Error),
 }
 
+/// What becomes of what a feed gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// Chunks of the image are proven, and written where they belong.
+    Bank,
+    /// The payload's own bytes are kept, its first one at this place.
+    Stage {
+        /// In the stage.
+        place: u64,
+    },
+    /// Chunks of the image are proven.
+    Nowhere,
+}
+
 /// What the pump works on.
 struct Pumping {
     job: Rc<Job>,
+    sink: Sink,
     open: OpenFeed,
+    /// What the feed gives was paid for when it was kept.
+    is_paid: bool,
     cursor: Cursor,
     /// Payload bytes at the last checkpoint.
     from: u64,
@@ -59,11 +78,25 @@ impl Device {
         if let Err(error) = self.prepare(task, &job, cursor) {
             return self.flash_failed(&error);
         }
-        let open = match self.feed(&self.newest(task.attempt, locator)) {
+        self.pump_on(task, locator, cursor, (job, Sink::Bank))
+    }
+
+    /// Pumps from `cursor` on until the next checkpoint.
+    pub(crate) fn pump_on(
+        &mut self,
+        task: &Task,
+        locator: &Locator,
+        cursor: Cursor,
+        (job, sink): (Rc<Job>, Sink),
+    ) -> Result<Event, DeviceError> {
+        let locator = self.newest(task.attempt, locator);
+        let open = match self.feed(&locator) {
             Ok(open) => open,
             Err(error) => return self.stopped(Stop::Feed(error), &job, cursor, Spent::default()),
         };
-        let mut pumping = Pumping { job, open, cursor, from: cursor.input, chunks: 0 };
+        let is_paid = sink == Sink::Nowhere || self.is_stage(locator.as_str());
+        let (from, chunks) = (cursor.input, 0);
+        let mut pumping = Pumping { job, sink, open, is_paid, cursor, from, chunks };
         let stop = self.pump(task, &mut pumping).err();
         self.checkpoint(task, cursor, pumping, stop)
     }
@@ -112,7 +145,7 @@ impl Device {
             return Ok(());
         };
         self.position(task, part, pumping)?;
-        while pumping.cursor.chunk < part.component.image.chunk_count() {
+        while pumping.cursor.chunk < chunk_count(part, pumping.sink) {
             if self.checkpoint_due(part, pumping) {
                 return Ok(());
             }
@@ -144,30 +177,40 @@ impl Device {
         }
         let Way { entry, size, encoding } =
             way_of(part, pumping.cursor).ok_or_else(|| Stop::Unproven(none_left()))?;
+        let (encoding, image_size) = match pumping.sink {
+            Sink::Stage { .. } => (Encoding::Plain, size),
+            Sink::Bank | Sink::Nowhere => (encoding, part.component.image.size),
+        };
         let banked = part.component.effect == Effect::Slot;
         let bank = task.target.filter(|_| banked).map(|slot| (part.component.name.clone(), slot));
-        let spec = PayloadSpec {
-            entry,
-            encoding,
-            bank,
-            size,
-            image_size: part.component.image.size,
-            chunk_size,
-        };
+        let spec = PayloadSpec { entry, encoding, bank, size, image_size, chunk_size };
         pumping.open.at = None;
         pumping.open.feed.seek(&spec, pumping.cursor).map_err(Stop::Feed)
     }
 
-    /// Fetch, prove, write: in this order and no other.
+    /// Fetch, prove, write: in this order and no other. What is kept only is proven when it
+    /// is looked at.
     fn write_chunk(&mut self, task: &Task, part: &Part, pumping: &mut Pumping) -> Result<(), Stop> {
-        let Pumping { open, cursor, chunks, .. } = pumping;
+        let Pumping { open, cursor, chunks, sink, .. } = pumping;
         let got = open.feed.chunk(self.work.buffer.bytes_mut()).map_err(Stop::Feed)?;
         let bytes = self.work.buffer.bytes().get(..got).unwrap_or_default();
-        let proven = part.chunks.prove(cursor.chunk, bytes);
-        let proven = proven.map_err(|e| Stop::Unproven(chain("the payload is not sound", &e)))?;
-        let bank = self.edges.banks.get_mut(&part.component.name);
-        let bank = bank.ok_or_else(|| Stop::Flash(io::ErrorKind::NotFound.into()))?;
-        bank.medium(task.target).write(&proven).map_err(Stop::Flash)?;
+        let prove = || {
+            let proven = part.chunks.prove(cursor.chunk, bytes);
+            proven.map_err(|e| Stop::Unproven(chain("the payload is not sound", &e)))
+        };
+        let missing = || Stop::Flash(io::ErrorKind::NotFound.into());
+        match *sink {
+            Sink::Bank => {
+                let bank = self.edges.banks.get_mut(&part.component.name).ok_or_else(missing)?;
+                bank.medium(task.target).write(&prove()?).map_err(Stop::Flash)?;
+            }
+            Sink::Stage { place } => {
+                let stage = self.edges.stage.as_mut().ok_or_else(missing)?;
+                let at = place.saturating_add(u64::from(cursor.chunk) * chunk_size(part));
+                stage.write(at, bytes).map_err(Stop::Flash)?;
+            }
+            Sink::Nowhere => drop(prove()?),
+        }
         let reset = open.feed.reset();
         cursor.chunk += 1;
         (cursor.out, cursor.input) = (reset.out, reset.input);
@@ -185,13 +228,14 @@ impl Device {
         pumping: Pumping,
         stop: Option<Stop>,
     ) -> Result<Event, DeviceError> {
-        let Pumping { job, mut open, cursor, .. } = pumping;
+        let Pumping { job, sink, mut open, is_paid, cursor, .. } = pumping;
         let spent = open.spent(self.edges.clock.now().monotonic);
+        let spent = if is_paid { Spent { bytes: 0, ..spent } } else { spent };
         if let Some(Stop::Flash(error)) = &stop {
-            return self.flash_failed(error);
+            return self.medium_failed(task, sink, error);
         }
-        if let Err(error) = self.flush(task, &job, cursor) {
-            return self.flash_failed(&error);
+        if let Err(error) = self.flush(task, &job, cursor, sink) {
+            return self.medium_failed(task, sink, &error);
         }
         match stop {
             Some(_) if cursor.chunk > before.chunk => {
@@ -199,33 +243,60 @@ impl Device {
                 Ok(Event::Reached(cursor, spent))
             }
             Some(stop) => self.stopped(stop, &job, cursor, spent),
-            None => Ok(self.reached(&job, open, cursor, spent)),
+            None => self.reached(task, (job, sink), open, cursor, spent),
         }
     }
 
-    fn flush(&mut self, task: &Task, job: &Job, cursor: Cursor) -> io::Result<()> {
+    fn medium_failed(
+        &mut self,
+        task: &Task,
+        sink: Sink,
+        error: &io::Error,
+    ) -> Result<Event, DeviceError> {
+        match sink {
+            Sink::Stage { .. } => self.cannot_keep(task, error),
+            Sink::Bank | Sink::Nowhere => self.flash_failed(error),
+        }
+    }
+
+    fn flush(&mut self, task: &Task, job: &Job, cursor: Cursor, sink: Sink) -> io::Result<()> {
+        match sink {
+            Sink::Bank => {}
+            Sink::Stage { .. } => {
+                return self.edges.stage.as_mut().map_or(Ok(()), |stage| stage.flush());
+            }
+            Sink::Nowhere => return Ok(()),
+        }
         let part = job.parts.get(usize::from(cursor.component));
         let bank = part.and_then(|part| self.edges.banks.get_mut(&part.component.name));
         bank.map_or(Ok(()), |bank| bank.medium(task.target).flush())
     }
 
-    fn reached(&mut self, job: &Job, mut open: OpenFeed, cursor: Cursor, spent: Spent) -> Event {
+    fn reached(
+        &mut self,
+        task: &Task,
+        (job, sink): (Rc<Job>, Sink),
+        mut open: OpenFeed,
+        cursor: Cursor,
+        spent: Spent,
+    ) -> Result<Event, DeviceError> {
         self.worked();
         let index = usize::from(cursor.component);
-        let whole = job
-            .parts
-            .get(index)
-            .is_none_or(|part| cursor.chunk >= part.component.image.chunk_count());
+        let whole = job.parts.get(index).is_none_or(|part| cursor.chunk >= chunk_count(part, sink));
         if !whole {
             self.work.feed = Some(open);
-            return Event::Reached(cursor, spent);
+            return Ok(Event::Reached(cursor, spent));
         }
         if index + 1 >= job.parts.len() {
-            return Event::Filled(spent);
+            return match sink {
+                Sink::Bank => Ok(Event::Filled(spent)),
+                Sink::Stage { .. } => self.close_stage(task, &job, spent),
+                Sink::Nowhere => Ok(Event::Complete(self.boot_id()?)),
+            };
         }
         open.at = None;
         self.work.feed = Some(open);
-        Event::Reached(Cursor::start_of(cursor.component + 1), spent)
+        Ok(Event::Reached(Cursor::start_of(cursor.component + 1), spent))
     }
 
     /// The pump made no progress: later, with another payload, or never.
@@ -276,6 +347,21 @@ pub(crate) fn way_of(part: &Part, cursor: Cursor) -> Option<Way> {
     part.ways().nth(usize::from(cursor.payload))
 }
 
-fn none_left() -> Text {
+/// How many chunks of a component there are, of its image or of its payload.
+fn chunk_count(part: &Part, sink: Sink) -> u32 {
+    match sink {
+        Sink::Bank | Sink::Nowhere => part.component.image.chunk_count(),
+        Sink::Stage { .. } => {
+            let size = part.ways().next().map_or(0, |way| way.size);
+            u32::try_from(size.div_ceil(chunk_size(part).max(1))).unwrap_or(u32::MAX)
+        }
+    }
+}
+
+fn chunk_size(part: &Part) -> u64 {
+    part.component.image.chunk_size.into()
+}
+
+pub(crate) fn none_left() -> Text {
     "no payload is left that this agent can decode".into()
 }

@@ -71,6 +71,8 @@ impl Part {
 pub(crate) struct Job {
     /// What the maker signed.
     pub(crate) manifest: Manifest,
+    /// The same, as it was signed.
+    pub(crate) exact: Vec<u8>,
     /// SHA-256 of the manifest: the release's identity.
     pub(crate) release: Digest,
     /// The components that are to be installed.
@@ -89,7 +91,8 @@ impl Job {
         let entries = manifest.programs().map(|program| program.entry.clone());
         let programs = entries.zip(programs).collect();
         let release = Digest::of(exact);
-        Self { manifest: manifest.clone(), release, parts: Vec::new(), programs }
+        let (manifest, exact) = (manifest.clone(), exact.to_vec());
+        Self { manifest, exact, release, parts: Vec::new(), programs }
     }
 
     /// The program that the package brought for `hook`.
@@ -180,7 +183,8 @@ impl Document for Job {
                 if has.deltas { Deltas::decode(take(&mut rest)?)?.deltas } else { Vec::new() };
             parts.push(part(&manifest, *index, list, deltas)?);
         }
-        Ok(Self { release: Digest::of(exact), manifest, parts, programs })
+        let (release, exact) = (Digest::of(exact), exact.to_vec());
+        Ok(Self { release, exact, manifest, parts, programs })
     }
 }
 
@@ -241,6 +245,7 @@ mod tests {
             format: Manifest::FORMAT,
             product: "router".parse().unwrap(),
             variants: Vec::new(),
+            regions: Vec::new(),
             hardware: vec!["r1".parse().unwrap()],
             version: "2.0".parse().unwrap(),
             rollback_index: 1,

@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent without the feature `cli`: network, files, command line.
 
+mod ahead;
 pub mod aligned;
 mod asked;
 mod attend;
@@ -47,6 +48,6 @@ pub use inventory::Inventory;
 pub use log::{Earlier, Log, Said};
 pub use outbox::Outbox;
 pub use perform::ROOT;
-pub use recovery::{Layout, RECOVERY, SYSTEM};
+pub use recovery::{Layout, RECOVERY, SYSTEM, Staging};
 pub use status::{Offered, Status};
 pub use switches::{Switches, Wish};

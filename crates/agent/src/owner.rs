@@ -62,6 +62,7 @@ pub fn ask(store: &dyn Store, attempt: AttemptId) -> io::Result<Ask> {
         since: asked.since(attempt),
         postponed: switches.postponed(attempt),
         urgency: urged.of(attempt),
+        elsewhere: urged.elsewhere(attempt),
     })
 }
 

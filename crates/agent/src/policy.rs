@@ -33,6 +33,8 @@ impl Device {
         let may_wait = matches!(
             self.state,
             State::Ordered { .. }
+                | State::Staging { .. }
+                | State::Checking { .. }
                 | State::Entering { .. }
                 | State::Installing { .. }
                 | State::Verifying { .. }
@@ -72,13 +74,17 @@ impl Device {
     fn from(&self) -> From {
         let locator = match &self.state {
             State::Ordered { order, .. } => &order.locator,
-            State::Entering { locator, .. }
+            State::Staging { locator, .. }
+            | State::Checking { locator, .. }
+            | State::Entering { locator, .. }
             | State::Installing { locator, .. }
             | State::Verifying { locator, .. } => locator,
             _ => return From::Network,
         };
         match locator.as_str() {
             path if !path.starts_with('/') => From::Network,
+            // Nobody can put it back: where it is gone, the update is over.
+            path if self.is_stage(path) => From::File,
             path if self.edges.feeds.is_there(path) => From::File,
             _ => From::Nowhere,
         }
@@ -93,7 +99,7 @@ impl Device {
             way_of(part, cursor)
         });
         match way.map(|way| way.encoding) {
-            None | Some(Encoding::Frames) => Payload::Full,
+            None | Some(Encoding::Frames | Encoding::Plain) => Payload::Full,
             Some(Encoding::Delta { .. }) => Payload::Delta,
         }
     }

@@ -70,6 +70,8 @@ enum StateV1 {
     Reporting(ReportV1),
     Lost,
     Entering(TaskV1, String, u8, [u8; 16]),
+    Staging(TaskV1, String, CursorV1, u8),
+    Checking(TaskV1, String, CursorV1, u8),
 }
 
 /// The record of `state`.
@@ -101,6 +103,12 @@ fn write(state: &State) -> StateV1 {
         State::Ordered { order, stalls } => StateV1::Ordered(order.into(), *stalls),
         State::Entering { task, locator, failed_boots, boot } => {
             StateV1::Entering(task.into(), locator.as_str().into(), *failed_boots, boot.0)
+        }
+        State::Staging { task, locator, cursor, stalls } => {
+            StateV1::Staging(task.into(), locator.as_str().into(), (*cursor).into(), *stalls)
+        }
+        State::Checking { task, locator, cursor, stalls } => {
+            StateV1::Checking(task.into(), locator.as_str().into(), (*cursor).into(), *stalls)
         }
         State::Installing { task, locator, cursor, read_backs, stalls } => {
             let locator = locator.as_str().into();
@@ -171,6 +179,14 @@ fn read(state: StateV1) -> Option<State> {
             failed_boots,
             boot: BootId(boot),
         },
+        StateV1::Staging(task, locator, cursor, stalls) => {
+            let locator = Locator::new(&locator).ok()?;
+            State::Staging { task: task.read(), locator, cursor: cursor.read(), stalls }
+        }
+        StateV1::Checking(task, locator, cursor, stalls) => {
+            let locator = Locator::new(&locator).ok()?;
+            State::Checking { task: task.read(), locator, cursor: cursor.read(), stalls }
+        }
     })
 }
 

@@ -26,6 +26,19 @@ pub enum Layout {
     Recovery,
 }
 
+/// Whether a package is fetched and looked at before the system is given up for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Staging {
+    /// No: the recovery fetches while it writes.
+    #[default]
+    Never,
+    /// What comes over the line is kept where there is room, and what is on this terminal
+    /// is looked at where it is.
+    Auto,
+    /// Whatever comes is kept, or refused where there is no room.
+    Always,
+}
+
 impl Layout {
     /// The slot that an update writes when `running` runs.
     pub fn target(self, running: Slot) -> Slot {

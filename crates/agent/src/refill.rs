@@ -37,6 +37,8 @@ impl Device {
         match self.state {
             State::Idle { .. }
             | State::Ordered { .. }
+            | State::Staging { .. }
+            | State::Checking { .. }
             | State::Entering { .. }
             | State::Installing { .. }
             | State::Verifying { .. }

@@ -27,9 +27,10 @@ pub struct Status {
     pub attempt: Option<AttemptId>,
     /// The version that is being installed.
     pub version: Option<Version>,
-    /// Bytes of the images that are durable.
+    /// Bytes of the images that are durable; of the payloads, as long as the package is
+    /// fetched before anything is written.
     pub done: u64,
-    /// Bytes of the images in all.
+    /// The same in all.
     pub total: u64,
     /// Why nothing moves, as a sentence; absent when something does or nothing has to.
     pub waiting: Option<String>,

@@ -1,6 +1,7 @@
 //! What the loop keeps in memory of the update in progress: the job as read, and
 //! the open feed. All of it can be had again after a restart.
 
+use crate::ahead;
 use crate::aligned::Aligned;
 use crate::device::Device;
 use crate::edges::Feed;
@@ -75,13 +76,15 @@ impl Device {
         Ok(OpenFeed { feed, at: None, counted: 0, since })
     }
 
-    /// Bytes of the images that are durable, and bytes in all.
+    /// Bytes of the images that are durable, and bytes in all; of the payloads, as long as
+    /// the package is fetched before anything is written.
     pub(crate) fn progress(&mut self) -> (u64, u64) {
         let Some(task) = self.state.task().cloned() else { return (0, 0) };
         let Some(job) = self.job(&task) else { return (0, 0) };
         let total = job.image_bytes();
         let done = match &self.state {
             State::Installing { cursor, .. } => durable(&job, *cursor),
+            State::Staging { cursor, .. } => return ahead::kept(&job, *cursor),
             _ => total,
         };
         (done, total)

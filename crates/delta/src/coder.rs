@@ -1,12 +1,13 @@
 //! How a span's decisions become bytes, once for both ends.
 //!
-//! Everything is a binary decision with a probability that adapts. A function
-//! here takes the value to write and returns the value that was read; the
-//! encoder reads what it writes, the decoder ignores what it is given. So the
-//! two ends cannot drift apart. Integers only: the same on every processor.
+//! Everything is a decision, binary or about half a byte, with probabilities that
+//! adapt. A function here takes the value to write and returns the value that was
+//! read; the encoder reads what it writes, the decoder ignores what it is given. So
+//! the two ends cannot drift apart. Integers only: the same on every processor.
 
 mod arm64;
 mod byte;
+mod half;
 mod logistic;
 mod moves;
 mod number;
@@ -32,7 +33,7 @@ pub(crate) use {
 pub enum Pace {
     /// By five or six opinions, mixed with weights that learn: the fewest bytes.
     Mixed,
-    /// By three opinions, blended: several times as fast.
+    /// By three opinions, blended, bytes in halves: several times as fast.
     Quick,
 }
 

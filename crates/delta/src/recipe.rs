@@ -14,7 +14,7 @@ use crate::codec::lzma::{self, Lzma, LzmaOptions};
 use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{self, Fault, Progress, drain};
 use crate::correction::Correction;
-use crate::sequences;
+use crate::sequences::{self, Stored};
 use crate::tokens::Told;
 use alloc::vec::Vec;
 use corrector::Corrector;
@@ -253,8 +253,10 @@ impl Recipe {
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
         let sequences = match self {
             _ if !correction.has_sequences() => 0,
-            // The content, what is chosen, and what is wanted; two contexts in turn.
-            Self::Zstd(_) => plain.saturating_add(3 * 16 * (plain / 3 + 64)),
+            // Two contexts in turn.
+            Self::Zstd(_) => {
+                Stored::read(correction.sequences()).map_or(u64::MAX, |stored| stored.heap(plain))
+            }
             _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
@@ -404,10 +406,12 @@ impl Encoder {
             Encoding::Xz(encoder) => encoder.finish(out),
             Encoding::Zstd { codec, whole: Some(whole), edits: None } => codec.encode(whole, out),
             Encoding::Zstd { codec, whole: Some(whole), edits: Some((edits, recipe)) } => {
-                let len = whole.len() as u64;
-                let chosen = recipe.chooser(len)?.choose(whole)?;
-                let wanted = sequences::apply(edits, &chosen, whole.len())
-                    .map_err(|_| "the correction leads to impossible sequences")?;
+                const IMPOSSIBLE: Fault = "the correction leads to impossible sequences";
+                let Stored { chosen, edits } = Stored::read(edits).map_err(|_| IMPOSSIBLE)?;
+                let most = chosen.min(zstd::sequences_max(whole.len()));
+                let chosen = recipe.chooser(whole.len() as u64)?.choose(whole, most)?;
+                let wanted = sequences::apply(edits, &chosen, whole.len());
+                let wanted = wanted.map_err(|_| IMPOSSIBLE)?;
                 drop(chosen);
                 codec.encode_as(whole, &wanted, out)
             }

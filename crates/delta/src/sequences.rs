@@ -33,6 +33,44 @@ pub(crate) const BLOCK: usize = 128 << 10;
 /// The shortest match that the format has.
 const MATCH_MIN: u32 = 3;
 
+/// What a correction says beside its edits.
+pub(crate) struct Stored<'a> {
+    /// How many sequences the matcher chose.
+    pub(crate) chosen: usize,
+    /// What is put right.
+    pub(crate) edits: &'a [u8],
+}
+
+impl<'a> Stored<'a> {
+    /// Reads the stored form.
+    pub(crate) fn read(mut bytes: &'a [u8]) -> Result<Self, CorrectionError> {
+        let chosen = usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX);
+        Ok(Self { chosen, edits: bytes })
+    }
+
+    /// The stored form.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_number(&mut out, self.chosen as u64);
+        out.extend_from_slice(self.edits);
+        out
+    }
+
+    /// Bytes of heap for `plain` bytes of content: the content; what libzstd makes of it
+    /// while it chooses, and what is chosen; then what is wanted beside that. A context
+    /// holds the sequences of one block besides.
+    pub(crate) fn heap(&self, plain: u64) -> u64 {
+        let one = size_of::<Sequence>() as u64;
+        let wanted = (self.chosen as u64).saturating_add(self.edits.len() as u64 / 3);
+        let chosen = one.saturating_mul(self.chosen as u64);
+        let made = plain.saturating_add(plain / 256).saturating_add(1 << 16);
+        let block = one * (BLOCK as u64 / 3 + 64) + (64 << 10);
+        let next = made.max(one.saturating_mul(wanted).saturating_add(block));
+        plain.saturating_add(chosen).saturating_add(next)
+    }
+}
+
 /// Applies stored edits to what the matcher chose for `plain` bytes. The outcome
 /// ends each block with a sequence without a match, and describes exactly them.
 pub(crate) fn apply(

@@ -1,16 +1,18 @@
 //! Corrections of deflate streams that another encoder made than zlib: GNU gzip,
 //! 7-Zip, zopfli. What zlib would choose is corrected match by match; where blocks
-//! end, and their tables, are told.
+//! end is told, and their tables where zlib would not build them of the same symbols.
 //!
 //! Streams here come from zlib, edits from anybody: both are read with bounds.
 
 mod codes;
 mod retell;
+mod trees;
 
 use crate::correction::{CorrectionError, number, put_number};
 use alloc::vec::Vec;
 use codes::{Bits, Codes, Writer};
 pub(crate) use retell::Retelling;
+use trees::Counts;
 
 /// A match, or a literal if its length is 1; the literal itself is the content's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +30,10 @@ struct Tokens {
     /// What is told of the blocks so far, if somebody wants to know.
     blocks: Option<Vec<u8>>,
     in_block: u64,
+    counts: Counts,
     head: Vec<u8>,
+    /// The most tokens of a block whose codes are not told.
+    gathered: u64,
 }
 
 enum Now {
@@ -45,13 +50,27 @@ enum Next {
     Later,
 }
 
+/// In place of a block's kind: its codes are built of its symbols as zlib does.
+const BUILT: u32 = 3;
+
+/// The most tokens of such a block, which are held until it ends: zlib counts symbols
+/// in 16 bits, and its blocks have half as many.
+const GATHERED_MAX: u64 = (1 << 16) - 2;
+
 /// Bytes that are enough for a token, or for the head of a block (RFC 1951, 3.2.7).
 const AHEAD: usize = 1 << 10;
 
 impl Tokens {
     fn new() -> Self {
-        let (last, blocks) = (false, None);
-        Self { block: Now::Between, last, blocks, in_block: 0, head: Vec::new() }
+        Self {
+            block: Now::Between,
+            last: false,
+            blocks: None,
+            in_block: 0,
+            counts: Counts::default(),
+            head: Vec::new(),
+            gathered: 0,
+        }
     }
 
     /// What comes next; `all` says that no more bytes follow. `None` if it is no
@@ -71,7 +90,7 @@ impl Tokens {
                     self.in_block += 1;
                     return Some(Next::Token(LITERAL));
                 }
-                Now::Coded(codes) => match codes.token(bits)? {
+                Now::Coded(codes) => match codes.token(bits, &mut self.counts)? {
                     Some(token) => {
                         self.in_block += 1;
                         return Some(Next::Token(token));
@@ -86,6 +105,7 @@ impl Tokens {
         self.last = bits.take(1)? == 1;
         let kind = bits.take(2)?;
         self.head.clear();
+        self.counts = Counts::default();
         put_number(&mut self.head, u64::from(kind << 1) | u64::from(self.last));
         let start = bits.clone();
         self.block = match kind {
@@ -116,12 +136,34 @@ impl Tokens {
     }
 
     fn close(&mut self) {
-        self.block = Now::Between;
-        if let Some(blocks) = &mut self.blocks {
-            put_number(blocks, self.in_block);
+        if let Some(mut blocks) = self.blocks.take() {
+            if self.in_block <= GATHERED_MAX && self.is_built() {
+                self.head.clear();
+                put_number(&mut self.head, u64::from(BUILT << 1) | u64::from(self.last));
+                self.gathered = self.gathered.max(self.in_block);
+            }
+            put_number(&mut blocks, self.in_block);
             blocks.append(&mut self.head);
+            self.blocks = Some(blocks);
         }
+        self.block = Now::Between;
         self.in_block = 0;
+    }
+
+    /// The block's codes are those that zlib builds of its symbols.
+    fn is_built(&self) -> bool {
+        if !matches!(self.block, Now::Coded(_)) {
+            return false;
+        }
+        let mut writer = Writer::default();
+        self.counts.write(&mut writer);
+        let count = writer.bits();
+        writer.align(0);
+        let mut head = Vec::new();
+        put_number(&mut head, u64::from(2u32 << 1) | u64::from(self.last));
+        put_number(&mut head, count as u64);
+        head.extend(writer.out);
+        head == self.head
     }
 }
 
@@ -146,6 +188,8 @@ const UNIT: usize = 4 << 10;
 pub(crate) struct Told {
     /// What telling it takes.
     pub(crate) waits: Waits,
+    /// The most tokens of a block whose codes are built of them.
+    gathered: u64,
     /// How many tokens each block has, and its head.
     blocks: Vec<u8>,
     /// What is put in place of zlib's choice.
@@ -156,14 +200,17 @@ impl Told {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
         let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (plain, made, len) = (size()?, size()?, size()?);
-        let (plain, made) = (plain.saturating_mul(UNIT), made.saturating_mul(UNIT));
+        let (plain, made) = (size()?.saturating_mul(UNIT), size()?.saturating_mul(UNIT));
+        let (gathered, len) = (size()? as u64, size()?);
         if plain > Waits::MOST.plain || made > Waits::MOST.made {
             return Err(CorrectionError::Size(Waits::MOST.plain));
         }
+        if gathered > GATHERED_MAX {
+            return Err(CorrectionError::Sequence);
+        }
         let (blocks, edits) = bytes.split_at_checked(len).ok_or(CorrectionError::Short)?;
         let waits = Waits { plain, made };
-        Ok(Self { waits, blocks: blocks.to_vec(), edits: edits.to_vec() })
+        Ok(Self { waits, gathered, blocks: blocks.to_vec(), edits: edits.to_vec() })
     }
 
     /// The stored form.
@@ -171,9 +218,11 @@ impl Told {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let units = |bytes: usize| bytes.div_ceil(UNIT);
-        for size in [units(self.waits.plain), units(self.waits.made), self.blocks.len()] {
+        for size in [units(self.waits.plain), units(self.waits.made)] {
             put_number(&mut out, size as u64);
         }
+        put_number(&mut out, self.gathered);
+        put_number(&mut out, self.blocks.len() as u64);
         out.extend_from_slice(&self.blocks);
         out.extend_from_slice(&self.edits);
         out
@@ -182,9 +231,12 @@ impl Told {
     /// Bytes of heap that telling takes beside the correction: what waits, and what
     /// comes out at once of content that waited, at most 15 bits a byte.
     pub(crate) fn heap(&self) -> u64 {
-        (3 * self.waits.plain + self.waits.made + CODES) as u64
+        (3 * self.waits.plain + self.waits.made + CODES) as u64 + self.gathered * HELD
     }
 }
+
+/// Bytes that a token takes that is held, and what is written of it at once.
+const HELD: u64 = 12;
 
 /// Bytes of the codes of two blocks, and of what zlib makes of one piece.
 const CODES: usize = 192 << 10;
@@ -226,8 +278,8 @@ pub(crate) fn find(zlib: &[u8], wanted: &[u8]) -> Option<(Told, usize)> {
         put_tokens(&mut edits, &put);
     }
     let len = to.bits.at.div_ceil(8);
-    let blocks = to.tokens.blocks.unwrap_or_default();
-    Some((Told { waits: Waits::MOST, blocks, edits }, len))
+    let (blocks, gathered) = (to.tokens.blocks.unwrap_or_default(), to.tokens.gathered);
+    Some((Told { waits: Waits::MOST, gathered, blocks, edits }, len))
 }
 
 #[cfg(any(test, feature = "diff"))]

@@ -9,7 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use package::{Codec, Component, ComponentKind, Manifest};
 use trust::{Root, TrustError, Verified, verify_targets};
-use types::{Effect, Name, Outcome, Running, Sealed, Text, Timestamp};
+use types::{Effect, Elsewhere, Name, Outcome, Running, Sealed, Text, Timestamp};
 
 /// Why a terminal does not take a package.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,11 @@ pub struct DeviceFacts {
     pub hardware: Vec<Name>,
     /// Its brand or carrier variant.
     pub variant: Option<Name>,
+    /// The region that it is in.
+    pub region: Option<Name>,
+    /// What its operator decided about packages for other regions; for a package that no
+    /// operator ordered, nothing.
+    pub elsewhere: Elsewhere,
     /// Where it can put what.
     pub places: BTreeMap<Name, Place>,
     /// The lowest rollback index per component; 0 where there is none.
@@ -143,6 +148,12 @@ fn fit_model(manifest: &Manifest, device: &DeviceFacts) -> Result<(), Refusal> {
         let own = device.variant.as_ref().map_or("none", Name::as_str);
         let why = format!("package is for variant {}, this is {own}", list(&manifest.variants));
         return Err(Refusal::new(Outcome::WrongVariant, why));
+    }
+    let region_fits = device.region.as_ref().is_some_and(|own| manifest.regions.contains(own));
+    if !manifest.regions.is_empty() && !region_fits && device.elsewhere == Elsewhere::Refuse {
+        let own = device.region.as_ref().map_or("of no region", Name::as_str);
+        let why = format!("package is for region {}, this is {own}", list(&manifest.regions));
+        return Err(Refusal::new(Outcome::WrongRegion, why));
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 #![no_std]
 extern crate alloc;
 
+mod ahead;
 pub mod configuration;
 mod cursor;
 pub mod examine;

@@ -15,6 +15,8 @@ impl State {
             Self::Idle { .. } => Command::Listen,
             Self::Lost => Command::Recover,
             Self::Ordered { order, .. } => Command::Inspect(order),
+            Self::Staging { task, locator, cursor, .. } => Command::Stage(task, locator, *cursor),
+            Self::Checking { task, locator, cursor, .. } => Command::Check(task, locator, *cursor),
             Self::Entering { task, boot, .. } => Command::Enter(task, *boot),
             Self::Installing { task, locator, cursor, .. } => {
                 Command::Install(task, locator, *cursor)
@@ -37,8 +39,8 @@ impl State {
             Self::Ordered { .. } => Phase::Inspecting,
             // The owner can still answer, as before the first byte anywhere.
             Self::Entering { .. } => Phase::Inspecting,
-            Self::Installing { .. } => Phase::Downloading,
-            Self::Verifying { .. } => Phase::Verifying,
+            Self::Staging { .. } | Self::Installing { .. } => Phase::Downloading,
+            Self::Checking { .. } | Self::Verifying { .. } => Phase::Verifying,
             Self::Activating { .. } => Phase::Applying,
             Self::Rebooting { .. } => Phase::Rebooting,
             Self::Confirming { .. } | Self::Committing { .. } => Phase::Confirming,
@@ -51,7 +53,9 @@ impl State {
     pub fn task(&self) -> Option<&Task> {
         match self {
             Self::Idle { .. } | Self::Lost | Self::Ordered { .. } | Self::Reporting { .. } => None,
-            Self::Entering { task, .. }
+            Self::Staging { task, .. }
+            | Self::Checking { task, .. }
+            | Self::Entering { task, .. }
             | Self::Installing { task, .. }
             | Self::Verifying { task, .. }
             | Self::Activating { task, .. }
@@ -81,6 +85,9 @@ impl State {
             }
             (Self::Lost, event) => lost(event),
             (Self::Ordered { order, stalls }, event) => ordered(order, stalls, event),
+            (state @ (Self::Staging { .. } | Self::Checking { .. }), event) => {
+                crate::ahead::next(state, event)
+            }
             (state @ Self::Entering { .. }, event) => entering(state, event),
             (state @ Self::Installing { .. }, event) => installing(state, event),
             (state @ Self::Verifying { .. }, event) => verifying(state, event),
@@ -133,6 +140,8 @@ fn ordered(order: Order, stalls: u8, event: Event) -> State {
         Event::Away(task, boot) => {
             State::Entering { task, locator: order.locator, failed_boots: 0, boot }
         }
+        Event::Ahead(task) => crate::ahead::stage(task, order.locator),
+        Event::AtHand(task) => crate::ahead::check(task, order.locator),
         Event::Stalled(..) if stalls < STALLS_MAX => State::Ordered { order, stalls: stalls + 1 },
         Event::Refused(outcome, detail)
         | Event::Stalled(outcome, detail, _)
@@ -141,7 +150,7 @@ fn ordered(order: Order, stalls: u8, event: Event) -> State {
     }
 }
 
-fn start(task: Task, locator: Locator) -> State {
+pub(crate) fn start(task: Task, locator: Locator) -> State {
     State::Installing { task, locator, cursor: Cursor::default(), read_backs: 0, stalls: 0 }
 }
 
@@ -321,7 +330,7 @@ fn roll_back(task: Task, failed_boots: u8, why: Outcome, detail: Text, boot: Boo
     State::RollingBack { task, why, detail, failed_boots, returns: 0, boot }
 }
 
-fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {
+pub(crate) fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {
     State::Reporting {
         report: Report {
             attempt: task.attempt,
@@ -335,7 +344,7 @@ fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State
     }
 }
 
-fn spend(task: Task, more: Spent) -> Task {
+pub(crate) fn spend(task: Task, more: Spent) -> Task {
     let spent = task.spent.plus(more);
     Task { spent, ..task }
 }

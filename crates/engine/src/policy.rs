@@ -96,6 +96,10 @@ pub enum Reason {
     Postponed(Timestamp),
     /// It was ordered to be written only.
     DownloadOnly,
+    /// The same, and before it is written, the terminal's only system has to be left.
+    FetchedOnly,
+    /// The same, and this terminal has no place to keep what it fetches before.
+    NotFetched,
     /// The last try failed; the next one is due in so many seconds.
     Resting(Seconds),
     /// Before the release is activated, its source must say that it still stands.
@@ -167,7 +171,7 @@ impl Reason {
             Self::AwaitingConsent => "consent",
             Self::Scheduled(_) => "scheduled",
             Self::Postponed(_) => "postponed",
-            Self::DownloadOnly => "download-only",
+            Self::DownloadOnly | Self::FetchedOnly | Self::NotFetched => "download-only",
             Self::Resting(_) => "resting",
             Self::AwaitingSource => "source",
             Self::BatteryLow { .. } => "battery-low",
@@ -212,7 +216,9 @@ impl Reason {
                 format!("quiet hours: it is not restarted before {until}; `now` does it at once")
             }
             Self::AwaitingConsent => {
-                "the owner has to agree first; automatic install is switched off".into()
+                "the owner has to agree first: automatic install is switched off, or the \
+                 operator asks for that in this region"
+                    .into()
             }
             other => format!("{other}"),
         }
@@ -254,6 +260,14 @@ impl Reason {
             Self::AwaitingConsent => "the owner has to agree first",
             Self::DownloadOnly => {
                 "it is written and waits for whoever ordered it; `agree` starts it"
+            }
+            Self::FetchedOnly => {
+                "it is fetched and sound, and waits for whoever ordered it; `agree` lets the \
+                 recovery write it"
+            }
+            Self::NotFetched => {
+                "nothing is fetched yet, because the recovery writes while it fetches; it waits \
+                 for whoever ordered it, and `agree` starts it"
             }
             Self::AwaitingSource => {
                 "whoever ordered the update must first say that it still stands"
@@ -300,7 +314,11 @@ pub fn gate(state: &State, facts: &Facts, rules: &Rules) -> Gate {
         State::Verifying { .. } | State::Activating { .. } if facts.left == Left::Recovery => {
             resting(facts).map_or(Gate::Go, Gate::Wait)
         }
-        State::Installing { cursor, .. } => {
+        State::Checking { .. } => match facts.consent.write {
+            Consent::Denied => Gate::Refuse(Outcome::Cancelled),
+            consent => before(facts, rules, Step::Look(facts.from), consent),
+        },
+        State::Installing { cursor, .. } | State::Staging { cursor, .. } => {
             if facts.consent.write == Consent::Denied && *cursor != crate::Cursor::default() {
                 return Gate::Refuse(Outcome::Cancelled);
             }
@@ -329,7 +347,14 @@ pub fn gate(state: &State, facts: &Facts, rules: &Rules) -> Gate {
 fn leave(facts: &Facts, rules: &Rules) -> Gate {
     let step = Step::Write(facts.from, facts.payload);
     match before(facts, rules, step, facts.consent.write) {
-        Gate::Go => before(facts, rules, Step::Restart, facts.consent.restart),
+        Gate::Go => match before(facts, rules, Step::Restart, facts.consent.restart) {
+            // Nothing is written yet.
+            Gate::Wait(Reason::DownloadOnly) if facts.from == From::File => {
+                Gate::Wait(Reason::FetchedOnly)
+            }
+            Gate::Wait(Reason::DownloadOnly) => Gate::Wait(Reason::NotFetched),
+            answer => answer,
+        },
         stop => stop,
     }
 }

@@ -46,6 +46,29 @@ pub enum State {
         /// How often its documents could not be fetched.
         stalls: u8,
     },
+    /// What is to be written runs, so the recovery has to write it. Before it is started,
+    /// the package is fetched and kept on this terminal.
+    Staging {
+        /// What is installed.
+        task: Task,
+        /// Where the package is.
+        locator: Locator,
+        /// Up to where its payloads are durable: chunks are of the payload here.
+        cursor: Cursor,
+        /// How often it stopped without progress.
+        stalls: u8,
+    },
+    /// The package is on this terminal, and it is looked whether it gives the signed images.
+    Checking {
+        /// What is installed.
+        task: Task,
+        /// Where the package is kept.
+        locator: Locator,
+        /// Up to where it does.
+        cursor: Cursor,
+        /// How often it stopped without progress.
+        stalls: u8,
+    },
     /// What is to be written runs, so the recovery has to write it: it is about to be
     /// started.
     Entering {
@@ -143,6 +166,10 @@ pub enum Command<'a> {
     Recover,
     /// Fetch the documents, verify, fit, plan, and write the job file.
     Inspect(&'a Order),
+    /// Fetch the package from the cursor on, and keep it.
+    Stage(&'a Task, &'a Locator, Cursor),
+    /// Look whether the package gives the signed images, from the cursor on.
+    Check(&'a Task, &'a Locator, Cursor),
     /// Start the recovery; `BootId` is when that was decided.
     Enter(&'a Task, BootId),
     /// Write from the cursor on.
@@ -176,6 +203,16 @@ pub enum Event {
     Accepted(Task),
     /// The same, and what is to be written runs in this boot.
     Away(Task, BootId),
+    /// The same, and the package is to be fetched before that is left.
+    Ahead(Task),
+    /// The same, and the package is on this terminal: it is to be looked at as a whole.
+    AtHand(Task),
+    /// The whole package is kept here.
+    Staged(Locator, Spent),
+    /// It gives the signed images.
+    Complete(BootId),
+    /// It cannot be kept, and is left where it is.
+    Unstaged(BootId),
     /// The terminal decided against it.
     Refused(Outcome, Text),
     /// Everything before the cursor is durable.

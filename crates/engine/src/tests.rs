@@ -234,6 +234,57 @@ fn the_gate_stops_before_activation_only() {
     }
 }
 
+fn staging(stalls: u8) -> State {
+    State::Staging { task: task(), locator: order().locator, cursor: Cursor::default(), stalls }
+}
+
+fn checking(stalls: u8) -> State {
+    State::Checking { task: task(), locator: kept(), cursor: Cursor::default(), stalls }
+}
+
+/// Where a fetched package is kept.
+fn kept() -> Locator {
+    Locator::new("/data/staged.zip").unwrap()
+}
+
+#[test]
+fn a_package_is_fetched_and_looked_at_before_its_system_is_left() {
+    let ordered = || State::Ordered { order: order(), stalls: 0 };
+    assert_eq!(ordered().next(Event::Ahead(task())), staging(0));
+    let staged = Event::Staged(kept(), Spent::default());
+    assert_eq!(staging(7).next(staged), checking(0));
+    let entering = |locator| State::Entering { task: task(), locator, failed_boots: 0, boot: BOOT };
+    assert_eq!(checking(7).next(Event::Complete(BOOT)), entering(kept()));
+    // Where there is no room for it, and where it is here already.
+    assert_eq!(staging(0).next(Event::Unstaged(BOOT)), entering(order().locator));
+    let State::Checking { locator, .. } = ordered().next(Event::AtHand(task())) else { panic!() };
+    assert_eq!(locator, order().locator);
+    // The recovery came by itself.
+    assert_eq!(staging(3).next(booted(Slot::A, COUNTED)), installing());
+    for state in [staging(0), checking(0)] {
+        assert_eq!(state.clone().next(booted(Slot::B, COUNTED)), state);
+        assert_eq!(state.clone().next(Event::Healthy), state);
+        let cancelled = Some(Outcome::Cancelled);
+        check(state.clone(), failed(Outcome::Cancelled), "reporting", cancelled);
+        let unsound = payload_failed(Another::Payload);
+        check(state, unsound, "reporting", Some(Outcome::CorruptPayload));
+    }
+}
+
+#[test]
+fn a_package_that_does_not_come_is_given_up() {
+    let stalled = || Event::Stalled(Outcome::Unreachable, "x".into(), Spent::default());
+    for (first, next) in [(staging(0), staging(1)), (checking(0), checking(1))] {
+        assert_eq!(first.next(stalled()), next);
+    }
+    for last in [staging(STALLS_MAX), checking(STALLS_MAX)] {
+        check(last, stalled(), "reporting", Some(Outcome::Unreachable));
+    }
+    let further = Event::Reached(Cursor::start_of(1), Spent { bytes: 5, ..Spent::default() });
+    let State::Staging { task, cursor, stalls, .. } = staging(9).next(further) else { panic!() };
+    assert_eq!((task.spent.bytes, cursor, stalls), (5, Cursor::start_of(1), 0));
+}
+
 fn entering(failed_boots: u8) -> State {
     State::Entering { task: task(), locator: order().locator, failed_boots, boot: BOOT }
 }

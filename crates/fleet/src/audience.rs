@@ -5,7 +5,9 @@ use crate::{Labels, Standing};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
-use types::{AttemptId, DeviceId, Digest, Name, Release, Running, Timestamp, Version};
+use types::{
+    Abroad, AttemptId, DeviceId, Digest, Elsewhere, Name, Release, Running, Timestamp, Version,
+};
 
 /// One device as the rules see it.
 #[derive(Debug, Clone, Copy)]
@@ -35,15 +37,17 @@ pub struct DeviceFacts<'a> {
 }
 
 impl DeviceFacts<'_> {
+    /// The value of the filters' key `abroad`.
+    pub const ABROAD: &'static str = "yes";
+
     /// Its last attempt in `rollout`.
     pub(crate) fn attempt_in(&self, rollout: &Name) -> Option<&Attempt> {
         self.attempts.iter().find(|attempt| attempt.rollout == *rollout)
     }
 
     /// It is used elsewhere than in the region that it was sold for.
-    fn is_abroad(&self) -> bool {
-        let home = self.labels.home.as_ref();
-        home.zip(self.region).is_some_and(|(home, region)| home != region)
+    pub fn is_abroad(&self) -> bool {
+        self.labels.is_abroad_in(self.region)
     }
 }
 
@@ -81,19 +85,9 @@ pub struct Audience {
     /// What becomes of devices outside of the region that they were sold for.
     #[serde(default)]
     pub abroad: Abroad,
-}
-
-/// What becomes of a device that is used outside of the region it was sold for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Abroad {
-    /// It counts to the region where it is used.
-    #[default]
-    Used,
-    /// It counts to the region that it was sold for.
-    Home,
-    /// It gets nothing while it is abroad.
-    Nothing,
+    /// What becomes of devices in none of the regions that the release is for.
+    #[serde(default, skip_serializing_if = "Elsewhere::is_refuse")]
+    pub outside: Elsewhere,
 }
 
 /// What keeps a device out of an audience.
@@ -105,6 +99,8 @@ pub enum Mismatch {
     Hardware,
     /// Its region is not listed, or it did not name one.
     Region,
+    /// The release is for other regions, or it did not name one.
+    Outside,
     /// Its variant is not listed, or it did not name one.
     Variant,
     /// It runs a version that is not listed.
@@ -127,6 +123,7 @@ impl fmt::Display for Mismatch {
             Self::Product => "product",
             Self::Hardware => "hardware",
             Self::Region => "region",
+            Self::Outside => "region: the release is meant for others",
             Self::Variant => "variant",
             Self::Running => "running version",
             Self::Abroad => "use outside of its home region",
@@ -142,9 +139,9 @@ impl Audience {
     /// Everything of one product.
     pub fn everyone(product: Name) -> Self {
         let none = Vec::new;
-        let (filter, abroad) = (None, Abroad::default());
+        let (filter, abroad, outside) = (None, Abroad::default(), Elsewhere::default());
         let (hardware, regions, variants, running) = (none(), none(), none(), Vec::new());
-        Self { product, hardware, regions, variants, running, filter, abroad }
+        Self { product, hardware, regions, variants, running, filter, abroad, outside }
     }
 
     /// The first rule that keeps `device` out, if one does.
@@ -168,8 +165,26 @@ impl Audience {
     fn region<'d>(&self, device: &DeviceFacts<'d>) -> Option<&'d Name> {
         match self.abroad {
             Abroad::Home => device.labels.home.as_ref().or(device.region),
-            Abroad::Used | Abroad::Nothing => device.region,
+            Abroad::Used | Abroad::Ask | Abroad::Nothing => device.region,
         }
+    }
+
+    /// What the order for `device` says of its region, where the release is for `meant`:
+    /// to ask its owner, to install all the same, or nothing ([`Elsewhere::Refuse`]).
+    /// Without that, a terminal refuses what is not for where it says it is.
+    pub fn place(&self, meant: &[Name], device: &DeviceFacts<'_>) -> Elsewhere {
+        let abroad = self.abroad == Abroad::Ask && device.is_abroad();
+        let outside = self.outside == Elsewhere::Ask && !lists(meant, self.region(device));
+        match (abroad || outside, lists(meant, device.region)) {
+            (true, _) => Elsewhere::Ask,
+            (false, true) => Elsewhere::Refuse,
+            (false, false) => Elsewhere::Allow,
+        }
+    }
+
+    /// Whether a release for `meant` is kept from `device`, as it is in none of them.
+    pub(crate) fn keeps_out(&self, meant: &[Name], device: &DeviceFacts<'_>) -> bool {
+        self.outside == Elsewhere::Refuse && !lists(meant, self.region(device))
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Key {
     Region,
     /// `home`: the region that it was sold for.
     Home,
+    /// `abroad`: `yes`, where it is used outside of its home.
+    Abroad,
     /// `channel`
     Channel,
     /// `tag`
@@ -195,13 +197,14 @@ impl Pattern {
 }
 
 impl Key {
-    const PLAIN: [(&'static str, Self); 10] = [
+    const PLAIN: [(&'static str, Self); 11] = [
         ("device", Self::Device),
         ("product", Self::Product),
         ("hardware", Self::Hardware),
         ("variant", Self::Variant),
         ("region", Self::Region),
         ("home", Self::Home),
+        ("abroad", Self::Abroad),
         ("channel", Self::Channel),
         ("tag", Self::Tag),
         ("group", Self::Group),

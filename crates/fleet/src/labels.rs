@@ -53,6 +53,11 @@ impl Labels {
         self == Self::NONE
     }
 
+    /// Whether somebody who is in `region` is outside of the home region.
+    pub fn is_abroad_in(&self, region: Option<&Name>) -> bool {
+        self.home.as_ref().zip(region).is_some_and(|(home, region)| home != region)
+    }
+
     /// The list that is too long, if one is.
     pub fn fault(&self) -> Option<&'static str> {
         let lengths = [self.tags.len(), self.groups.len(), self.attributes.len()];
@@ -71,6 +76,7 @@ impl Words for DeviceFacts<'_> {
             Key::Variant => self.variant.is_some_and(|name| test(name.as_str())),
             Key::Region => self.region.is_some_and(|name| test(name.as_str())),
             Key::Home => labels.home.as_ref().is_some_and(|name| test(name.as_str())),
+            Key::Abroad => self.is_abroad() && test(Self::ABROAD),
             Key::Channel => labels.channel.as_ref().is_some_and(|name| test(name.as_str())),
             Key::Tag => labels.tags.iter().any(|name| test(name.as_str())),
             Key::Group => labels.groups.iter().any(|name| test(name.as_str())),

@@ -22,14 +22,13 @@ mod zone;
 #[cfg(feature = "operator")]
 pub mod operator;
 
-pub use audience::{Abroad, Attempt, Audience, DeviceFacts, Mismatch};
+pub use audience::{Attempt, Audience, DeviceFacts, Mismatch};
 pub use bucket::{BUCKETS, bucket};
 pub use labels::{LABELS_LIMIT, Labels};
 pub use plan::{Busy, Gate, Offer, Plan, Track, offer, runs};
 pub use schedule::{Schedule, WINDOWS_LIMIT, Window, WindowError};
 pub use standing::{Class, Event, Shows, Standing};
 pub use terms::{
-    DownloadLimit, Fit, LEAST_RATE, Latecomers, Mode, Places, RETRIES_LIMIT, SiteLimit, Terms,
-    transient,
+    DownloadLimit, Fit, LEAST_RATE, Places, RETRIES_LIMIT, SiteLimit, Terms, transient,
 };
 pub use zone::{Zone, ZoneError};

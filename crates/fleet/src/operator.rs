@@ -4,6 +4,7 @@
 //! and compiles the result into a [`Plan`](crate::Plan).
 
 mod compile;
+mod cost;
 mod deltas;
 mod dry_run;
 mod moment;
@@ -13,6 +14,7 @@ mod rollout;
 mod tend;
 
 pub use compile::{Draft, asks, compile};
+pub use cost::{Cost, Payloads, Piece};
 pub use deltas::{
     CLASSES, Census, DeltaPlan, Kept, LeftOut, Limits, PAYS_PERCENT, Part, Tried, Wanted, class,
     evict, plan_deltas, unprofitable,

@@ -1,11 +1,20 @@
 //! A plan, and the answer it gives one device.
 
-use crate::{Attempt, Audience, DeviceFacts, Fit, Latecomers, Mismatch, Terms, bucket, transient};
+use crate::{Attempt, Audience, DeviceFacts, Fit, Mismatch, Terms, bucket, transient};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
-use types::{AttemptId, Digest, Name, Outcome, Release, Text, Timestamp};
+use types::{
+    AttemptId, Digest, Elsewhere, Latecomers, Mode, Name, Outcome, Release, Text, Timestamp,
+};
+
+/// What an agent is able to do that does no more than write a release where it is told so:
+/// one without it would do more.
+const DOWNLOAD_ONLY: &str = "download-only";
+/// What an agent is able to do that knows of regions in manifests and of orders that ask
+/// its owner for one: an older one takes such a package for damaged, or asks nobody.
+const REGIONS: &str = "regions";
 
 /// Everything that is needed to answer any device of a fleet, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,8 +219,7 @@ fn admit<'p>(track: &'p Track, device: &DeviceFacts<'_>, turn: Turn, now: Timest
     if turn == Turn::First && bucket >= track.share {
         return Offer::NotYet(track, bucket);
     }
-    let lacks = |ability: &&str| !device.abilities.iter().any(|known| known.as_str() == *ability);
-    if let Some(ability) = track.terms.mode.ability().filter(lacks) {
+    if let Some(ability) = track.ability(device) {
         return Offer::Unable(track, ability);
     }
     let (schedule, zone) = (&track.terms.schedule, device.labels.zone.as_ref());
@@ -251,6 +259,20 @@ impl Track {
         Meant { audience, fit, latecomers, started: *started, release, images }.mismatch(device)
     }
 
+    /// What the order for `device` says of its region.
+    pub fn place(&self, device: &DeviceFacts<'_>) -> Elsewhere {
+        self.audience.place(&self.fit.regions, device)
+    }
+
+    /// What the agent of `device` must be able to do so that it does no more than told.
+    fn ability(&self, device: &DeviceFacts<'_>) -> Option<&'static str> {
+        let regional = !self.fit.regions.is_empty() || self.place(device) == Elsewhere::Ask;
+        let written_only = self.terms.mode == Mode::DownloadOnly;
+        let needed = [written_only.then_some(DOWNLOAD_ONLY), regional.then_some(REGIONS)];
+        let lacks = |ability: &&str| !device.abilities.iter().any(|a| a.as_str() == *ability);
+        needed.into_iter().flatten().find(lacks)
+    }
+
     /// Whether a device that failed so tries anew by itself.
     fn tries_again(&self, attempt: &Attempt) -> bool {
         let again = attempt.retry < u32::from(self.terms.retries);
@@ -279,6 +301,9 @@ impl Meant<'_> {
             (false, true) => Some(Mismatch::Pinned),
             // Who runs the release already needs nothing any more.
             (false, false) if runs(self.images, device.running) => None,
+            (false, false) if self.audience.keeps_out(&self.fit.regions, device) => {
+                Some(Mismatch::Outside)
+            }
             (false, false) => self.fit.mismatch(device),
         };
         self.audience.mismatch(device).or_else(own)
@@ -381,6 +406,10 @@ impl fmt::Display for Offer<'_> {
                 write!(f, "{t} failed on it and needs a new order: {outcome}")
             }
             Self::Ended(t, outcome) => write!(f, "{t} ended on it: {outcome}"),
+            Self::NotFor(t, Mismatch::Outside) => {
+                write!(f, "{t} is not for its region: the release is meant for")?;
+                t.fit.regions.iter().try_for_each(|region| write!(f, " {region}"))
+            }
             Self::NotFor(t, what) => write!(f, "{t} is not for its {what}"),
             Self::Nothing => f.write_str("no rollout was started"),
             Self::Stale => f.write_str("the server does not know at present; ask again"),

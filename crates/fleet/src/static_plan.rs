@@ -16,9 +16,12 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use types::{Digest, Name, Release, Running, Statement, Timestamp};
 
-/// The form that this crate writes and reads. Whatever a reader must know to not
-/// install too much raises it; what it may pass over does not.
-pub const FORMAT: u16 = 1;
+/// The newest form that this crate writes and reads. Whatever a reader must know to not
+/// install too much raises it; what it may pass over does not. Form 2 has releases that
+/// are for some regions only.
+pub const FORMAT: u16 = 2;
+/// The form of a plan without such releases, which older agents read too.
+pub const PLAIN_FORMAT: u16 = 1;
 /// The most rollouts of a plan; older ones are left out, and the plan says so.
 pub const STATIC_TRACKS_LIMIT: usize = 32;
 /// The most releases that a plan recognises; older ones are left out.
@@ -29,7 +32,7 @@ const POLL_RANGE: core::ops::RangeInclusive<u32> = 1..=7 * 24 * 3600;
 /// A plan for everybody of one product and channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StaticPlan {
-    /// [`FORMAT`].
+    /// [`PLAIN_FORMAT`] to [`FORMAT`].
     pub format: u16,
     /// When it was made, in milliseconds since 1970: servers need no counter of their
     /// own, and a terminal takes no older plan than it has seen.
@@ -201,7 +204,10 @@ impl Statement for StaticPlan {
 
     fn fault(&self) -> Option<&'static str> {
         let rules = [
-            (self.format != FORMAT, "it has another form than this agent reads"),
+            (
+                !(PLAIN_FORMAT..=FORMAT).contains(&self.format),
+                "it has another form than this agent reads",
+            ),
             (self.plan.good_until != self.expires, "it ends at two different times"),
             (self.plan.tracks.len() > STATIC_TRACKS_LIMIT, "it has more than 32 rollouts"),
             (self.releases.len() > RECOGNISED_LIMIT, "it names more than 128 releases"),

@@ -5,7 +5,7 @@ use crate::filter::Filter;
 use crate::{DeviceFacts, Mismatch, Schedule};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
-use types::{Name, Outcome, Seconds, Text};
+use types::{Latecomers, Mode, Name, Outcome, Seconds, Text};
 
 /// The most automatic retries of one device: a release that does not get through so
 /// often needs a person.
@@ -81,6 +81,10 @@ pub struct Fit {
     /// Brand or carrier variants that it is for; any, where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Name>,
+    /// Regions that it is for; any, where empty. A rollout says what becomes of devices
+    /// elsewhere ([`Audience::place`](crate::Audience::place)).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Name>,
     /// What must run, of the components that it brings and of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Filter>,
@@ -97,38 +101,6 @@ impl Fit {
         ];
         rules.into_iter().find_map(|(mismatch, holds)| (!holds).then_some(mismatch))
     }
-}
-
-/// How urgently a device should install.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// When its own policy and its owner agree.
-    #[default]
-    Soft,
-    /// Without asking its owner.
-    Forced,
-    /// Up to the unused slot, and no further.
-    DownloadOnly,
-}
-
-impl Mode {
-    /// What an agent must be able to do so that it understands the mode: without it, it
-    /// would do more than it is told.
-    pub fn ability(self) -> Option<&'static str> {
-        (self == Self::DownloadOnly).then_some("download-only")
-    }
-}
-
-/// Who takes part of those that join after the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Latecomers {
-    /// Everyone: the audience is a rule.
-    #[default]
-    Included,
-    /// Nobody: the audience is frozen at the start.
-    LeftOut,
 }
 
 /// How many devices of one site may update at once.

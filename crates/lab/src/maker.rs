@@ -33,6 +33,8 @@ pub struct Details {
     pub hardware: &'static str,
     /// Brand or carrier variant it is for.
     pub variant: Option<&'static str>,
+    /// Region it is for.
+    pub region: Option<&'static str>,
     /// Bytes of a chunk.
     pub chunk_size: u32,
     /// Zstandard level.
@@ -48,6 +50,7 @@ impl Default for Details {
         Self {
             hardware: HARDWARE,
             variant: None,
+            region: None,
             chunk_size: 1 << 20,
             level: 3,
             keys: &[1, 2],
@@ -83,11 +86,12 @@ impl Maker {
     /// # Errors
     /// The tool fails.
     pub fn pack(&self, release: &Release<'_>, package: &Path) -> Result<()> {
-        let Details { hardware, variant, chunk_size, level, .. } = &release.details;
+        let Details { hardware, variant, region, chunk_size, level, .. } = &release.details;
         let variants = variant.map(|v| format!("variants = [{v:?}]\n")).unwrap_or_default();
+        let regions = region.map(|r| format!("regions = [{r:?}]\n")).unwrap_or_default();
         let description = format!(
             "product = {PRODUCT:?}\nversion = {:?}\nrollback_index = {}\nclass = \"feature\"\n\
-             hardware = [{hardware:?}]\n{variants}[notes]\nen = \"Release {}.\"\n\
+             hardware = [{hardware:?}]\n{variants}{regions}[notes]\nen = \"Release {}.\"\n\
              [[components]]\nname = {COMPONENT:?}\nkind = \"rootfs\"\neffect = \"slot\"\n\
              file = {:?}\nchunk_size = {chunk_size}\n",
             release.version,

@@ -1,7 +1,7 @@
 //! The operator's side: the real server, and the real tool that talks to it.
 
 use crate::clock::until;
-use crate::process::{Programs, Running, said};
+use crate::process::{Programs, Running, bound_to_us, said};
 use anyhow::{Context, Result, ensure};
 use protocols::operator::plans::PlanList;
 use protocols::operator::{
@@ -65,11 +65,19 @@ impl Operator {
     /// # Errors
     /// It does not start.
     pub fn another(&self, folder: &Path, options: &[&str]) -> Result<Self> {
+        self.another_of(&self.programs, folder, options)
+    }
+
+    /// The same with programs that may be in another environment.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn another_of(&self, programs: &Programs, folder: &Path, options: &[&str]) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let words: Vec<&OsStr> = options.iter().map(OsStr::new).collect();
-        let (server, address) = serve(&self.programs, folder, "127.0.0.1:0", &words)?;
+        let (server, address) = serve(programs, folder, "127.0.0.1:0", &words)?;
         let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let (programs, folder) = (self.programs.clone(), folder.to_path_buf());
+        let (programs, folder) = (programs.clone(), folder.to_path_buf());
         Ok(Self { programs, folder, address, token: self.token.clone(), options, server })
     }
 
@@ -254,7 +262,9 @@ fn serve(
     words.extend([OsStr::new("--ready-file"), ready.as_os_str()]);
     words.extend(options);
     let log = folder.join("log");
-    let mut server = Running::start(&programs.server(), &words, &log)?;
+    let mut command = bound_to_us(&programs.server());
+    let environment = programs.environment().iter().map(|(name, value)| (name, value));
+    let mut server = Running::of(command.args(&words).envs(environment), &log)?;
     let address = until(START, "the server's start", || {
         if let Some(status) = server.ended()? {
             let said = std::fs::read_to_string(&log).unwrap_or_default();

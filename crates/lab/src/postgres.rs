@@ -4,6 +4,7 @@ use crate::clock::until;
 use crate::process::{Running, bound_to_us, free_port, said};
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub struct Postgres {
     server: Option<Running>,
     port: u16,
     user: Option<u32>,
+    /// What it finds in its environment besides.
+    environment: Vec<(String, OsString)>,
     folder: TempDir,
 }
 
@@ -31,6 +34,14 @@ impl Postgres {
     /// # Errors
     /// PostgreSQL is not installed or does not start.
     pub fn start() -> Result<Self> {
+        Self::start_under(Vec::new())
+    }
+
+    /// The same in another environment.
+    ///
+    /// # Errors
+    /// PostgreSQL is not installed or does not start.
+    pub fn start_under(environment: Vec<(String, OsString)>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("refit-postgres-").tempdir()?;
         // PostgreSQL refuses to run as root.
         let user = if geteuid().is_root() { Some(unprivileged()?) } else { None };
@@ -41,7 +52,8 @@ impl Postgres {
         let mut initdb = as_user(user, &program("initdb")?);
         initdb.args(["-A", "trust", "-U", "refit", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
         said(initdb.arg(folder.path().join("data"))).context("cannot make a database")?;
-        let mut postgres = Self { server: None, port: free_port()?, user, folder };
+        let port = free_port()?;
+        let mut postgres = Self { server: None, port, user, environment, folder };
         postgres.again()?;
         Ok(postgres)
     }
@@ -55,6 +67,7 @@ impl Postgres {
         command.arg("-D").arg(self.folder.path().join("data")).arg("-k").arg(self.folder.path());
         command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=50"]);
         command.arg("-p").arg(self.port.to_string());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let log = self.folder.path().join("log");
         let mut server = Running::of(&mut command, &log)?;
         let port = self.port.to_string();

@@ -1,7 +1,7 @@
 //! Real programs as children that cannot outlive the lab.
 
 use anyhow::{Context, Result, bail, ensure};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,11 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 /// Where the programs of the workspace are: beside this one.
 #[derive(Debug, Clone)]
-pub struct Programs(PathBuf);
+pub struct Programs {
+    folder: PathBuf,
+    /// What servers find in their environment besides.
+    environment: Vec<(String, OsString)>,
+}
 
 impl Programs {
     /// Looks beside the running program, and one folder up, where test programs have
@@ -31,27 +35,37 @@ impl Programs {
         let complete = |place: &&Path| all.iter().all(|name| place.join(name).is_file());
         let found = places.into_iter().find(complete);
         let found = found.context("the programs are not built: cargo build --workspace --bins")?;
-        Ok(Self(found.into()))
+        Ok(Self { folder: found.into(), environment: Vec::new() })
+    }
+
+    /// The same, with servers in another environment.
+    pub fn under(&self, environment: Vec<(String, OsString)>) -> Self {
+        Self { environment, ..self.clone() }
+    }
+
+    /// What servers find in their environment besides.
+    pub fn environment(&self) -> &[(String, OsString)] {
+        &self.environment
     }
 
     /// The folder that they are in.
     pub fn folder(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// The maker's and the operator's tool.
     pub fn refit(&self) -> Command {
-        Command::new(self.0.join("refit"))
+        Command::new(self.folder.join("refit"))
     }
 
     /// The agent's file.
     pub fn agent(&self) -> PathBuf {
-        self.0.join("refit-agent")
+        self.folder.join("refit-agent")
     }
 
     /// The server's file.
     pub fn server(&self) -> PathBuf {
-        self.0.join("refit-server")
+        self.folder.join("refit-server")
     }
 }
 

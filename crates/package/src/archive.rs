@@ -1,8 +1,9 @@
 //! Reads an archive whose bytes can be asked for at any place.
 
 use crate::error::{ArchiveError, OutOfRange, ReadError};
-use crate::index::{Entry, Index, NAME_MAX};
-use crate::record::{self, LOCAL_EXTRA, LOCAL_FIXED, LOCAL_MAGIC};
+use crate::index::Index;
+use crate::names::NAME_MAX;
+use crate::record::{self, Entry, LOCAL_EXTRA, LOCAL_FIXED, LOCAL_MAGIC};
 use crate::writer::crc32;
 use alloc::vec;
 use alloc::vec::Vec;

@@ -4,7 +4,7 @@
 //! whoever puts a package on an SD card. Nothing in it is believed. What a delta
 //! makes is checked against the signed chunk digests like any other payload.
 
-use crate::index::is_entry_name;
+use crate::names::{DELTAS, is_entry_name};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -43,7 +43,7 @@ pub struct Delta {
 
 impl Deltas {
     /// The entry's name in a package and under a package's address.
-    pub const ENTRY: &'static str = "deltas.json";
+    pub const ENTRY: &'static str = DELTAS;
 
     /// The deltas to `component` that start from `source` and take at most `heap` bytes
     /// of memory, the smallest first.

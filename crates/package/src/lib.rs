@@ -12,8 +12,10 @@ mod deltas;
 mod error;
 mod index;
 mod manifest;
+mod names;
 mod open;
 mod record;
+mod skeleton;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -22,11 +24,13 @@ mod writer;
 pub use archive::{Archive, Source};
 pub use deltas::{Delta, Deltas, delta_entry};
 pub use error::{ArchiveError, OutOfRange, ReadError};
-pub use index::Entry;
 pub use manifest::{
     Class, Codec, Component, ComponentKind, Hook, Link, Manifest, ManifestError, Payload, Phase,
     Program, Step,
 };
-pub use open::{PROOF, Package, ROOTS, chunks_entry, payload_entry};
+pub use names::{PROOF, ROOTS, chunks_entry, payload_entry};
+pub use open::Package;
+pub use record::Entry;
+pub use skeleton::Skeleton;
 pub use stream::{Event, Stream};
 pub use writer::{Crc32, WriteError, Writer, crc32};

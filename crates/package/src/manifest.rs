@@ -1,7 +1,6 @@
 //! The manifest: what a release consists of, signed by its maker.
 
-use crate::index::is_entry_name;
-use crate::open::chunks_entry;
+use crate::names::{MANIFEST, chunks_entry, is_entry_name};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -17,7 +16,7 @@ const FORMAT: u32 = 1;
 const COMPONENTS_MAX: usize = 32;
 /// The most payloads of one component: a cursor counts them in a byte.
 const PAYLOADS_MAX: usize = 8;
-/// The most hardware strings, variants, languages and hooks, each.
+/// The most hardware strings, variants, regions, languages and hooks, each.
 const LIST_MAX: usize = 256;
 /// The most programs that a package brings for its hooks, and their bytes together: a
 /// terminal keeps them with the job until the update has ended.
@@ -41,6 +40,9 @@ pub struct Manifest {
     /// Brand or carrier variants it is for; empty means any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Name>,
+    /// Regions it is for, as ISO 3166 codes or the maker's own words; empty means any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Name>,
     /// Hardware compatibility strings (model and board revision) it is for; at least one.
     pub hardware: Vec<Name>,
     /// For people.
@@ -249,7 +251,7 @@ pub struct ManifestError(String);
 
 impl Manifest {
     /// The entry's name in the package and the target's name in its signature.
-    pub const ENTRY: &'static str = "manifest.json";
+    pub const ENTRY: &'static str = MANIFEST;
 
     /// The format version written today.
     pub const FORMAT: u32 = FORMAT;
@@ -298,10 +300,13 @@ impl Manifest {
     /// # Errors
     /// The first rule that is broken, as a sentence.
     pub fn check(&self) -> Result<(), ManifestError> {
-        let lists = [self.hardware.len(), self.variants.len(), self.notes.len(), self.hooks.len()];
+        let names = [&self.hardware, &self.variants, &self.regions].map(Vec::len);
+        let lists = names.into_iter().chain([self.notes.len(), self.hooks.len()]);
         ensure(self.format == FORMAT, || format!("manifest has format {}, not 1", self.format))?;
         ensure(!self.hardware.is_empty(), || "manifest names no hardware".into())?;
-        ensure(lists.iter().all(|n| *n <= LIST_MAX), || "manifest has a list of over 256".into())?;
+        ensure(lists.into_iter().all(|n| n <= LIST_MAX), || {
+            "manifest has a list of over 256".into()
+        })?;
         ensure(self.notes.values().all(|n| n.len() <= TEXT_MAX), || {
             "a note is over 16 KiB".into()
         })?;

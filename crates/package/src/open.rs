@@ -3,35 +3,17 @@
 use crate::archive::{Archive, Source};
 use crate::deltas::Deltas;
 use crate::error::{ArchiveError, ReadError};
-use crate::index::Entry;
 use crate::manifest::Manifest;
-use alloc::format;
+use crate::names::{PROOF, ROOTS, TARGETS};
+use crate::record::Entry;
 use alloc::string::String;
 use alloc::vec::Vec;
-use types::{Document, Name};
+use types::Document;
 
-/// The entry that holds the signatures: TUF targets metadata, read by `trust`.
-pub(crate) const TARGETS: &str = "targets.json";
-/// The entry kept free for a transparency log's proof. Readers of format 1 pass
-/// over it: they neither need nor believe it.
-pub const PROOF: &str = "proof.tlog";
-/// Where roots of trust are that follow the ones on terminals, `roots/N.root.json`. They
-/// come before what the manifest speaks of, and vouch for themselves.
-pub const ROOTS: &str = "roots/";
 /// The most bytes of the signatures.
 const TARGETS_LIMIT: u64 = 64 << 10;
 /// The most bytes of a proof.
 const PROOF_LIMIT: u64 = 64 << 10;
-
-/// The entry of the chunk digests of `component`.
-pub fn chunks_entry(component: &Name) -> String {
-    format!("chunks/{component}")
-}
-
-/// The entry of the full payload of `component`.
-pub fn payload_entry(component: &Name) -> String {
-    format!("payload/{component}.zst")
-}
 
 /// An open package: its documents in memory, its payloads still outside.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Always zip64, never compressed, never dated, no comments: equal content gives
 //! equal bytes, and a reader can compare instead of interpret.
 
-use crate::index::Entry;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Bytes of a local header before the name (4.3.7).
@@ -19,6 +19,26 @@ const VERSION: u16 = 45;
 const DATE: u16 = 0x21;
 /// "See the zip64 field."
 const IN_ZIP64: u32 = u32::MAX;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// One or two names, separated by a slash.
+    pub name: String,
+    /// Where its bytes start in the archive.
+    pub at: u64,
+    /// How many bytes it has.
+    pub size: u64,
+    /// CRC-32 (ISO 3309) of its bytes.
+    pub crc32: u32,
+}
+
+impl Entry {
+    /// Where its local header starts.
+    pub(crate) fn header_at(&self) -> u64 {
+        self.at.saturating_sub(local_len(&self.name))
+    }
+}
 
 /// Bytes of the local header of an entry with this name.
 pub(crate) fn local_len(name: &str) -> u64 {

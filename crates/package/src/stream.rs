@@ -2,8 +2,8 @@
 
 use crate::archive::{header_len, parse_header};
 use crate::error::ArchiveError;
-use crate::index::{Entry, Index};
-use crate::record::{LOCAL_FIXED, LOCAL_MAGIC};
+use crate::index::Index;
+use crate::record::{Entry, LOCAL_FIXED, LOCAL_MAGIC};
 use alloc::vec::Vec;
 use crc32fast::Hasher;
 

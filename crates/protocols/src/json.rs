@@ -55,7 +55,7 @@ pub enum MessageError {
 ///
 /// # Errors
 /// Too many bytes, no JSON of this form, or a broken rule. Unknown fields are no
-/// error: a newer peer may send them (see the version rule in [`crate::native`]).
+/// error: a newer peer may send them, as the version rule of the native protocol says.
 pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, MessageError> {
     let kind = M::KIND;
     if bytes.len() > M::LIMIT {

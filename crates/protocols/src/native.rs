@@ -25,8 +25,8 @@ pub use log::{AttemptLog, LOG_LINES_LIMIT, LogLine};
 use crate::json::Message;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
-use types::{AttemptId, DeviceId, Name, Release, Report, Running, Slot, Text};
+use serde::{Deserialize, Deserializer, Serialize};
+use types::{AttemptId, DeviceId, Elsewhere, Name, Release, Report, Running, Slot, Text};
 
 /// The version that this crate speaks.
 pub const PROTOCOL: u16 = 1;
@@ -210,6 +210,20 @@ pub struct Offer {
     /// How urgently it should be installed.
     #[serde(default, skip_serializing_if = "Mode::is_soft")]
     pub mode: Mode,
+    /// What the operator decided about the terminal's region: to install the release
+    /// although it is for others, or to ask the owner first. Without it, also for a word
+    /// that this side does not know, a terminal refuses what is for other regions.
+    #[serde(default, skip_serializing_if = "Elsewhere::is_refuse", deserialize_with = "known")]
+    pub elsewhere: Elsewhere,
+}
+
+fn known<'de, D: Deserializer<'de>>(reader: D) -> Result<Elsewhere, D::Error> {
+    let word = String::deserialize(reader)?;
+    Ok(match word.as_str() {
+        "ask" => Elsewhere::Ask,
+        "allow" => Elsewhere::Allow,
+        _ => Elsewhere::Refuse,
+    })
 }
 
 /// How urgently a release should be installed.

@@ -13,14 +13,15 @@ mod order;
 pub mod plans;
 
 pub use fleet::{
-    GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder, Single,
+    GroupList, GroupRule, LABELLED_LIMIT, LabelOrder, Labelled, LabelsView, NeedsOrder,
+    ProductList, ProductRule, Single,
 };
 pub use import::{IMPORT_LIMIT, ImportOrder, Imports, Made};
 pub use jobs::{DeltaList, DeltaView, JobKind, JobList, JobState, JobView};
 pub use logs::{LogList, LogView};
 pub use order::{
-    AbroadRule, AudienceRule, DownloadRule, HaltRule, LIST_LIMIT, LatecomerRule, Mode, OpenRule,
-    RolloutOrder, ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
+    AudienceRule, DownloadRule, HaltRule, LIST_LIMIT, OpenRule, RolloutOrder, ScheduleRule,
+    SiteRule, Tenths, TermsRule, WaveRule,
 };
 
 use crate::json::Message;
@@ -48,6 +49,12 @@ pub struct ReleaseView {
     pub size: u64,
     /// When it was published.
     pub published: Timestamp,
+    /// Brand or carrier variants that it is for; any, where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Name>,
+    /// Regions that it is for; any, where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Name>,
     /// What a terminal must run, as a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<String>,

@@ -148,10 +148,10 @@ impl Blobs {
     }
 
     /// Removes a package that was kept but not published.
-    pub(crate) async fn remove(&self, package: Digest) {
+    pub(crate) fn remove(&self, package: Digest) {
         #[cfg(feature = "s3")]
         if let Some(bucket) = &self.bucket {
-            bucket.remove(package).await;
+            bucket.remove(package);
             return;
         }
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&package);

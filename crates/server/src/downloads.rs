@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::snapshot::Snapshot;
 use crate::southbound::Granted;
 use crate::store::{Download, Stored, Tx, counted, settle};
+use crate::turns::Turns;
 use engine::Throttle;
 use fleet::{Places, Track};
 use protocols::native::Phase;
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use types::{AttemptId, Name, Seconds, Text, Timestamp};
 
 /// How long a place holds without being moved on.
-const HOLDS: Seconds = Seconds(10);
+pub(crate) const HOLDS: Seconds = Seconds(10);
 /// It is moved on when less is left.
 const SOON: Seconds = Seconds(7);
 /// How long it is kept for who may come back for the next entry.
@@ -39,7 +40,11 @@ const LEAST_PIECE: u32 = 4 << 10;
 
 /// The places that this server serves.
 #[derive(Debug, Default)]
-pub(crate) struct Downloads(Mutex<BTreeMap<AttemptId, Arc<Place>>>);
+pub(crate) struct Downloads {
+    places: Mutex<BTreeMap<AttemptId, Arc<Place>>>,
+    /// How long one waits for a place, by rollout.
+    turns: Mutex<BTreeMap<Name, Turns>>,
+}
 
 /// One of them.
 #[derive(Debug)]
@@ -76,19 +81,19 @@ impl Pass {
         }
     }
 
-    /// So many bytes go at `now`: how many milliseconds to wait before the next ones.
+    /// So many bytes go at `now`, of which a clock that goes evenly says `passed`: how many
+    /// milliseconds to wait before the next ones.
     ///
     /// # Errors
     /// The place is over: another one may have it.
-    pub(crate) fn take(&self, bytes: usize, now: Timestamp) -> io::Result<u64> {
+    pub(crate) fn take(&self, bytes: usize, now: Timestamp, passed: u64) -> io::Result<u64> {
         if now.0 > self.0.until.load(Ordering::Relaxed) {
             return Err(io::Error::other("the place of a download is over"));
         }
         self.0.taken.store(now.0, Ordering::Relaxed);
         let mut throttle = self.0.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         throttle.set_rate(self.0.rate.load(Ordering::Relaxed));
-        let millis = u64::try_from(now.0).unwrap_or(0);
-        Ok(throttle.take(u32::try_from(bytes).unwrap_or(u32::MAX), millis))
+        Ok(throttle.take(u32::try_from(bytes).unwrap_or(u32::MAX), passed))
     }
 }
 
@@ -108,18 +113,30 @@ pub(crate) struct Turn {
 
 impl Downloads {
     fn place(&self, attempt: AttemptId) -> Option<Arc<Place>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&attempt).cloned()
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).get(&attempt).cloned()
+    }
+
+    /// When one is to come again that has waited so many milliseconds.
+    fn again(&self, rollout: &Name, waited: u64) -> Seconds {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(rollout).copied().unwrap_or_default().again(waited)
+    }
+
+    /// One has a place that waited so many milliseconds.
+    fn had(&self, rollout: &Name, waited: u64) {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(rollout.clone()).or_default().had(waited);
     }
 
     fn put(&self, attempt: AttemptId, place: &Arc<Place>) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.insert(attempt, Arc::clone(place));
     }
 
     /// Which places are to be moved on, and which given up.
     fn turn(&self, now: Timestamp) -> Turn {
         let mut turn = Turn::default();
-        for (attempt, place) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for (attempt, place) in self.places.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let taken = Timestamp(place.taken.load(Ordering::Relaxed));
             let idle = now.seconds_since(taken);
             let goes = place.bodies.load(Ordering::Relaxed) > 0;
@@ -136,7 +153,7 @@ impl Downloads {
 
     /// What was written holds: who was moved on goes on, the others are over.
     pub(crate) fn turned(&self, turn: &Turn, moved: &BTreeSet<AttemptId>) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let mut over: Vec<AttemptId> = turn.off.iter().map(|(_, attempt)| *attempt).collect();
         for Download { attempt, until, .. } in &turn.on {
             match places.get(attempt).filter(|_| moved.contains(attempt)) {
@@ -151,9 +168,17 @@ impl Downloads {
         }
     }
 
+    /// The clock was set to `now`, and in the store each place holds anew.
+    pub(crate) fn hold_anew(&self, now: Timestamp) {
+        for place in self.places.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            place.until.store(now.after(HOLDS).0, Ordering::Relaxed);
+            place.taken.store(now.0, Ordering::Relaxed);
+        }
+    }
+
     /// Gives everybody the share that is due.
     pub(crate) fn share_out(&self, snapshot: &Snapshot) {
-        for place in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        for place in self.places.lock().unwrap_or_else(PoisonError::into_inner).values() {
             let rate = snapshot.download_rate(&place.rollout, place.site.as_ref()).unwrap_or(0);
             place.rate.store(rate, Ordering::Relaxed);
         }
@@ -179,7 +204,9 @@ impl Server {
         {
             return Ok(Some(Pass::new(place, now)));
         }
-        let site = lock(&granted.terminal).tried(attempt).and_then(|t| t.stored.site.clone());
+        let of = |tried: &Tried| (tried.stored.site.clone(), tried.stored.offered);
+        let (site, offered) = lock(&granted.terminal).tried(attempt).map_or((None, now), of);
+        let waited = u64::try_from(now.0.saturating_sub(offered.0)).unwrap_or(0);
         let until = now.after(HOLDS);
         let wanted = Download { rollout: rollout.clone(), attempt, site, until };
         let known = snapshot.downloads.get(rollout);
@@ -188,7 +215,10 @@ impl Server {
         let room = had || places.room(all, here);
         if !room || !settle!(self.enter_download(&wanted, places, now))? {
             Counters::more(&self.counters.held, 1);
-            return Err(Refusal::held(rollout));
+            return Err(Refusal::held(rollout, self.downloads.again(rollout, waited)));
+        }
+        if !had {
+            self.downloads.had(rollout, waited);
         }
         let place = Arc::new(Place {
             rollout: wanted.rollout,

@@ -4,13 +4,13 @@
 //! There is one per rollout, named after it, due when the next thing is expected; one
 //! per release, which plans its deltas; and one per delta, which `deltas::work` does.
 
-use crate::clock;
+use crate::clock::{self, Told};
 use crate::deltas;
 use crate::listen::Tls;
 use crate::pki::{Authority, PkiError, RENEW_AFTER};
 use crate::secret;
 use crate::server::Server;
-use crate::store::{Claim, Kind, StoreError, Stored, UNASKED};
+use crate::store::{Claim, Kind, Store, StoreError, Stored, UNASKED};
 use protocols::json::sentence;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,10 @@ const FORGOTTEN: u32 = 1000;
 /// The most jobs between two ticks.
 const AT_ONCE: usize = 100;
 
+/// For how long nothing is removed by its age after the clock was set, or the store was
+/// out of reach: that clock may be wrong.
+const RESTS: Seconds = Seconds(3600);
+
 /// How long people can see what became of a job.
 const SHOWN: Seconds = Seconds(7 * 24 * 3600);
 
@@ -37,6 +41,7 @@ pub(crate) async fn inherit(app: &Server) -> Stored<()> {
     }
     let mut tx = app.store.begin().await?;
     tx.void_leases().await?;
+    tx.void_downloads().await?;
     tx.commit().await
 }
 
@@ -46,14 +51,43 @@ pub(crate) fn start(app: &Arc<Server>, stop: &watch::Receiver<bool>) -> Vec<Join
         .map(|_| deltas::work::run(Arc::clone(app), stop.clone()))
         .map(|work| tokio::spawn(UNASKED.scope((), work)));
     let ticks = tokio::spawn(run(Arc::clone(app), stop.clone()));
-    std::iter::once(ticks).chain(deltas).collect()
+    let plans = tokio::spawn(UNASKED.scope((), plan(Arc::clone(app), stop.clone())));
+    [ticks, plans].into_iter().chain(deltas).collect()
+}
+
+/// Plans deltas until `stop` changes. Apart from the ticks, which nothing may hold up:
+/// packages are read for it, and their store may take its time.
+async fn plan(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
+    loop {
+        let planned = async {
+            if let Err(error) = plan_all(&app).await {
+                eprintln!("refit-server: {}", sentence(&error));
+            }
+            tokio::time::sleep(TICK).await;
+        };
+        tokio::select! {
+            () = planned => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Plans the deltas of the releases that are due.
+async fn plan_all(app: &Server) -> Stored<()> {
+    while let Some(claim) = claim(app, Kind::Plan, clock::now()).await? {
+        app.plan_deltas(&claim, clock::now()).await?;
+    }
+    Ok(())
 }
 
 /// Ticks until `stop` changes.
 async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
     loop {
-        UNASKED.scope((), follow_clock(&app)).await;
-        if let Err(error) = UNASKED.scope((), tick(&app, clock::now())).await {
+        let turn = async {
+            follow_clock(&app).await?;
+            tick(&app, clock::now()).await
+        };
+        if let Err(error) = UNASKED.scope((), turn).await {
             eprintln!("refit-server: {}", sentence(&error));
         }
         tokio::select! {
@@ -64,15 +98,23 @@ async fn run(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// Goes by the system's clock; where it was set, once the plans are brought to it.
-async fn follow_clock(app: &Server) {
-    if let Some(new) = clock::was_set()
-        && let Err(error) = app.clock_was_set(new).await
-    {
-        eprintln!("refit-server: the clock was set; goes by the old one: {}", sentence(&error));
-        return;
-    }
-    clock::take_over();
+/// The clock that the server goes by: where others share its database, the database's.
+pub(crate) async fn ask_time(store: &Store) -> Stored<Told> {
+    if store.is_shared() { clock::told(store.time()).await } else { Ok(clock::own()) }
+}
+
+/// Goes by its clock; where that was set, once the plans are brought to it.
+async fn follow_clock(app: &Server) -> Stored<()> {
+    let told = ask_time(&app.store).await?;
+    let Some(step) = told.step() else {
+        told.correct();
+        return Ok(());
+    };
+    eprintln!("refit-server: the clock was set by {} s", step.by / 1000);
+    app.clock_was_set(step).await?;
+    told.take_over();
+    clock::SET.notify_waiters();
+    Ok(())
 }
 
 /// Checks the plan and does the jobs that are due.
@@ -85,10 +127,6 @@ pub(crate) async fn tick(app: &Server, now: Timestamp) -> Stored<()> {
         let Some(claim) = claim(app, Kind::Tend, now).await? else { break };
         app.tend(&claim.job, now).await?;
     }
-    for _ in 0..AT_ONCE {
-        let Some(claim) = claim(app, Kind::Plan, now).await? else { break };
-        app.plan_deltas(&claim, now).await?;
-    }
     forget(app, now).await
 }
 
@@ -99,6 +137,9 @@ async fn forget(app: &Server, now: Timestamp) -> Stored<()> {
         return Ok(());
     }
     app.tidy_deltas(now).await?;
+    if now.seconds_since(app.knows_since()) < RESTS {
+        return Ok(());
+    }
     let mut tx = app.store.begin().await?;
     tx.forget_jobs(Timestamp(now.0.saturating_sub(i64::from(SHOWN.0) * 1000))).await?;
     if let Some(before) = days_ago(app.settings.keep_days, now) {
@@ -135,6 +176,8 @@ pub(crate) async fn renew(
     loop {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
+            // Its certificate was good until a time that never comes, or has come.
+            () = clock::SET.notified() => {}
             _ = stop.changed() => return,
         }
         match authority.config(names.clone(), clock::now()) {

@@ -32,6 +32,7 @@ mod snapshot;
 mod southbound;
 mod store;
 mod ticket;
+mod turns;
 mod wire;
 
 use clap::{Parser, Subcommand};

@@ -10,6 +10,7 @@ pub(crate) mod logs;
 pub(crate) mod metrics;
 mod order;
 pub(crate) mod plans;
+pub(crate) mod products;
 pub(crate) mod releases;
 pub(crate) mod rollouts;
 pub(crate) mod tokens;

@@ -11,9 +11,8 @@ use std::error::Error;
 /// full queue is written, and those that wait come back as they were spread before.
 const BUSY: u32 = 2;
 
-/// After how many seconds a terminal asks again that may not download yet: as long as a
-/// place holds that nobody uses.
-const HELD: u32 = 10;
+/// After how many seconds a terminal asks again whose package cannot be read.
+const AWAY: u32 = 5;
 
 /// The answer to a request that is not served.
 #[derive(Debug)]
@@ -83,14 +82,22 @@ impl Refusal {
         Self { retry_after: Some(BUSY), ..refusal }
     }
 
-    /// As many download as may.
-    pub(crate) fn held(rollout: &types::Name) -> Self {
+    /// As many download as may; there may be room at `again`.
+    pub(crate) fn held(rollout: &types::Name, again: types::Seconds) -> Self {
         let text = format!(
             "as many terminals download in rollout {rollout}, in all or at this terminal's site, \
              as may"
         );
         let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again then");
-        Self { retry_after: Some(HELD), ..refusal }
+        Self { retry_after: Some(again.0), ..refusal }
+    }
+
+    /// The bytes of a package cannot be read at present.
+    pub(crate) fn unreadable(error: &std::io::Error) -> Self {
+        eprintln!("refit-server: a package cannot be read: {}", sentence(error));
+        let text = "the store of packages does not answer this server";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, text, "ask again, from there on");
+        Self { retry_after: Some(AWAY), ..refusal }
     }
 
     /// The server does not know at present.

@@ -1,17 +1,13 @@
 //! Every route of the server in one table, which the OpenAPI document must match.
 
 use crate::northbound::{
-    devices, export, health, jobs, logs, metrics, plans, releases, rollouts, tokens,
+    devices, export, health, jobs, logs, metrics, plans, products, releases, rollouts, tokens,
 };
 use crate::problem::Refusal;
 use crate::southbound::{artifact, native, plan};
 use crate::wire::App;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post, put};
-
-/// The OpenAPI document, as it is served and as it stands among the documents.
-pub(crate) const OPENAPI: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
 
 /// A path with what it answers.
 type Route = (&'static str, &'static [&'static str], MethodRouter<App>);
@@ -44,6 +40,7 @@ fn table() -> Vec<Route> {
         ("/api/v1/labels", &["post"], post(devices::relabel)),
         ("/api/v1/import", &["post"], post(devices::import)),
         ("/api/v1/groups", &["get", "post"], get(devices::groups).post(devices::put_group)),
+        ("/api/v1/products", &["get", "post"], get(products::list).post(products::put)),
         ("/api/v1/rollouts/plan", &["post"], post(rollouts::plan)),
         ("/api/v1/rollouts/{id}/failures", &["get"], get(rollouts::failures)),
         ("/api/v1/rollouts/{id}", &["get"], get(rollouts::one)),
@@ -88,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_document_names_every_route_and_no_other() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let document: serde_json::Value = serde_json::from_str(health::OPENAPI).unwrap();
         let paths = document["paths"].as_object().unwrap();
         let documented: BTreeSet<(String, String)> = paths
             .iter()
@@ -107,8 +104,8 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_document_is_there() {
-        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
-        let mut rest = OPENAPI;
+        let document: serde_json::Value = serde_json::from_str(health::OPENAPI).unwrap();
+        let mut rest = health::OPENAPI;
         while let Some((_, tail)) = rest.split_once("\"$ref\": \"#") {
             let (pointer, tail) = tail.split_once('"').unwrap();
             assert!(document.pointer(pointer).is_some(), "{pointer}");

@@ -100,6 +100,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     let database = args.database.clone();
     let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));
     let store = Store::open(&database).await.context("cannot use the database")?;
+    jobs::ask_time(&store).await.context("the database does not tell the time")?.take_over();
     // Made before the servers agree, so that the first one's becomes all servers'.
     let authority = match args.cert {
         None => Authority::open(&folder, clock::now())?.1,

@@ -1,6 +1,6 @@
 //! What terminals ask.
 
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod artifact;
 mod body;
 mod deltas;

@@ -25,6 +25,7 @@ mod kinds;
 mod labels;
 mod line;
 mod logs;
+mod products;
 mod releases;
 mod rollouts;
 mod rows;
@@ -44,6 +45,7 @@ pub(crate) use jobs::{Claim, Far, Kind, NewJob, State as JobState, StoredJob};
 pub(crate) use kinds::Kinds;
 pub(crate) use labels::{Words, words};
 pub(crate) use logs::{Found, LogQuery, Sight, StoredLog};
+pub(crate) use products::RegionPolicy;
 pub(crate) use rollouts::{Happened, StoredRollout};
 
 use line::Line;
@@ -53,6 +55,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
+use types::Timestamp;
 
 /// Why the store fails.
 #[derive(Debug, thiserror::Error)]
@@ -252,6 +255,18 @@ impl Store {
     pub(crate) async fn reach(&self) -> Stored<Tx> {
         let line = Arc::clone(&self.line).lock_owned().await;
         self.begin_on(line).await
+    }
+
+    /// What time it is for all servers that share the database.
+    pub(crate) async fn time(&self) -> Stored<Timestamp> {
+        let text = "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM CLOCK_TIMESTAMP()) * 1000) AS BIGINT) \
+                    AS now";
+        let mut line = Arc::clone(&self.line).lock_owned().await;
+        self.statements.one();
+        let rows = line.alone(|| query(text)).await;
+        self.away.store(rows.is_err() && self.shared, Ordering::Relaxed);
+        let rows = rows?;
+        rows::time(rows.first().ok_or(StoreError::Row { what: "time" })?, "now")
     }
 
     async fn begin_on(&self, mut line: OwnedMutexGuard<Line>) -> Stored<Tx> {

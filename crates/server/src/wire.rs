@@ -7,10 +7,12 @@ use crate::roster::Shared;
 use crate::secret;
 use crate::server::Server;
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{self, FromRequest, FromRequestParts, Request};
 use axum::http::{StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use protocols::json::{Message, decode, encode, sentence};
+use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -56,6 +58,36 @@ fn refuse(parts: &Parts, app: &App) -> Refusal {
     } else {
         Refusal::too_often()
     }
+}
+
+/// What an address asks for behind its `?`.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Reply<Self> {
+        let read = extract::Query::from_request_parts(parts, app).await;
+        read.map(|extract::Query(asked)| Self(asked)).map_err(|error| unreadable(&error))
+    }
+}
+
+/// The names in an address.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Reply<Self> {
+        let read = extract::Path::from_request_parts(parts, app).await;
+        read.map(|extract::Path(named)| Self(named)).map_err(|error| unreadable(&error))
+    }
+}
+
+fn unreadable(error: &dyn Error) -> Refusal {
+    let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let text = format!("the address cannot be read: {cause}");
+    Refusal::new(StatusCode::BAD_REQUEST, text, "compare it with /v1/openapi.json")
 }
 
 /// A terminal, known by its credential.

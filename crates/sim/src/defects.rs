@@ -83,7 +83,7 @@ const DEFECTS: &[Defect] = &[
     defect(
         "progress is recorded before it is durable",
         "agent/src/install.rs",
-        "self.flush(task, &job, cursor)",
+        "self.flush(task, &job, cursor, sink)",
         "if cursor.chunk % 8 == 0 { self.flush(task, &job, cursor) } else { Ok(()) }",
     ),
     defect(
@@ -125,8 +125,8 @@ const DEFECTS: &[Defect] = &[
     defect(
         "a full image is fetched over a line that costs",
         "agent/src/policy.rs",
-        "None | Some(Encoding::Frames) => Payload::Full,",
-        "None | Some(Encoding::Frames) if DEFECT => Payload::Delta,\n            None | Some(Encoding::Frames) => Payload::Full,",
+        "None | Some(Encoding::Frames | Encoding::Plain) => Payload::Full,",
+        "None | Some(Encoding::Frames) if DEFECT => Payload::Delta,\n            None | Some(Encoding::Frames | Encoding::Plain) => Payload::Full,",
     ),
     defect(
         "a live component is not switched",
@@ -218,6 +218,24 @@ const DEFECTS: &[Defect] = &[
         "engine/src/next.rs",
         "return State::Entering { task, locator, failed_boots, boot: start_of.boot };",
         "return State::Entering { task, locator, failed_boots: if DEFECT { 0 } else { failed_boots }, boot: start_of.boot };",
+    ),
+    defect(
+        "a system is given up for a package that nobody looked at",
+        "engine/src/ahead.rs",
+        "check(spend(task, more), kept)",
+        "State::Entering { task: spend(task, more), locator: kept, failed_boots: 0, boot: crate::BootId([9; 16]) }",
+    ),
+    defect(
+        "what is kept is not made durable",
+        "agent/src/install.rs",
+        "self.edges.stage.as_mut().map_or(Ok(()), |stage| stage.flush())",
+        "Ok(())",
+    ),
+    defect(
+        "what is kept is fetched once more",
+        "agent/src/attend.rs",
+        "_ if self.is_stage(ordered.as_str()) => ordered.clone(),",
+        "_ if !DEFECT && self.is_stage(ordered.as_str()) => ordered.clone(),",
     ),
     defect(
         "a bootloader is called new before it started",

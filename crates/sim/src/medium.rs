@@ -54,6 +54,11 @@ impl Medium {
         self.extent = 0;
     }
 
+    /// Bytes up to the end of what was written since the medium was prepared.
+    pub fn extent(&self) -> usize {
+        self.extent
+    }
+
     /// What was written since the medium was prepared, as far as it is durable.
     pub fn written(&self) -> &[u8] {
         self.durable.get(..self.extent).unwrap_or_default()

@@ -7,6 +7,7 @@ use crate::weather;
 use crate::world::{Holds, World, attempt};
 use agent::edges::SlotFacts;
 use agent::{RECOVERY, SYSTEM};
+use package::Archive;
 use types::{Effect, Outcome, Slot};
 
 /// A rule that does not hold.
@@ -34,6 +35,8 @@ pub enum Broken {
     WroteChosenCopy,
     /// A copy of the bootloader was chosen before it was complete, flushed and read back.
     ChoseIncomplete,
+    /// The system was given up although the package that was kept does not give the next one.
+    GaveUpUnchecked,
     /// The recovery gave way to a system that is not trusted and complete.
     GaveWay,
     /// No slot holds a complete release that the bootloader would start.
@@ -74,14 +77,30 @@ pub enum Broken {
 
 /// Judges a write to a medium.
 pub fn may_write(world: &World) -> Option<Broken> {
-    (!weather::allows_writing(&world.weather, world.by_delta)).then_some(Broken::AgainstTheRules)
+    (!weather::allows_writing(&world.weather, world.is_cheap)).then_some(Broken::AgainstTheRules)
 }
 
 /// Judges `set_unbootable`.
 pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
     let only = world.facts(slot.other()) != SlotFacts::Good;
     let good = world.facts(slot) == SlotFacts::Good;
+    if world.scenario.layout == Layout::Staged && slot == SYSTEM && !is_kept(world) {
+        return Some(Broken::GaveUpUnchecked);
+    }
     (only || (good && world.boot.running == slot)).then_some(Broken::RevertedGood)
+}
+
+/// Whether the new release is kept beside the banks, whole and durable.
+fn is_kept(world: &World) -> bool {
+    let bytes = world.stage.written();
+    let archive = Archive::open(bytes).ok().filter(|_| world.stage.is_flushed());
+    let image = world.release.images.get(&component_name(Effect::Slot));
+    let (Some(archive), Some(image)) = (archive, image) else { return false };
+    let payload = |(entry, sound): (&String, &Vec<u8>)| {
+        let kept = archive.read(bytes, entry, sound.len() as u64);
+        kept.is_ok_and(|kept| kept == *image)
+    };
+    world.release.payloads.iter().all(payload)
 }
 
 /// Judges the choice of the bootloader's copy `to`.
@@ -230,6 +249,8 @@ fn costs(world: &World) -> Option<Broken> {
     let crashes = u64::from(world.cuts + world.kills);
     // A lying flash is written again, at most twice.
     let rounds = if world.scenario.fault == Fault::LyingFlash { 3 } else { u64::from(attempts) };
+    // What was kept before the room was used up is fetched again.
+    let rounds = rounds + u64::from(world.scenario.layout == Layout::Filling);
     let most = rounds * payload + crashes * again(world.scenario.layout);
     (world.served > most).then_some(Broken::TooManyBytes(world.served))
 }

@@ -224,6 +224,7 @@ fn manifest(components: Vec<Component>) -> Manifest {
         format: Manifest::FORMAT,
         product: name("router"),
         variants: Vec::new(),
+        regions: Vec::new(),
         hardware: vec![name("r1")],
         version: name("2.0"),
         rollback_index: OLD_INDEX + 1,

@@ -7,7 +7,7 @@ use crate::scenario::{self, Image, Loader, Scenario};
 use crate::weather;
 use crate::world::{Crash, Holds, Injection, Shared, World};
 use agent::edges::SlotFacts;
-use agent::{Device, DeviceError, Identity, Layout, Options, ReadBack, Turn};
+use agent::{Device, DeviceError, Identity, Layout, Options, ReadBack, Staging, Turn};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -174,6 +174,7 @@ fn start(world: &Shared) -> Result<Device, DeviceError> {
             true => Layout::Recovery,
             false => Layout::Banks,
         },
+        staging: Staging::Auto,
         rules: weather::rules(),
         protected: BTreeSet::new(),
     };

@@ -40,7 +40,13 @@ pub enum Layout {
     SlotDeadCopy,
     /// One system, in slot A, and a recovery in slot B.
     Recovery,
-    /// The same, and the recovery does not boot.
+    /// The same, and what it fetches is kept before its system is left.
+    Staged,
+    /// The same, and there is no room to keep it.
+    NoRoom,
+    /// The same, and the room is used up while it is kept.
+    Filling,
+    /// One system and a recovery, and the recovery does not boot.
     DeadRecovery,
     /// The same, and the recovery boots and is not healthy.
     SickRecovery,
@@ -103,7 +109,19 @@ impl Layout {
     pub const FULL: [Self; 3] = [Self::Slot, Self::SlotLive, Self::SlotDirect];
 
     /// Those with a recovery.
-    pub const RECOVERIES: [Self; 3] = [Self::Recovery, Self::DeadRecovery, Self::SickRecovery];
+    pub const RECOVERIES: [Self; 6] = [
+        Self::Recovery,
+        Self::Staged,
+        Self::NoRoom,
+        Self::Filling,
+        Self::DeadRecovery,
+        Self::SickRecovery,
+    ];
+
+    /// Whether there is a place to keep packages before the only system is left.
+    pub fn has_stage(self) -> bool {
+        matches!(self, Self::Staged | Self::NoRoom | Self::Filling)
+    }
 
     /// Whether what has no bank is a bootloader in two copies.
     pub fn has_copies(self) -> bool {
@@ -122,11 +140,10 @@ impl Layout {
     pub fn effects(self) -> &'static [Effect] {
         match self {
             Self::Slot | Self::SlotDelta | Self::SlotBadDelta => &[Effect::Slot],
-            Self::Recovery | Self::DeadRecovery | Self::SickRecovery => &[Effect::Slot],
+            recovery if recovery.has_recovery() => &[Effect::Slot],
             Self::SlotLive => &[Effect::Slot, Effect::Live],
-            Self::SlotDirect | Self::SlotCopies | Self::SlotDeadCopy => {
-                &[Effect::Slot, Effect::Direct]
-            }
+            // One with a bootloader, or with something else that has one place.
+            _ => &[Effect::Slot, Effect::Direct],
         }
     }
 }
@@ -158,10 +175,13 @@ impl Scenario {
     }
 
     /// The scenarios with a recovery. One that cannot write has nothing to do with how
-    /// the image is.
+    /// the image is; and what is kept is written as what is fetched, once it was looked at.
     pub fn recoveries() -> Vec<Self> {
-        let [whole, broken @ ..] = Layout::RECOVERIES;
+        let [whole, staged, no_room, filling, broken @ ..] = Layout::RECOVERIES;
         let mut all = Self::of(&Image::FIVE, &Loader::BOTH, &[whole]);
+        let kept = [Image::Good, Image::Corrupt, Image::NonBooting];
+        all.extend(Self::of(&kept, &[Loader::Counted], &[staged]));
+        all.extend(Self::of(&[Image::Good], &[Loader::Counted], &[no_room, filling]));
         all.extend(Self::of(&[Image::Good], &Loader::BOTH, &broken));
         all
     }

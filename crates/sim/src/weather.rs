@@ -48,9 +48,10 @@ pub fn change(world: &mut World) {
     world.weather = worse;
 }
 
-/// Whether a chunk may be written that came out of a delta, or of a full payload.
-pub fn allows_writing(weather: &Conditions, by_delta: bool) -> bool {
-    weather.battery == battery(80) && (by_delta || weather.link == link(Cost::Free))
+/// Whether a chunk may be written, which came out of a delta or of what is kept, or over
+/// the line in a full payload.
+pub fn allows_writing(weather: &Conditions, is_cheap: bool) -> bool {
+    weather.battery == battery(80) && (is_cheap || weather.link == link(Cost::Free))
 }
 
 /// Nobody is cut off, and the battery lasts.

@@ -80,6 +80,8 @@ pub struct World {
     pub release: Rc<Release>,
     /// The banks.
     pub banks: BTreeMap<Slot, Medium>,
+    /// Where a package is kept before the only system is left.
+    pub stage: Medium,
     /// Components without banks.
     pub beside: BTreeMap<Name, Beside>,
     /// The bootloader's memory.
@@ -108,8 +110,8 @@ pub struct World {
     pub healthy: Option<bool>,
     /// Which address of the package is valid; older ones have expired.
     pub address: u32,
-    /// Whether what is fetched is a delta.
-    pub by_delta: bool,
+    /// Whether what a feed gives is a delta, or was kept on the terminal.
+    pub is_cheap: bool,
     /// Payload bytes served.
     pub served: u64,
     /// Milliseconds since the beginning.
@@ -160,6 +162,7 @@ impl World {
         Self {
             scenario,
             banks: banks.into(),
+            stage: Medium::new(len + (8 << 10), b""),
             beside: beside.map(|e| (component_name(*e), new_beside(old(*e)))).collect(),
             boot: Boot {
                 slots: [(Slot::A, SlotFacts::Good), (Slot::B, SlotFacts::Good)].into(),
@@ -182,7 +185,7 @@ impl World {
             weather: weather::fine(),
             healthy: None,
             address: 0,
-            by_delta: false,
+            is_cheap: false,
             served: 0,
             clock: 0,
             decided_in: 0,
@@ -217,6 +220,7 @@ impl World {
         let chance = &mut self.chance;
         self.banks.values_mut().for_each(|bank| bank.lose_power(chance));
         self.beside.values_mut().for_each(|beside| beside.staging.lose_power(chance));
+        self.stage.lose_power(chance);
         self.copies.media.values_mut().for_each(|copy| copy.lose_power(chance));
         // The device was off for long.
         self.address += u32::from(chance.one_in(2));

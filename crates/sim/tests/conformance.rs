@@ -1,7 +1,9 @@
 //! The fakes keep the rules that the real edges keep.
 
 use agent::edges::conformance;
-use sim::edges::{BesideEdge, FakeBoot, FakeCopies, FakeFlash, FakeFloors, FakeJournal, FakeStore};
+use sim::edges::{
+    BesideEdge, FakeBoot, FakeCopies, FakeFlash, FakeFloors, FakeJournal, FakeStage, FakeStore,
+};
 use sim::medium::Medium;
 use sim::release::{component_name, new_release};
 use sim::scenario::{Fault, Image, Layout, Loader, Scenario};
@@ -39,6 +41,12 @@ fn the_copy_of_a_bootloader() {
         *copy = Medium::new(128 << 10, b"");
     }
     conformance::flash(|| Box::new(FakeCopies::new(Rc::clone(&world))));
+}
+
+#[test]
+fn the_place_for_a_package() {
+    let world = world(Layout::Staged, Loader::Counted);
+    conformance::place_for_a_package(&mut FakeStage(world));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The envelope of TUF metadata: what is signed, and signatures beside it.
 
 use crate::key::PublicKey;
-use crate::root::Role;
+use crate::role::Role;
 use crate::{TrustError, canonical, strict};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;

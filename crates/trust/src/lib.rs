@@ -12,6 +12,7 @@ mod chunks;
 mod envelope;
 mod error;
 mod key;
+mod role;
 mod root;
 #[cfg(any(test, feature = "sign"))]
 mod sign;
@@ -26,7 +27,8 @@ pub use canonical::canonical;
 pub use chunks::{ChunkList, Proven};
 pub use error::TrustError;
 pub use key::PublicKey;
-pub use root::{Role, Root};
+pub use role::Role;
+pub use root::Root;
 #[cfg(any(test, feature = "sign"))]
 pub use sign::{KeyError, RootDraft, SigningKey, Target, TargetsDraft, seal_statement, sign};
 pub use statement::verify_statement;

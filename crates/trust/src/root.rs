@@ -3,14 +3,11 @@
 use crate::TrustError;
 use crate::envelope::Envelope;
 use crate::key::{PublicKey, StatedKey};
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::role::{KEYS_LIMIT, Role};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use types::{Sealed, Timestamp};
-
-/// The most keys of a root: more than any maker's ceremony has.
-const KEYS_LIMIT: usize = 64;
 
 /// What this document is called in messages and in its own `_type`.
 const KIND: &str = "root";
@@ -24,13 +21,6 @@ pub struct Root {
     keys: BTreeMap<String, PublicKey>,
     root: Role,
     targets: Role,
-}
-
-/// The keys of one role, and how many different ones must sign.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Role {
-    keyids: Vec<String>,
-    threshold: u32,
 }
 
 /// The signed part of `root.json` (TUF 1.0.31, 4.3). Unknown fields are allowed
@@ -72,7 +62,7 @@ impl Root {
         let keys: BTreeMap<_, _> = signed.keys.into_iter().filter_map(usable).collect();
         let Roles { root, targets, snapshot, timestamp } = signed.roles;
         for role in [&root, &targets, &snapshot, &timestamp] {
-            role.check(&keys)?;
+            role.check(KIND, &keys)?;
         }
         envelope.verify(KIND, &keys, &root)?;
         Ok(Self { version: signed.version, expires: signed.expires, keys, root, targets })
@@ -123,46 +113,5 @@ impl Root {
     /// Its keys by their ids.
     pub(crate) fn keys(&self) -> &BTreeMap<String, PublicKey> {
         &self.keys
-    }
-}
-
-impl Role {
-    /// A role of which any one key signs.
-    pub(crate) fn any_of<'k>(ids: impl Iterator<Item = &'k String>) -> Self {
-        Self { keyids: ids.cloned().collect(), threshold: 1 }
-    }
-
-    /// The ids of the role's keys.
-    pub fn key_ids(&self) -> &[String] {
-        &self.keyids
-    }
-
-    /// How many different keys must sign; at least 1.
-    pub fn threshold(&self) -> u32 {
-        self.threshold
-    }
-
-    /// The key behind `id`, if it is of this role.
-    pub(crate) fn key<'a>(
-        &self,
-        keys: &'a BTreeMap<String, PublicKey>,
-        id: &str,
-    ) -> Option<&'a PublicKey> {
-        if self.keyids.iter().any(|own| own == id) { keys.get(id) } else { None }
-    }
-
-    fn check(&self, keys: &BTreeMap<String, PublicKey>) -> Result<(), TrustError> {
-        let refuse = |rule| Err(TrustError::BrokenRule { kind: KIND, rule });
-        if self.threshold == 0 {
-            return refuse("a role has threshold 0");
-        }
-        if self.keyids.len() > KEYS_LIMIT {
-            return refuse("a role has more than 64 keys");
-        }
-        let different: BTreeSet<_> = self.keyids.iter().filter_map(|id| keys.get(id)).collect();
-        if u32::try_from(different.len()).unwrap_or(u32::MAX) < self.threshold {
-            return refuse("a role has fewer different keys than its threshold asks for");
-        }
-        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 //! what when*, never of what a release is: that takes the maker's keys.
 
 use crate::envelope::Envelope;
-use crate::root::Role;
+use crate::role::Role;
 use crate::targets::not_expired;
 use crate::{PublicKey, TrustError, Verified};
 use alloc::collections::BTreeMap;

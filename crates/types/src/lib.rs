@@ -14,6 +14,7 @@ mod outcome;
 mod release;
 mod report;
 mod slot;
+mod terms;
 mod text;
 mod time;
 
@@ -26,4 +27,5 @@ pub use outcome::{Kind, Outcome};
 pub use release::{ComponentState, Release, Running, Version};
 pub use report::{AttemptId, Report, Spent};
 pub use slot::{Effect, Slot, Tries};
+pub use terms::{Abroad, Elsewhere, Latecomers, Mode};
 pub use time::{Seconds, TimeError, Timestamp};

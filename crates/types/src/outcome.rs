@@ -68,6 +68,7 @@ outcomes! {
     NoSandbox = 117, "the package has hooks, which this terminal cannot contain";
     NoMigration = 118, "the package works with a form of configuration that this terminal's cannot be brought to";
     NoFallback = 119, "a bootloader is updated only where a second copy starts when the new one does not";
+    WrongRegion = 120, "the package is for other regions than this terminal's";
     Unreachable = 200, "the package could not be fetched";
     CorruptPayload = 201, "no payload of the package gave the image that was signed";
     Truncated = 202, "the payload ended before the image was complete";

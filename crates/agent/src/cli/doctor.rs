@@ -6,18 +6,21 @@
 
 use super::End;
 use super::terminal;
-use agent::ROOT;
-use agent::config::{Component, Config};
-use agent::edges::{BootControl, Configuration as _, Flash, Hooks as _, SlotFacts, Store};
+use agent::config::{Component, Config, LayoutWord, StagingWord};
+use agent::edges::{
+    BootControl, Configuration as _, Flash, Hooks as _, SlotFacts, Stage as _, Store,
+};
 use agent::platform::clock::{self, TimeFloor};
 use agent::platform::confine;
 use agent::platform::contain;
 use agent::platform::flash::SlotMedium;
 use agent::platform::partition::locate;
 use agent::platform::places::same_place;
+use agent::platform::stage::StageFile;
+use agent::{RECOVERY, ROOT};
 use serde::Serialize;
 use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use trust::Root;
 use types::{Name, Sealed, Slot, Timestamp};
 
@@ -100,6 +103,8 @@ fn all(config: &Config, path: &Path) -> Vec<Finding> {
     findings.push(watchdog(config));
     findings.push(health(config));
     findings.extend(trust(config));
+    findings.extend(factory_trust(config));
+    findings.extend(stage(config));
     findings.push(time(config));
     findings.push(room(config));
     findings.extend(server(config));
@@ -154,13 +159,8 @@ fn component(name: &Name, component: &Component) -> Vec<Finding> {
 /// Two components, or slots, in one place.
 fn twice(config: &Config) -> Vec<Finding> {
     let named = |(name, component): (&Name, &Component)| {
-        let paths: Vec<PathBuf> = match component {
-            Component::Slot { a, b, .. } => [a.clone()].into_iter().chain(b.clone()).collect(),
-            Component::Copies { a, b, .. } => vec![a.clone(), b.clone()],
-            Component::Live { directory, .. } => vec![directory.clone()],
-            Component::Direct { place, .. } => vec![place.clone()],
-        };
-        paths.into_iter().map(|path| (name.clone(), path)).collect::<Vec<_>>()
+        let paths = component.media().into_iter().map(Path::to_path_buf);
+        paths.map(|path| (name.clone(), path)).collect::<Vec<_>>()
     };
     let all: Vec<_> = config.components.iter().flat_map(named).collect();
     let mut findings = Vec::new();
@@ -258,6 +258,56 @@ fn trust(config: &Config) -> Vec<Finding> {
         1..SOON => warn("root of trust", says, "it expires soon; renew it"),
         _ => ok("root of trust", says),
     }]
+}
+
+/// What a terminal begins with that lost its state: the root and the certificates in the
+/// image that runs, be it the system or the recovery. Each has its own.
+fn factory_trust(config: &Config) -> Vec<Finding> {
+    let running = config.boot_control().running().ok();
+    let whose = match running {
+        Some(slot) if config.layout == LayoutWord::Recovery && slot == RECOVERY => "the recovery",
+        Some(_) if config.layout == LayoutWord::Recovery => "the system",
+        _ => "this image",
+    };
+    let what = format!("trust files of {whose}");
+    let advice = "each image, the recovery's too, brings the newest root.json and the \
+                  operator's certificates: without its state a terminal has nothing else";
+    let mut faults = Vec::new();
+    let opened = std::fs::read(&config.root).map_err(anyhow::Error::from);
+    let opened = opened.and_then(|bytes| Ok(Root::open(&Sealed::from(bytes.as_slice()))?));
+    match opened {
+        Err(e) => faults.push(format!("{}: {}", config.root.display(), told(e))),
+        Ok(root) if root.expires() <= terminal::now(config) => {
+            faults.push(format!("{}: expired {}", config.root.display(), root.expires()));
+        }
+        Ok(_) => {}
+    }
+    let authorities = config.server.iter().map(|server| &server.ca);
+    for ca in authorities.chain(config.plan.iter().map(|plan| &plan.ca)) {
+        if let Err(e) = terminal::roots(ca) {
+            faults.push(told(e));
+        }
+    }
+    vec![match faults.as_slice() {
+        [] => ok(&what, format!("{} and the certificates can be used", config.root.display())),
+        _ => warn(&what, faults.join("; "), advice),
+    }]
+}
+
+/// The place where packages are kept before the only system is given up for them.
+fn stage(config: &Config) -> Option<Finding> {
+    if config.layout != LayoutWord::Recovery || config.staging.mode == StagingWord::Never {
+        return None;
+    }
+    let path = config.stage();
+    let says = |room: u64| format!("{} MiB for a package in {}", room >> 20, path.display());
+    let advice = "a package needs as many bytes as it has: without them it is fetched while \
+                  the recovery writes, or refused";
+    Some(match StageFile::new(&path).room() {
+        Ok(room) if room >> 20 >= ROOM_MIB => ok("stage", says(room)),
+        Ok(room) => warn("stage", says(room), advice),
+        Err(e) => fail("stage", format!("{}: {e}", path.display()), "check `staging.path`"),
+    })
 }
 
 fn time(config: &Config) -> Finding {

@@ -1,14 +1,14 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Component, Config, OnUncontained, Plan, Server};
-use agent::edges::{OwnProgram, Power, Source, Store};
+use agent::config::{Component, Config, LayoutWord, OnUncontained, Plan, Server};
+use agent::edges::{OwnProgram, Power, Source, Stage, Store};
 use agent::https::{self, Least, Trust};
 use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
 use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
 use agent::platform::contain::Places;
 use agent::platform::copies::TwoCopies;
-use agent::platform::flash::SlotMedium;
+use agent::platform::flash::{SlotMedium, Trim};
 use agent::platform::floors::FloorFile;
 use agent::platform::health::{ByHand, Checks};
 use agent::platform::hooks::{HookSettings, Runner, Uncontained};
@@ -18,6 +18,7 @@ use agent::platform::own::OwnFile;
 use agent::platform::power::{LinuxPower, Restart};
 use agent::platform::reset::Reset;
 use agent::platform::senses::LinuxSenses;
+use agent::platform::stage::StageFile;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
@@ -115,7 +116,7 @@ pub(super) fn assemble(
     let senses = LinuxSenses::new(config.senses.sensors(&config.state_dir), floor.at());
     let checks = config.health.checks();
     let edges = Edges {
-        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(c))).collect(),
+        banks: config.components.iter().map(|(name, c)| (name.clone(), bank(config, c))).collect(),
         boot: config.boot_control(),
         journal: Box::new(JournalFile::new(&state_file(config, "journal"))),
         floors: Box::new(FloorFile::new(&state_file(config, "floors"))),
@@ -128,6 +129,7 @@ pub(super) fn assemble(
         senses: Box::new(senses),
         hooks: Box::new(runner(config)?),
         configuration: Box::new(folders(config)?),
+        stage: stage(config),
         own: own(config),
     };
     let device = Device::start(edges, config.identity(), config.options())
@@ -168,12 +170,14 @@ pub(super) fn power(config: &Config) -> LinuxPower {
     LinuxPower::new(config.power.boot_id_file.as_deref(), restart)
 }
 
-fn bank(component: &Component) -> Bank {
+fn bank(config: &Config, component: &Component) -> Bank {
+    let trim = if config.install.trim { Trim::Before } else { Trim::Never };
+    let slot = |path: &Path, size: u64| SlotMedium::new(path, size).with_trim(trim);
     match component {
         Component::Slot { a, b: Some(b), size } => {
-            Bank::Slots(Box::new(SlotMedium::new(a, *size)), Box::new(SlotMedium::new(b, *size)))
+            Bank::Slots(Box::new(slot(a, *size)), Box::new(slot(b, *size)))
         }
-        Component::Slot { a, b: None, size } => Bank::System(Box::new(SlotMedium::new(a, *size))),
+        Component::Slot { a, b: None, size } => Bank::System(Box::new(slot(a, *size))),
         Component::Copies { a, b, size, running, switch } => {
             let [a, b] = [a, b].map(|place| SlotMedium::new(place, *size));
             Bank::Copies(Box::new(TwoCopies::new(a, b, running.into(), switch.into())))
@@ -187,6 +191,12 @@ fn bank(component: &Component) -> Bank {
             Bank::Direct(Box::new(DirectPlace::new(place, staging, *size)))
         }
     }
+}
+
+/// Where packages are kept before the only system is given up for them.
+fn stage(config: &Config) -> Option<Box<dyn Stage>> {
+    let is_kept = config.layout == LayoutWord::Recovery;
+    is_kept.then(|| Box::new(StageFile::new(&config.stage())) as Box<dyn Stage>)
 }
 
 /// The agent's own program, where it is a component.
@@ -291,7 +301,7 @@ fn far_agent(config: &Config, ca: &Path) -> anyhow::Result<https::Agent> {
     Ok(agent)
 }
 
-fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let pem = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     https::roots(&pem).with_context(|| format!("cannot use `{}`", path.display()))
 }

@@ -206,6 +206,16 @@ fn a_system_with_a_recovery_has_one_place() {
                   copies = [{ path = \"/e\" }]\n";
     let other = alone.replace("[boot]\ncontrol = \"file\"\npath = \"/b\"\n", mender);
     check(read(&other), "half-written");
+    assert_eq!(config.options().staging, crate::Staging::Auto);
+    assert_eq!(config.stage(), config.state_dir.join("staged.zip"));
+    let staging = |lines: &str| read(&format!("{alone}[staging]\n{lines}"));
+    let always = staging("use = \"always\"\npath = \"/data/s.zip\"").unwrap();
+    assert_eq!(always.options().staging, crate::Staging::Always);
+    assert_eq!(always.stage(), Path::new("/data/s.zip"));
+    check(staging("path = \"s.zip\""), "`staging.path`");
+    check(staging(&format!("path = \"/{}\"", "x".repeat(256))), "`staging.path`");
+    staging("use = \"never\"\npath = \"s.zip\"").unwrap();
+    check(staging("use = \"ever\""), "unknown variant `ever`");
     let installed =
         format!("{alone}[installed.rootfs]\nversion = \"1\"\nsha256 = \"{}\"\n", "0".repeat(64));
     let inventory = read(&installed).unwrap().inventory();
@@ -222,9 +232,23 @@ fn a_bootloader_has_two_copies_and_a_switch() {
     };
     copies("/y", "file = \"/s\"").unwrap();
     copies("/y", "command = [\"/bin/switch\"]").unwrap();
+    copies("/y", "emmc = \"/dev/mmcblk0\"").unwrap();
     check(copies("/x", "file = \"/s\""), "copy A and copy B");
     check(copies("/y", "lever = \"/s\""), "lever");
     check(copies("/y", "command = []"), "names no program");
+}
+
+#[test]
+fn raw_flash_is_always_read_back() {
+    let off = |place: &str| {
+        let text = LEAST.replace("b = \"/b\"", &format!("b = {place:?}"));
+        read(&format!("{text}[install]\nread_back = false\n"))
+    };
+    off("ubi:system-b").unwrap();
+    off("/dev/mmcblk0p3").unwrap();
+    for raw in ["mtd:system-b", "/dev/mtd4", "/dev/mtdblock4"] {
+        check(off(raw), "`install.read_back` is off");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 #![expect(clippy::panic, reason = "a suite reports to a test by panicking")]
 
 use super::{
-    BootControl, Direct, Flash, Journal, Live, Loaded, RECORD_MAX, RollbackStore, SlotFacts, Store,
+    BootControl, Direct, Flash, Journal, Live, Loaded, RECORD_MAX, RollbackStore, SlotFacts, Stage,
+    Store,
 };
 use std::io;
 use trust::ChunkList;
@@ -187,6 +188,30 @@ pub fn rollback_store(mut open: impl FnMut() -> Box<dyn RollbackStore>) {
     must(floors.raise("modem", u64::MAX), "raise");
     drop(check("rootfs", 5, "floors do not touch each other"));
     drop(check("modem", u64::MAX, "a floor can have any height"));
+}
+
+/// A place for a package: it holds what was written, has room, and forgets.
+pub fn place_for_a_package(stage: &mut dyn Stage) {
+    must(stage.remove(), "to remove a package that is not there");
+    rule(must(stage.room(), "room") > 0, "an empty stage has room");
+    must(stage.prepare(), "prepare");
+    let piece: Vec<u8> = (0..5000_u32).map(|n| (n % 251) as u8).collect();
+    // Payloads start anywhere, and what stands around them comes last.
+    for at in [4_321, 77] {
+        must(stage.write(at, &piece), "a write anywhere");
+    }
+    must(stage.flush(), "flush");
+    let mut back = vec![0; 5000];
+    must(stage.read(4_321, &mut back), "to read what was written");
+    rule(back.get(756..) == piece.get(756..), "a stage holds what was written");
+    must(stage.read(77, &mut back), "to read what was written last");
+    rule(back == piece, "what was written last counts");
+    rule(stage.read(9_000, &mut back).is_err(), "no byte is read that was not written");
+    must(stage.prepare(), "prepare again");
+    rule(stage.read(0, &mut [0]).is_err(), "another package begins with nothing");
+    must(stage.remove(), "remove");
+    must(stage.remove(), "to remove it again");
+    rule(!stage.locator().is_empty(), "a stage has a locator");
 }
 
 /// [`Live`]: `open` gives the same component each time; `runs` says which image

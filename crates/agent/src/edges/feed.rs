@@ -27,6 +27,8 @@ pub struct PayloadSpec {
 pub enum Encoding {
     /// Each chunk as one independent Zstandard frame.
     Frames,
+    /// Not at all: the entry's own bytes.
+    Plain,
     /// A delta from what the bank holds that runs.
     Delta {
         /// Bytes of memory that decoding may take.

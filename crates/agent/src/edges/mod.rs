@@ -19,6 +19,7 @@ mod own;
 mod power;
 mod senses;
 mod source;
+mod stage;
 mod store;
 mod watchdog;
 
@@ -36,5 +37,6 @@ pub use own::{OwnProgram, Runs};
 pub use power::Power;
 pub use senses::Senses;
 pub use source::{Delivered, Heard, Heartbeat, Source, SourceError};
+pub use stage::Stage;
 pub use store::{RollbackStore, Store};
 pub use watchdog::Watchdog;

@@ -4,7 +4,7 @@ use super::Now;
 use crate::log::Said;
 use engine::policy::consent::Urgency;
 use engine::{Order, Phase, Standing};
-use types::{AttemptId, DeviceId, Name, Report, Running, Seconds, Slot, Text};
+use types::{AttemptId, DeviceId, Elsewhere, Name, Report, Running, Seconds, Slot, Text};
 
 /// What a terminal says of itself each time it asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Heard {
     pub order: Option<Order>,
     /// How urgently it wants that.
     pub urgency: Urgency,
+    /// What its operator decided about this terminal's region.
+    pub elsewhere: Elsewhere,
     /// Whether the attempt of the heartbeat still stands.
     pub standing: Standing,
     /// How soon it wants to be asked again.

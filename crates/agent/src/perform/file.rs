@@ -24,6 +24,7 @@ impl Device {
         self.keep_log();
         let removed = self.edges.store.remove(Job::NAME);
         removed.map_err(|e| DeviceError::Document(Job::NAME, "remove", e))?;
+        self.clear_stage();
         self.work.forget();
         self.worked();
         self.ask_soon();

@@ -1,7 +1,7 @@
 //! `Inspect`: fetch the documents, verify, fit, plan, and write the job file.
 
 use super::chain;
-use crate::asked::Asked;
+use crate::asked::{Asked, Urged};
 use crate::device::{Device, DeviceError};
 use crate::edges::{Difference, Feed, FeedError, Retry, SlotFacts};
 use crate::job::{self, Chosen, Job};
@@ -13,7 +13,9 @@ use package::{Component, Delta, Deltas, Manifest, Program, ROOTS};
 use std::collections::BTreeMap;
 use std::io;
 use trust::{ChunkList, Root, Verified};
-use types::{AttemptId, Digest, Document, Effect, Name, Outcome, Running, Sealed, Slot, Spent};
+use types::{
+    AttemptId, Digest, Document, Effect, Elsewhere, Name, Outcome, Running, Sealed, Slot, Spent,
+};
 
 /// The pinned root's name in the store.
 pub const ROOT: &str = "root.json";
@@ -69,7 +71,7 @@ impl Device {
             Ok(task) => {
                 self.worked();
                 if task.target == Some(self.edges.boot.running()?) {
-                    return Ok(Event::Away(task, self.boot_id()?));
+                    return self.before_leaving(task, &order.locator);
                 }
                 Ok(Event::Accepted(task))
             }
@@ -88,7 +90,7 @@ impl Device {
     /// Why it would not be taken.
     pub fn would_accept(&mut self, locator: &Locator) -> Result<Manifest, Refusal> {
         let mut feed = self.edges.feeds.open(locator.as_str()).map_err(refused)?;
-        let (manifest, _) = self.documents(feed.as_mut()).map_err(said)?;
+        let (manifest, _) = self.documents(feed.as_mut(), Elsewhere::Refuse).map_err(said)?;
         Ok(Manifest::clone(&manifest))
     }
 
@@ -99,7 +101,7 @@ impl Device {
     /// Why the package would not be taken, or which step fails.
     pub fn rehearse(&mut self, locator: &Locator) -> Result<Vec<Difference>, Refusal> {
         let mut feed = self.edges.feeds.open(locator.as_str()).map_err(refused)?;
-        let (manifest, exact) = self.documents(feed.as_mut()).map_err(said)?;
+        let (manifest, exact) = self.documents(feed.as_mut(), Elsewhere::Refuse).map_err(said)?;
         let programs = programs(feed.as_mut(), &manifest).map_err(said)?;
         let job = Job::without_parts(&manifest, &exact, programs);
         let task = Task {
@@ -121,7 +123,9 @@ impl Device {
         let running = self.confirmed_slot()?;
         let locator = self.newest(order.attempt, &order.locator);
         let mut feed = self.edges.feeds.open(locator.as_str())?;
-        let (manifest, exact) = self.documents(feed.as_mut())?;
+        let urged: Urged = self.read(Urged::NAME)?;
+        let elsewhere = urged.elsewhere(order.attempt);
+        let (manifest, exact) = self.documents(feed.as_mut(), elsewhere)?;
         let inventory = self.inventory()?;
         if inventory.failed(manifest.digest()) && order.again == Again::No {
             let why = Outcome::FailedBefore;
@@ -192,7 +196,11 @@ impl Device {
     }
 
     /// The package's manifest, verified and held against this terminal.
-    fn documents(&mut self, feed: &mut dyn Feed) -> Result<(Verified<Manifest>, Vec<u8>), Stop> {
+    fn documents(
+        &mut self,
+        feed: &mut dyn Feed,
+        elsewhere: Elsewhere,
+    ) -> Result<(Verified<Manifest>, Vec<u8>), Stop> {
         let root = self.root()?;
         let exact = feed.document(Manifest::ENTRY, u64::from(Manifest::LIMIT))?;
         let targets = feed.document(TARGETS, TARGETS_LIMIT)?;
@@ -210,6 +218,8 @@ impl Device {
             product: self.identity.product.clone(),
             hardware: self.identity.hardware.clone(),
             variant: self.identity.variant.clone(),
+            region: self.identity.region.clone(),
+            elsewhere,
             places: self.places()?,
             floors: self.floors(&manifest)?,
             running,

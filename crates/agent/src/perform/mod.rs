@@ -25,6 +25,8 @@ impl Device {
             Command::Listen => Ok(self.heard().map(Event::Ordered)),
             Command::Recover => self.recover().map(Some),
             Command::Inspect(order) => self.inspect(order).map(Some),
+            Command::Stage(task, locator, cursor) => self.stage(task, locator, cursor).map(Some),
+            Command::Check(task, locator, cursor) => self.check(task, locator, cursor).map(Some),
             Command::Enter(task, since) => self.enter_recovery(task, since),
             Command::Install(task, locator, cursor) => {
                 self.install(task, locator, cursor).map(Some)

@@ -5,6 +5,7 @@ use super::boot::custom::Custom;
 use super::boot::{Counting, Names, RunningFrom};
 use super::files;
 use super::flash::SlotMedium;
+use super::mmc;
 use crate::edges::{Copies, Flash, Geometry};
 use std::io;
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ const SWITCH: u64 = 16;
 pub enum Switch {
     /// A file that holds `A` or `B`; A where there is none.
     File(PathBuf),
+    /// The register of an eMMC, of which A is `boot0` and B `boot1`: the whole device.
+    Emmc(PathBuf),
     /// A program that knows `get-primary` and `set-primary A|B`.
     Program(Vec<String>),
 }
@@ -50,6 +53,7 @@ impl Switch {
                 let text = String::from_utf8_lossy(&bytes);
                 text.trim().parse().map_err(io::Error::other)
             }
+            Self::Emmc(device) => mmc::chosen(device),
             Self::Program(command) => Self::program(command).named("get-primary"),
         }
     }
@@ -57,6 +61,7 @@ impl Switch {
     fn set(&self, copy: Slot) -> io::Result<()> {
         match self {
             Self::File(path) => files::replace(path, format!("{copy}\n").as_bytes()),
+            Self::Emmc(device) => mmc::choose(device, copy),
             Self::Program(command) => {
                 Self::program(command).ask(&["set-primary", &copy.to_string()]).map(drop)
             }

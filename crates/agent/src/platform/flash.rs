@@ -1,5 +1,6 @@
 //! A slot: a partition, raw flash, or a file that stands for one.
 
+pub use super::medium::Trim;
 use super::medium::{Extent, Medium};
 use super::mtd::{self, Access, Blocks};
 use super::partition;
@@ -31,6 +32,12 @@ impl SlotMedium {
     pub fn new(path: &Path, size: u64) -> Self {
         let plain = Medium::new(path, size, Extent::Fixed);
         Self { path: path.into(), plain, way: Way::Unknown }
+    }
+
+    /// Whether what is in a partition is given up before it is written.
+    #[must_use]
+    pub fn with_trim(self, trim: Trim) -> Self {
+        Self { plain: self.plain.with_trim(trim), ..self }
     }
 
     /// Whether it could be written; nothing is.

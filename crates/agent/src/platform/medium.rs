@@ -7,6 +7,7 @@
 //! medium. A file's last bytes, less than a block, always go the second way.
 
 use super::files;
+use super::mtd::abi;
 use super::partition::{self, Unlocked};
 use crate::aligned::{Aligned, is_aligned};
 use crate::edges::Geometry;
@@ -30,12 +31,24 @@ pub(crate) enum Extent {
     Written,
 }
 
+/// Whether a partition is told that all in it is given up, before it is written: what
+/// levels the wear of its cells can do that better then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trim {
+    /// It is not.
+    #[default]
+    Never,
+    /// It is.
+    Before,
+}
+
 /// A partition, or a file that stands for one.
 #[derive(Debug)]
 pub(crate) struct Medium {
     path: PathBuf,
     size: u64,
     extent: Extent,
+    trim: Trim,
     open: Option<Open>,
 }
 
@@ -76,7 +89,11 @@ impl Kind {
 
 impl Medium {
     pub(crate) fn new(path: &Path, size: u64, extent: Extent) -> Self {
-        Self { path: path.into(), size, extent, open: None }
+        Self { path: path.into(), size, extent, trim: Trim::Never, open: None }
+    }
+
+    pub(crate) fn with_trim(self, trim: Trim) -> Self {
+        Self { trim, ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -105,9 +122,10 @@ impl Medium {
     /// Opens, creates and sizes the medium.
     pub(crate) fn prepare(&mut self) -> io::Result<()> {
         self.open = None;
-        let (size, extent) = (self.size, self.extent);
+        let (size, extent, trim) = (self.size, self.extent, self.trim);
         let open = self.opened()?;
         match (open.kind, extent) {
+            (Kind::Device(_), _) if trim == Trim::Before => discard(&open.cached),
             (Kind::Device(_), _) => Ok(()),
             (Kind::File, Extent::Fixed) => reserve(&open.cached, size),
             (Kind::File, Extent::Written) => open.cached.set_len(0),
@@ -272,6 +290,15 @@ impl Open {
 
 fn bug() -> io::Error {
     io::Error::other("a buffer of the wrong size")
+}
+
+/// Tells a partition that all in it is given up. One that cannot be told keeps what it has.
+fn discard(device: &File) -> io::Result<()> {
+    let len = rustix::fs::seek(device, rustix::fs::SeekFrom::End(0))?;
+    match abi::discard(device, 0, len) {
+        Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(()),
+        done => done,
+    }
 }
 
 fn kind_of(file: &File) -> io::Result<Kind> {

@@ -22,6 +22,7 @@ pub mod journal;
 pub mod live;
 pub mod lock;
 mod medium;
+mod mmc;
 pub(crate) mod mtd;
 pub mod own;
 mod pair;
@@ -34,6 +35,7 @@ pub mod reset;
 pub mod resident;
 pub mod senses;
 pub mod shared;
+pub mod stage;
 pub mod stop;
 pub mod store;
 #[cfg(test)]

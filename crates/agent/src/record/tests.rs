@@ -52,6 +52,8 @@ fn states() -> Vec<State> {
             stalls: 255,
         },
         State::Verifying { task: t(), locator: locator.clone(), read_backs: 255 },
+        State::Staging { task: t(), locator: locator.clone(), cursor, stalls: 255 },
+        State::Checking { task: t(), locator: locator.clone(), cursor, stalls: 255 },
         State::Entering { task: t(), locator, failed_boots: 255, boot },
         State::Activating { task: t(), failed_boots: 255, boot },
         State::Rebooting { task: t(), failed_boots: 255, boot },

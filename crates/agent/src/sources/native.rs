@@ -15,7 +15,7 @@ use protocols::native::{
     LogLine, Mode, PROTOCOL, Phase, Problem, Progress, Reports, Waiting,
 };
 use std::path::PathBuf;
-use types::{AttemptId, Name, Report, Seconds};
+use types::{AttemptId, Elsewhere, Name, Report, Seconds};
 
 // RFC 9110 15.
 const OK: u16 = 200;
@@ -171,6 +171,7 @@ impl<S: Store> NativeSource<S> {
         let withdrawn = me.attempt.is_some_and(|attempt| answer.withdrawn.contains(&attempt))
             || answer.standing == Some(protocols::native::Standing::Withdrawn);
         let urgency = answer.offer.as_ref().map_or(Urgency::Soft, |offer| urgency(offer.mode));
+        let elsewhere = answer.offer.as_ref().map_or(Elsewhere::Refuse, |offer| offer.elsewhere);
         let order = answer.offer.map(|offer| {
             let locator = Locator::new(&offer.base).map_err(|e| self.nonsense(&e.to_string()))?;
             let again = if offer.allow_failed { Again::Yes } else { Again::No };
@@ -179,6 +180,7 @@ impl<S: Store> NativeSource<S> {
         let heard = Heard {
             order: order.transpose()?,
             urgency,
+            elsewhere,
             standing: if withdrawn { Standing::Withdrawn } else { Standing::Stands },
             poll: Some(Seconds(answer.poll_seconds)),
             why: answer.why,
@@ -287,7 +289,7 @@ fn log(attempt: AttemptId, said: &[Said]) -> AttemptLog {
 
 /// What this agent can do beside what every agent can.
 pub(super) fn abilities() -> Vec<Name> {
-    ["download-only"].iter().filter_map(|name| name.parse().ok()).collect()
+    ["download-only", "regions"].iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 fn urgency(mode: Mode) -> Urgency {

@@ -14,11 +14,13 @@ use crate::sources::native::abilities;
 use engine::policy::consent::Urgency;
 use engine::{Again, Locator, Order, Phase, Standing};
 use fleet::static_plan::{Coverage, Peer, StaticPlan, Verdict};
-use fleet::{Attempt, DeviceFacts, Labels, Mode, Offer, Track, Zone};
+use fleet::{Attempt, DeviceFacts, Labels, Offer, Track, Zone};
 use memory::{By, Memory};
 use std::io;
 use trust::{PublicKey, TrustError, Verified, verify_statement};
-use types::{AttemptId, Digest, Name, Report, Sealed, Seconds, Statement, Text, Timestamp};
+use types::{
+    AttemptId, Digest, Elsewhere, Mode, Name, Report, Sealed, Seconds, Statement, Text, Timestamp,
+};
 
 // RFC 9110 15.
 const OK: u16 = 200;
@@ -153,7 +155,11 @@ impl<S: Store> PlanSource<S> {
         let facts = facts(plan, me, &labels, &abilities, &attempts);
         let peer = if self.server.is_some() { Peer::Server } else { Peer::Nobody };
         let heard = match plan.answer(&facts, now.wall, peer) {
-            Verdict::Decided(offer) => self.heard(plan, offer, me, &mut memory)?,
+            Verdict::Decided(offer) => {
+                let heard = self.heard(plan, offer, me, &mut memory)?;
+                let place = offer.track().map_or(Elsewhere::Refuse, |track| track.place(&facts));
+                Heard { elsewhere: place, ..heard }
+            }
             Verdict::Ask(asks) => {
                 let heard = self.ask_server(now, me)?;
                 let why = Text::from(format!("only a server can decide: {asks}"));

@@ -1,4 +1,4 @@
-//! The two kinds of payload, decoded.
+//! The kinds of payload, decoded.
 
 use super::message::{Fault, Seek};
 use crate::edges::Reset;
@@ -77,6 +77,8 @@ impl ReadAt for BankReader {
 pub(super) enum Decoding {
     /// Of frames; each is one chunk.
     Frames(FrameDecoder),
+    /// Of nothing: the bytes are the chunks.
+    Plain,
     /// Of a delta.
     Delta(Box<DeltaDecoding>),
 }
@@ -140,6 +142,12 @@ impl Decoding {
                 let step = decoder.decode(input, into).map_err(|e| corrupt(&e))?;
                 Ok((step.consumed, if step.done { into.len() } else { filled }))
             }
+            Self::Plain => {
+                let room = into.get_mut(filled..).unwrap_or_default();
+                let len = room.len().min(input.len());
+                room.iter_mut().zip(input).for_each(|(to, from)| *to = *from);
+                Ok((len, filled + len))
+            }
             Self::Delta(decoding) => decoding.step(input, at, into, filled),
         }
     }
@@ -147,7 +155,7 @@ impl Decoding {
     /// Whether it needs bytes of the payload to go on.
     pub(super) fn is_hungry(&self) -> bool {
         match self {
-            Self::Frames(_) => true,
+            Self::Frames(_) | Self::Plain => true,
             Self::Delta(decoding) => !decoding.busy,
         }
     }

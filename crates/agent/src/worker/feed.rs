@@ -189,6 +189,7 @@ impl Feed for WorkerFeed {
         check_place(payload, at)?;
         let (coding, files) = match payload.encoding {
             Encoding::Frames => (Coding::Frames, None),
+            Encoding::Plain => (Coding::Plain, None),
             Encoding::Delta { heap } => (Coding::Delta { heap }, Some(self.open_banks(payload)?)),
         };
         self.settle()?;
@@ -291,7 +292,7 @@ impl WorkerFeed {
         self.shared.copy(into).map_err(|e| broken(&e))?;
         match self.payload.as_mut() {
             // The worker reads back what the caller is about to write.
-            Some(progress) if progress.spec.encoding != Encoding::Frames => {
+            Some(progress) if matches!(progress.spec.encoding, Encoding::Delta { .. }) => {
                 progress.turn = Turn::Ours;
             }
             _ => self.next()?,
@@ -430,7 +431,7 @@ fn no_source(why: &str) -> Fault {
 /// How often a worker may say that it is alive instead of a chunk.
 fn signs_of_life(encoding: Encoding) -> u32 {
     match encoding {
-        Encoding::Frames => 1,
+        Encoding::Frames | Encoding::Plain => 1,
         Encoding::Delta { .. } => DELTA_SIGNS,
     }
 }

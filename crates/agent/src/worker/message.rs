@@ -82,6 +82,8 @@ pub(super) struct Seek {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Coding {
     Frames,
+    /// None: the bytes are wanted as they are.
+    Plain,
     /// A delta that may take so many bytes of memory. Two descriptors follow the
     /// question, both for reading: what it starts from, and where its image goes.
     Delta {

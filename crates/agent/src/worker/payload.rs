@@ -102,9 +102,12 @@ impl Unpacking {
     ) -> Result<Self, Fault> {
         let (coding, at) = (seek.coding, seek.input);
         // A delta's header says how to read the rest, from wherever that is read.
-        let from = if coding == Coding::Frames { at } else { 0 };
+        let from = if matches!(coding, Coding::Delta { .. }) { 0 } else { at };
         let input = origin.open(&seek, from)?;
-        let decoding = Decoding::frames(seek.chunk_size);
+        let decoding = match coding {
+            Coding::Plain => Decoding::Plain,
+            _ => Decoding::frames(seek.chunk_size),
+        };
         let held = vec![0; HELD];
         let out = seek.out;
         let mut unpacking = Self {
@@ -184,7 +187,7 @@ impl Unpacking {
         let into = memory.get_mut(..len).ok_or_else(too_large)?;
         while !self.decode(origin, into)? {
             // A frame takes as long as the network does; encoding again takes longer.
-            if self.seek.coding != Coding::Frames {
+            if matches!(self.seek.coding, Coding::Delta { .. }) {
                 return Ok(Unpacked::Before);
             }
         }

@@ -121,7 +121,7 @@ impl Worker {
         let len = usize::try_from(seek.chunk_size).map_err(io::Error::other)?;
         self.memory = Some(Mapping::of(&self.shared, len)?);
         let sources = match seek.coding {
-            Coding::Frames => None,
+            Coding::Frames | Coding::Plain => None,
             Coding::Delta { .. } => Some(Sources::from(descriptors::receive(&self.parent)?)),
         };
         match Unpacking::start(&mut self.origin, seek, sources) {

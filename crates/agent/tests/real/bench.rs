@@ -293,6 +293,7 @@ fn manifest(version: &str, component: Component) -> Manifest {
         format: Manifest::FORMAT,
         product: "router".parse().unwrap(),
         variants: Vec::new(),
+        regions: Vec::new(),
         hardware: vec!["rev-a".parse().unwrap()],
         version: version.parse().unwrap(),
         rollback_index: 1,

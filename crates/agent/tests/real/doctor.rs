@@ -71,6 +71,30 @@ fn what_is_wrong_is_told() {
     check("[configuration]\nfolder = \"{dir}/config\"\n", "own configuration", 0, "warn");
 }
 
+/// The recovery has trust files of its own, and may be the only one that has none.
+#[test]
+fn a_recovery_is_looked_at_too() {
+    let bench = Bench::new();
+    let path = bench.path("agent.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let b = format!("b = \"{}\"\n", bench.path("slot-b").display());
+    let text = text.replace(&b, "").replacen("[boot]", "layout = \"recovery\"\n[boot]", 1);
+    std::fs::write(&path, &text).unwrap();
+    agent::platform::boot::file::BootFile::new(&bench.path("boot"))
+        .put_behind(types::Slot::B)
+        .unwrap();
+    assert!(finding(&bench, "trust files of the system", 0).starts_with("ok"));
+    assert_eq!(bench.agent(&["run", "--once"]).code, Some(0));
+    assert!(finding(&bench, "stage", 0).contains("MiB for a package in"));
+    bench.boot("B", 2);
+    std::fs::remove_file(bench.path("root.json")).unwrap();
+    assert!(finding(&bench, "root of trust", 0).starts_with("ok"), "it is stored");
+    let found = finding(&bench, "trust files of the recovery", 0);
+    assert!(found.starts_with("warn") && found.contains("root.json"), "{found}");
+    std::fs::write(&path, format!("{text}[staging]\npath = \"/no/such/folder/s.zip\"\n")).unwrap();
+    assert!(finding(&bench, "stage", 4).starts_with("fail"));
+}
+
 fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -85,6 +109,7 @@ fn damage_is_told() {
     assert!(finding(&bench, "root of trust", 4).starts_with("fail"));
     std::fs::remove_file(bench.path("root.json")).unwrap();
     assert!(finding(&bench, "root of trust", 4).contains("root.json"));
+    assert!(finding(&bench, "trust files of this image", 4).starts_with("warn"));
     bench.configure("[helth]\n");
     assert!(finding(&bench, "configuration", 4).contains("unknown field"));
 }

@@ -24,6 +24,7 @@ mod native_source;
 mod own;
 mod page;
 mod policy;
+mod recovery;
 mod server;
 mod warehouse;
 mod worker;

@@ -103,6 +103,31 @@ fn a_payload_arrives_chunk_by_chunk() {
     assert_eq!(server.served(), payload.len() as u64);
 }
 
+/// What is kept before it is decoded comes as it is, from any place.
+#[test]
+fn the_bytes_of_a_payload_can_be_had_as_they_are() {
+    let (_, payload) = image(IMAGE, CHUNK);
+    let server = Server::start();
+    server.put(ENTRY, &payload);
+    let size = payload.len() as u64;
+    let plain = PayloadSpec { encoding: Encoding::Plain, image_size: size, ..spec(&payload) };
+    let mut feed = open(network(vec![server.root.clone()]), &server.base).unwrap();
+    for chunk in [0, 1, 3] {
+        let from = chunk as usize * CHUNK;
+        let (out, input) = (from as u64, from as u64);
+        let at = Cursor { chunk, out, input, ..Cursor::default() };
+        let (got, _, error) = take(feed.as_mut(), &plain, at);
+        assert_eq!(error, None);
+        assert!(got == payload[from..], "from {from} on");
+    }
+    // One that is longer or shorter than its manifest says is none.
+    for (size, outcome) in [(size - 1, Outcome::Oversized), (size + 1, Outcome::Truncated)] {
+        let other = PayloadSpec { size, image_size: size, ..plain.clone() };
+        let error = take(feed.as_mut(), &other, Cursor::default()).2.unwrap();
+        assert_eq!(error.outcome, outcome);
+    }
+}
+
 #[test]
 fn every_place_can_be_gone_on_from() {
     let (image, payload) = image(IMAGE, CHUNK);

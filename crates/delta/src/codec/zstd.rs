@@ -1,6 +1,6 @@
 //! libzstd's encoder with every parameter, and its decoder into any buffer.
 
-use super::{Fault, Progress};
+use super::{Fault, Progress, drain};
 use crate::sequences::Sequence;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
@@ -202,15 +202,13 @@ impl ZstdEncoder {
         made.map(|_| ())
     }
 
-    /// The sequences that this release chooses for `plain`, blocks ended by one
-    /// without a match. The context is spent.
-    pub(crate) fn choose(self, plain: &[u8]) -> Result<Vec<Sequence>, Fault> {
+    /// The sequences that this release chooses for `plain`, `most` at most, blocks ended
+    /// by one without a match. The context is spent.
+    pub(crate) fn choose(self, plain: &[u8], most: usize) -> Result<Vec<Sequence>, Fault> {
         // What is split after the choice would be chosen apart (and libzstd fails at it).
         let key = Key::ZSTD_c_experimentalParam13;
         // SAFETY: the context is alive and idle.
         check(unsafe { sys::ZSTD_CCtx_setParameter(self.0.as_ptr(), key, OFF) })?;
-        // SAFETY: plain argument, no state.
-        let most = unsafe { sys::ZSTD_sequenceBound(plain.len()) };
         let mut out: Vec<Sequence> = alloc::vec![Sequence::default(); most];
         // SAFETY: `Sequence` has ZSTD_Sequence's layout (checked below); both buffers
         // are valid for their sizes.
@@ -243,16 +241,19 @@ impl ZstdEncoder {
         if enough != plain.len() {
             return Err("the sequences are not those of the content");
         }
-        let given = Given { plain: plain.as_ptr() as usize, sequences };
-        // ZSTD_c_repcodeResolution: off, `produce` says what repeats. libzstd's own validation would take every block for
-        // the first; `sequences::apply` has checked lengths and offsets.
+        let mut given = sequences;
+        // ZSTD_c_repcodeResolution: off, `produce` says what repeats. libzstd's own
+        // validation would take every block for the first; `sequences::apply` has
+        // checked lengths and offsets.
         let key = Key::ZSTD_c_experimentalParam19;
         // SAFETY: the context is alive and idle.
         check(unsafe { sys::ZSTD_CCtx_setParameter(self.0.as_ptr(), key, OFF) })?;
-        let state = (&raw const given).cast_mut().cast::<c_void>();
+        let state = (&raw mut given).cast::<c_void>();
         // SAFETY: `given` outlives the encoding, after which it is forgotten.
         unsafe { sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), state, Some(produce)) };
-        let made = self.encode(plain, out);
+        // In pieces: given all at once, libzstd would know the size and state it.
+        let made = drain(plain, out, false, |input, out, end| self.code(input, out, end))
+            .and_then(|()| drain(&[], out, true, |input, out, end| self.code(input, out, end)));
         // SAFETY: as above; null takes the producer away.
         unsafe {
             sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), core::ptr::null_mut(), None);
@@ -278,23 +279,23 @@ impl Drop for ZstdEncoder {
 /// ZSTD_ps_disable
 const OFF: c_int = 2;
 
-/// The sequences that an encoder is to take, and where their content starts.
-struct Given<'a> {
-    plain: usize,
-    sequences: &'a [Sequence],
-}
-
 const _: () = assert!(
     size_of::<Sequence>() == size_of::<sys::ZSTD_Sequence>()
         && align_of::<Sequence>() == align_of::<sys::ZSTD_Sequence>()
 );
 
-/// libzstd asks for the sequences of one block.
+/// The most sequences that `plain` bytes have.
+pub(crate) fn sequences_max(plain: usize) -> usize {
+    // SAFETY: plain argument, no state.
+    unsafe { sys::ZSTD_sequenceBound(plain) }
+}
+
+/// libzstd asks for the sequences of one block, one block after the other.
 unsafe extern "C" fn produce(
     state: *mut c_void,
     out: *mut sys::ZSTD_Sequence,
     capacity: usize,
-    block: *const c_void,
+    _block: *const c_void,
     len: usize,
     _dictionary: *const c_void,
     _dictionary_len: usize,
@@ -303,30 +304,29 @@ unsafe extern "C" fn produce(
 ) -> usize {
     // ZSTD_SEQUENCE_PRODUCER_ERROR
     const FAILED: usize = usize::MAX;
-    // SAFETY: the state is what `encode_as` registered and keeps alive.
-    let given = unsafe { &*state.cast_const().cast::<Given<'_>>() };
-    let start = (block as usize).wrapping_sub(given.plain);
+    // SAFETY: the state is what `encode_as` registered and keeps alive; nothing else
+    // looks at it while libzstd encodes.
+    let given = unsafe { &mut *state.cast::<&[Sequence]>() };
     // SAFETY: libzstd gives room for `capacity` sequences, of the same layout.
     let out = unsafe { core::slice::from_raw_parts_mut(out.cast::<Sequence>(), capacity) };
-    let (mut at, mut count) = (0usize, 0);
-    for sequence in given.sequences {
-        let size = sequence.literals as usize + sequence.length as usize;
-        if at >= start.saturating_add(len) || (at == start + len && size > 0) {
-            break;
+    let (mut size, mut count) = (0usize, 0);
+    loop {
+        let (Some((sequence, rest)), Some(room)) = (given.split_first(), out.get_mut(count)) else {
+            return FAILED;
+        };
+        *given = rest;
+        *room = *sequence;
+        if sequence.repeat != 0 {
+            // libzstd adds three to an offset, whose codes 1 to 3 are repeated ones.
+            room.offset = sequence.repeat.wrapping_sub(3);
         }
-        // One without anything ends the block before, unless this one has begun.
-        if at >= start && (size > 0 || count > 0 || start == 0) {
-            let Some(room) = out.get_mut(count) else { return FAILED };
-            *room = *sequence;
-            if sequence.repeat != 0 {
-                // libzstd adds three to an offset, whose codes 1 to 3 are repeated ones.
-                room.offset = sequence.repeat.wrapping_sub(3);
-            }
-            count += 1;
+        count += 1;
+        size += sequence.literals as usize + sequence.length as usize;
+        // A block of another length than ours is of an encoder that cuts otherwise.
+        if sequence.length == 0 {
+            return if size == len { count } else { FAILED };
         }
-        at += size;
     }
-    count
 }
 
 /// One running decoder of one frame.

@@ -1,5 +1,6 @@
 //! Bytes, bit by bit, with mixed opinions.
 
+use super::half::HalfModel;
 use super::logistic::{FRESH, Tables, Weights};
 use super::{Coder, Models, Pace};
 use alloc::boxed::Box;
@@ -105,7 +106,7 @@ fn row(rows: &mut [Row], mask: usize, key: u32) -> Option<&mut Row> {
 /// The key of half a byte behind what is `above` it: the lower half is its
 /// place, the upper half its tag.
 #[inline]
-fn mix(context: u32, above: u32) -> u32 {
+pub(super) fn mix(context: u32, above: u32) -> u32 {
     let mixed = context.wrapping_add(above.wrapping_mul(0x9e37_79b1)).wrapping_mul(0x85eb_ca6b);
     let mixed = (mixed ^ mixed >> 15).wrapping_mul(0xc2b2_ae35);
     mixed ^ mixed >> 16
@@ -127,7 +128,7 @@ pub(crate) struct NewPlace {
 /// The model of bytes that nothing old is aligned with.
 pub(crate) enum NewBytes {
     Mixed(ByteModel<6>),
-    Quick(ByteModel<3>),
+    Quick(HalfModel<3>),
 }
 
 impl NewBytes {
@@ -136,7 +137,7 @@ impl NewBytes {
         let bits = models.log.into();
         match models.pace {
             Pace::Mixed => Self::Mixed(ByteModel::new(bits, 3, 14, 6)),
-            Pace::Quick => Self::Quick(ByteModel::new(bits, 0, 14, 0)),
+            Pace::Quick => Self::Quick(HalfModel::new(bits, 14)),
         }
     }
 
@@ -144,7 +145,7 @@ impl NewBytes {
     pub(crate) const fn heap(models: Models) -> u64 {
         match models.pace {
             Pace::Mixed => ByteModel::<6>::heap(models.log as u32),
-            Pace::Quick => ByteModel::<3>::heap(models.log as u32),
+            Pace::Quick => HalfModel::<3>::heap(models.log as u32),
         }
     }
 
@@ -175,10 +176,8 @@ impl NewBytes {
         let [last, two, three, _, guessed, _] = contexts;
         match self {
             Self::Mixed(model) => model.code(tables, coder, &contexts, trust.min(2), byte),
-            Self::Quick(model) if trust > 0 => {
-                model.code(tables, coder, &[last, two, guessed], 0, byte)
-            }
-            Self::Quick(model) => model.code(tables, coder, &[last, two, three], 0, byte),
+            Self::Quick(model) if trust > 0 => model.code(coder, &[last, two, guessed], byte),
+            Self::Quick(model) => model.code(coder, &[last, two, three], byte),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The range coder: 32 bits of range, carries resolved by the encoder.
 
+use super::half::{Curve, SHARES, find, share};
 use alloc::vec::Vec;
 
 /// One end of the coder.
@@ -7,6 +8,9 @@ pub(crate) trait Coder {
     /// One decision. `one` is the probability of `true` in 1/65536, never 0.
     /// The encoder writes and returns `bit`, the decoder returns what it read.
     fn bit(&mut self, one: u16, bit: bool) -> bool;
+
+    /// Half a byte, by the shares of each.
+    fn half(&mut self, curve: &Curve, half: u8) -> u8;
 
     /// `count` ≤ 32 bits without a model, the highest first.
     fn direct(&mut self, count: u32, value: u32) -> u32 {
@@ -22,6 +26,17 @@ const BOTTOM: u32 = 1 << 24;
 
 fn split(range: u32, one: u16) -> u32 {
     ((u64::from(range) * u64::from(one)) >> 16) as u32
+}
+
+/// What of the range lies below half a byte, and its own part: the last one has what
+/// is left over.
+#[inline(always)]
+fn part(range: u32, curve: &Curve, half: u8) -> (u32, u32) {
+    let unit = range >> SHARES;
+    let below =
+        unit * u32::from(curve.get(usize::from(half & 15)).copied().unwrap_or(0).unsigned_abs());
+    let width = if half < 15 { unit * share(curve, half).unsigned_abs() } else { range - below };
+    (below, width)
 }
 
 /// Reads decisions from a complete span.
@@ -50,6 +65,13 @@ impl Decoder {
         self.bytes
     }
 
+    fn settle(&mut self) {
+        while self.range < BOTTOM {
+            self.range <<= 8;
+            self.pull();
+        }
+    }
+
     fn pull(&mut self) {
         self.code = self.code << 8 | u32::from(self.bytes.get(self.at).copied().unwrap_or(0));
         self.at = self.at.saturating_add(1);
@@ -67,11 +89,19 @@ impl Coder for Decoder {
             self.code -= bound;
             self.range -= bound;
         }
-        while self.range < BOTTOM {
-            self.range <<= 8;
-            self.pull();
-        }
+        self.settle();
         bit
+    }
+
+    #[inline]
+    fn half(&mut self, curve: &Curve, _: u8) -> u8 {
+        let unit = self.range >> SHARES;
+        let half = find(curve, (self.code / unit).min((1 << SHARES) - 1) as i16);
+        let (below, width) = part(self.range, curve, half);
+        self.code = self.code.wrapping_sub(below);
+        self.range = width;
+        self.settle();
+        half
     }
 }
 
@@ -91,6 +121,14 @@ impl Coder for Meter {
         let high = p.max(1).ilog2();
         self.cost += (16 - high) * 16 + 16 - ((p << 4) >> high);
         bit
+    }
+
+    #[inline]
+    fn half(&mut self, curve: &Curve, half: u8) -> u8 {
+        let p = share(curve, half).max(1).unsigned_abs();
+        let high = p.ilog2();
+        self.cost += (SHARES - high) * 16 + 16 - ((p << 4) >> high);
+        half
     }
 }
 
@@ -144,6 +182,13 @@ impl Encoder {
         self.bytes
     }
 
+    fn settle(&mut self) {
+        while self.range < BOTTOM {
+            self.range <<= 8;
+            self.push();
+        }
+    }
+
     fn push(&mut self) {
         let carry = self.low >> 32;
         let next = (self.low >> 24) as u8;
@@ -180,10 +225,16 @@ impl Coder for Encoder {
             self.low += u64::from(bound);
             self.range -= bound;
         }
-        while self.range < BOTTOM {
-            self.range <<= 8;
-            self.push();
-        }
+        self.settle();
         bit
+    }
+
+    #[inline]
+    fn half(&mut self, curve: &Curve, half: u8) -> u8 {
+        let (below, width) = part(self.range, curve, half);
+        self.low += u64::from(below);
+        self.range = width;
+        self.settle();
+        half
     }
 }

@@ -8,6 +8,7 @@
 
 use super::arm64::{Pages, Place};
 use super::byte::ByteModel;
+use super::half::HalfModel;
 use super::logistic::{Mixer, Tables};
 use super::moves::Moves;
 use super::number::Flag;
@@ -73,7 +74,7 @@ type Guess = Option<(u32, usize)>;
 /// What judges decisions.
 enum Judges {
     Mixed { hits: Mixer<5>, same: Mixer<6>, bytes: ByteModel<6> },
-    Quick { hits: Mixer<3>, same: Mixer<3>, bytes: ByteModel<3> },
+    Quick { hits: Mixer<3>, same: Mixer<3>, bytes: HalfModel<3> },
 }
 
 impl Judges {
@@ -88,7 +89,7 @@ impl Judges {
             Pace::Quick => Self::Quick {
                 hits: Mixer::new(bits + 1, 0, 14, 0),
                 same: Mixer::new(bits + 1, 0, 14, 0),
-                bytes: ByteModel::new(bits - 3, 0, 14, 0),
+                bytes: HalfModel::new(bits - 3, 14),
             },
         }
     }
@@ -100,7 +101,7 @@ impl Judges {
             Pace::Mixed => {
                 Mixer::<5>::heap(hits) + Mixer::<6>::heap(hits) + ByteModel::<6>::heap(bytes)
             }
-            Pace::Quick => 2 * Mixer::<3>::heap(hits) + ByteModel::<3>::heap(bytes),
+            Pace::Quick => 2 * Mixer::<3>::heap(hits) + HalfModel::<3>::heap(bytes),
         }
     }
 
@@ -390,7 +391,7 @@ impl WordModel {
                 Judges::Mixed { bytes, .. } => bytes.code(tables, coder, &contexts, set, wanted),
                 Judges::Quick { bytes, .. } => {
                     let [changed, kind, near, ..] = contexts;
-                    bytes.code(tables, coder, &[changed, kind, near], set, wanted)
+                    bytes.code(coder, &[changed, kind, near], wanted)
                 }
             };
             let byte = u32::from(difference).wrapping_add(old) & 0xff;

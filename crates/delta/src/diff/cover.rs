@@ -35,6 +35,9 @@ const GAP: usize = 4;
 /// ... are passed without a search when so many follow that are the same.
 const RESUMES: usize = 16;
 
+/// After so many places that were not found one more is left out each time.
+const PATIENCE: usize = 4 << 10;
+
 /// A match must be so much longer than what goes on as before.
 const BETTER: usize = GRAM - 1;
 
@@ -159,6 +162,7 @@ impl Search<'_> {
     fn next(&self, mut scan: usize, anchor: Option<(usize, usize)>) -> Option<(usize, Match)> {
         let aligned = |at: usize| anchor.and_then(|(to, from)| (from + at).checked_sub(to));
         let mut same_until = scan;
+        let mut missed = 0;
         while scan < self.end {
             let rest = self.new.get(scan..self.end)?;
             let going = aligned(scan).and_then(|at| self.old.get(at..));
@@ -198,7 +202,8 @@ impl Search<'_> {
             if found.len > alike + BETTER {
                 return Some((scan, found));
             }
-            scan += if alike == found.len { found.len.max(1) } else { 1 };
+            missed = if found.len == 0 && self.index.hurries() { missed + 1 } else { 0 };
+            scan += if alike == found.len { found.len.max(1) } else { 1 } + missed / PATIENCE;
         }
         None
     }

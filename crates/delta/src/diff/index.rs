@@ -29,7 +29,7 @@ impl Find {
             Self::Sorted => {
                 (len as u64).saturating_mul(4).saturating_add(1 << 20) + Grams::memory(len)
             }
-            Self::Sampled => 4 << sampled_log(len),
+            Self::Sampled => (4 << sampled_log(len)) + (1 << (sampled_log(len) - 2)),
         };
         places.saturating_add(len as u64)
     }
@@ -83,6 +83,11 @@ impl<'a> Index<'a> {
         Ok(Self::Sorted(pieces))
     }
 
+    /// What is not found is looked for less and less densely.
+    pub(crate) fn hurries(&self) -> bool {
+        matches!(self, Self::Sampled(_))
+    }
+
     /// The longest match of the start of `new`; of several, one near `near`. Matches
     /// of fewer than [`GRAM`] bytes are not looked for.
     pub(crate) fn longest(&self, new: &[u8], near: usize) -> Match {
@@ -106,6 +111,9 @@ pub(crate) struct Sampled<'a> {
     bytes: &'a [u8],
     /// For each hash, the first place with it in steps, plus one.
     places: Vec<u32>,
+    /// Which hashes there are, in two bits for each place: most of what is not there is
+    /// seen without waiting for the memory of the places.
+    seen: Vec<u64>,
     step: usize,
 }
 
@@ -125,21 +133,33 @@ fn step(len: usize) -> usize {
 impl<'a> Sampled<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let mut places = alloc::vec![0u32; 1 << sampled_log(bytes.len())];
+        let mut seen = alloc::vec![0u64; places.len() / 32];
         let (mask, step) = (places.len() - 1, step(bytes.len()));
         for at in (0..bytes.len()).step_by(step) {
             let Some(hash) = bytes.get(at..).and_then(sample) else { break };
-            if let Some(place) = places.get_mut(hash & mask)
+            if let Some(place) = places.get_mut(hash as usize & mask)
                 && *place == 0
             {
                 *place = u32::try_from(at / step + 1).unwrap_or(0);
             }
+            let (word, bit) = seen_at(hash);
+            let number = word & (seen.len() - 1);
+            if let Some(word) = seen.get_mut(number) {
+                *word |= bit;
+            }
         }
-        Self { bytes, places, step }
+        Self { bytes, places, seen, step }
     }
 
     fn find(&self, new: &[u8]) -> Match {
         let Some(hash) = sample(new) else { return Match::default() };
-        let place = self.places.get(hash & (self.places.len() - 1)).copied().unwrap_or(0);
+        let (word, bit) = seen_at(hash);
+        let seen = self.seen.get(word & (self.seen.len() - 1)).copied().unwrap_or(0);
+        if seen & bit == 0 {
+            return Match::default();
+        }
+        let place = hash as usize & (self.places.len() - 1);
+        let place = self.places.get(place).copied().unwrap_or(0);
         let Some(at) = (place as usize).checked_sub(1).map(|at| at * self.step) else {
             return Match::default();
         };
@@ -149,12 +169,17 @@ impl<'a> Sampled<'a> {
 }
 
 /// A hash of the first bytes.
-fn sample(bytes: &[u8]) -> Option<usize> {
+fn sample(bytes: &[u8]) -> Option<u64> {
     let (words, _) = bytes.get(..SAMPLE)?.as_chunks::<8>();
     let hash = words.iter().fold(0u64, |hash, word| {
         (hash.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     });
-    Some((hash ^ hash >> 32) as usize)
+    Some(hash ^ hash >> 32)
+}
+
+/// Where it is noted that a hash is there: which word, which bit.
+fn seen_at(hash: u64) -> (usize, u64) {
+    ((hash >> 36) as usize, 1 << (hash >> 30 & 63))
 }
 
 impl<'a> Piece<'a> {

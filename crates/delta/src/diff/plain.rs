@@ -91,9 +91,19 @@ pub(crate) struct Budget {
 /// The models that the least heap is for.
 const LEAST_MODELS: Models = Models { log: *MODELS.start(), pace: Pace::Mixed };
 
-/// Larger tables of quick models do not fit near a processor: waiting for memory is
-/// most of what they cost.
-const QUICK_MODELS: u8 = 15;
+/// Larger tables of quick models do not fit near a processor, and waiting for memory is
+/// most of what they cost. That counts where an image is large; a small one is applied in
+/// no time, and its patch is the shorter.
+fn largest_models(pace: Pace, image: usize) -> u8 {
+    match pace {
+        Pace::Mixed => *MODELS.end(),
+        Pace::Quick if image > LARGE => 14,
+        Pace::Quick => 15,
+    }
+}
+
+/// Bytes of an image that is not small.
+const LARGE: usize = 8 << 20;
 
 /// Where at least one byte in so many is in a stream that is encoded again, that takes
 /// most of the time of applying, and models may take theirs; else they are quick ones.
@@ -153,7 +163,7 @@ impl Budget {
         let window_log = Self::window_log(options);
         let pace = pace(new, image);
         let models = |log| Models { log, pace };
-        let most = if pace == Pace::Quick { QUICK_MODELS } else { *MODELS.end() };
+        let most = largest_models(pace, image);
         let least = least_heap(window_log, models(*MODELS.start()), MOVES);
         let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
         let chains = new.streams.iter().filter_map(chain);

@@ -21,7 +21,7 @@ const COPY_MAX: usize = 4 << 20;
 const CHANGE_MAX: usize = 4 << 10;
 
 /// So many bytes that stay end a change.
-const STAYS: usize = 128;
+const STAYS: usize = 64;
 
 /// Bytes that choose their grid together.
 const GRID_BLOCK: usize = 8 << 10;

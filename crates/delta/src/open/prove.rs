@@ -2,9 +2,10 @@
 
 use super::guess::candidates;
 use super::{Form, Place, zstd_frame};
+use crate::codec::zstd::sequences_max;
 use crate::correction::Correction;
 use crate::recipe::{Recipe, Wrapper};
-use crate::sequences;
+use crate::sequences::{self, BLOCK, Sequence, Stored};
 use crate::tokens::{self, Told};
 use alloc::vec::Vec;
 
@@ -20,7 +21,11 @@ const AGREEMENT_SHARE: usize = 2;
 
 /// Streams with more content are not corrected by their sequences, all of which
 /// are held in memory.
-const RECHOSEN_MAX: usize = 1 << 20;
+const RECHOSEN_MAX: usize = 256 << 20;
+
+/// Bytes of content by which the level of such a stream is found: so many that
+/// libzstd takes the same parameters as for any number more.
+const TRIED: usize = 4 * BLOCK;
 
 /// Streams of deflate with more content are not corrected by their matches: too many
 /// edits.
@@ -77,15 +82,11 @@ pub(super) fn prove(
             best = Some((same, *recipe));
         }
     }
-    // Of another release: what it chose is put right, with the likeliest recipe.
-    if let (Form::Zstd, Some(recipe)) = (form, all.first())
-        && let Some(correction) = rechosen(recipe, plain, encoded)
+    if form == Form::Zstd
+        && let Some((recipe, correction)) = of_another_release(&all, plain, encoded, max_heap)
     {
-        let made = corrected_bytes(recipe, plain, &correction) == Some(encoded.to_vec());
-        let heap = recipe.corrected_heap(plain.len() as u64, &correction);
-        if made && heap <= max_heap {
-            return Proof::Made(*recipe, correction);
-        }
+        place.worked(recipe);
+        return Proof::Made(recipe, correction);
     }
     if let (Form::Gzip | Form::Zlib | Form::Raw, Some(recipe)) = (form, all.first())
         && let Some((recipe, correction)) = retold(recipe, &all, plain, encoded)
@@ -129,14 +130,69 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
     }
 }
 
-/// The edits of what libzstd chooses, if they are worth it.
-fn rechosen(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> Option<Correction> {
+/// What makes a frame of another release of libzstd, whose choice is put right: with the
+/// likeliest recipe, or else with the one that chooses nearest.
+fn of_another_release(
+    all: &[Recipe],
+    plain: &[u8],
+    encoded: &[u8],
+    max_heap: u64,
+) -> Option<(Recipe, Correction)> {
     (plain.len() <= RECHOSEN_MAX).then_some(())?;
     let wanted = zstd_frame::sequences(encoded, plain.len())?;
-    let chosen = recipe.chooser(plain.len() as u64).ok()?.choose(plain).ok()?;
-    let edits = sequences::find(&chosen, &wanted);
+    let made = |recipe: &Recipe| {
+        let correction = rechosen(recipe, plain, encoded, &wanted)?;
+        let heap = recipe.corrected_heap(plain.len() as u64, &correction);
+        let right = heap <= max_heap
+            && corrected_bytes(recipe, plain, &correction).as_deref() == Some(encoded);
+        right.then_some((*recipe, correction))
+    };
+    let small = plain.len() <= TRIED;
+    if let Some(proof) = all.first().filter(|_| small).and_then(made) {
+        return Some(proof);
+    }
+    let (edits, recipe) = nearest(all, plain, &wanted)?;
+    // All of it is only looked at where its start promises something.
+    let promised = edits as u64 * plain.len() as u64 / plain.len().min(TRIED) as u64;
+    (promised <= 2 * Correction::BYTES_MAX as u64).then(|| made(&recipe)).flatten()
+}
+
+/// The recipe that chooses most like it for the start of the content, and the bytes of
+/// edits there.
+fn nearest(all: &[Recipe], plain: &[u8], wanted: &[Sequence]) -> Option<(usize, Recipe)> {
+    let start = plain.get(..TRIED.min(plain.len()))?;
+    let mut left = start.len();
+    let count = wanted.iter().take_while(|sequence| {
+        let before = left;
+        left = left.saturating_sub(sequence.literals as usize + sequence.length as usize);
+        before > 0
+    });
+    let wanted = wanted.get(..count.count())?;
+    let whole = |recipe: &&Recipe| matches!(recipe, Recipe::Zstd(options) if options.splitter == 1);
+    let tried = all.iter().filter(whole).filter_map(|recipe| {
+        let chosen = choice(recipe, start)?;
+        Some((sequences::find(&chosen, wanted).len(), *recipe))
+    });
+    tried.min_by_key(|(size, _)| *size)
+}
+
+/// What libzstd chooses.
+fn choice(recipe: &Recipe, plain: &[u8]) -> Option<Vec<Sequence>> {
+    recipe.chooser(plain.len() as u64).ok()?.choose(plain, sequences_max(plain.len())).ok()
+}
+
+/// The edits of what libzstd chooses, if they are worth it.
+fn rechosen(
+    recipe: &Recipe,
+    plain: &[u8],
+    encoded: &[u8],
+    wanted: &[Sequence],
+) -> Option<Correction> {
+    let chosen = choice(recipe, plain)?;
+    let edits = sequences::find(&chosen, wanted);
     let worth = pays(edits.len(), encoded) && !edits.is_empty();
-    worth.then(|| Correction::of_sequences(edits))
+    let stored = Stored { chosen: chosen.len(), edits: &edits };
+    worth.then(|| Correction::of_sequences(stored.to_bytes()))
 }
 
 /// Whether edits of choices are small enough.

@@ -160,6 +160,32 @@ fn bare_streams() {
     );
 }
 
+/// Frames of more than a MiB, of a size that is stated or not.
+#[test]
+fn archives_packed_by_another_release_of_zstd() {
+    let folder = tree();
+    fs::write(folder.path().join("tree/long"), content(900_000, 5)).unwrap();
+    let tar = "tar --sort=name -cf image.tar tree";
+    for pack in ["zstd -q -3 image.tar", "zstd -q -3 -c < image.tar > image.tar.zst"] {
+        run(folder.path(), "sh", &["-c", &std::format!("rm -f image*; {tar} && {pack}")]);
+        let image = fs::read(folder.path().join("image.tar.zst")).unwrap();
+        check(&image, ContainerKind::Bare, 99.9);
+    }
+}
+
+/// GNU gzip's tables are built of what its blocks have.
+#[test]
+fn corrections_of_gzip_are_small() {
+    let folder = tree();
+    let tree = folder.path().join("tree");
+    fs::write(tree.join("long"), content(1_500_000, 6)).unwrap();
+    run(&tree, "gzip", &["-9n", "long"]);
+    let image = fs::read(tree.join("long.gz")).unwrap();
+    let opened = check(&image, ContainerKind::Bare, 99.9);
+    let size = opened.streams[0].correction.to_bytes().len();
+    assert!(size < image.len() / 800, "{size} bytes for {}", image.len());
+}
+
 #[test]
 fn archives_in_streams_in_archives() {
     let folder = tree();

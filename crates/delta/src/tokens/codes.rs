@@ -1,5 +1,6 @@
 //! The codes of deflate (RFC 1951), read and written.
 
+use super::trees::Counts;
 use super::{LITERAL, Token};
 use alloc::vec::Vec;
 
@@ -67,7 +68,7 @@ const DISTANCES: [(u16, u8); 30] = [
     (16385, 13),
     (24577, 13),
 ];
-const LENGTH_ORDER: [usize; 19] =
+pub(super) const LENGTH_ORDER: [usize; 19] =
     [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 pub(super) const END: usize = 256;
 
@@ -106,6 +107,11 @@ impl Writer {
             self.held >>= 8;
             self.count -= 8;
         }
+    }
+
+    /// How many bits were put.
+    pub(super) fn bits(&self) -> usize {
+        self.out.len() * 8 + self.count as usize
     }
 
     pub(super) fn align(&mut self, padding: u32) {
@@ -209,37 +215,51 @@ impl Codes {
             lengths.extend((0..times).map(|_| value));
         }
         let (first, second) = lengths.get(..literals + distances)?.split_at(literals);
-        Some(Self { literals: Code::new(first), distances: Code::new(second) })
+        Some(Self::of(first, second))
     }
 
-    /// The next token; `None` inside is the block's end.
-    pub(super) fn token(&self, bits: &mut Bits<'_>) -> Option<Option<Token>> {
+    /// The codes of these lengths.
+    pub(super) fn of(literals: &[u8], distances: &[u8]) -> Self {
+        Self { literals: Code::new(literals), distances: Code::new(distances) }
+    }
+
+    /// The next token, whose symbols are counted; `None` inside is the block's end.
+    pub(super) fn token(&self, bits: &mut Bits<'_>, counts: &mut Counts) -> Option<Option<Token>> {
         let symbol = self.literals.read(bits)?;
-        if symbol == END {
-            return Some(None);
-        }
-        let Some(code) = symbol.checked_sub(END + 1) else { return Some(Some(LITERAL)) };
+        let Some(code) = symbol.checked_sub(END + 1) else {
+            counts.add(symbol, None);
+            return Some((symbol != END).then_some(LITERAL));
+        };
         let (base, extra) = *LENGTHS.get(code)?;
         let length = base + bits.take(extra)? as u16;
-        let (base, extra) = *DISTANCES.get(self.distances.read(bits)?)?;
+        let distance = self.distances.read(bits)?;
+        counts.add(symbol, Some(distance));
+        let (base, extra) = *DISTANCES.get(distance)?;
         let distance = base + bits.take(extra)? as u16;
         Some(Some(Token { length, distance }))
     }
 
     pub(super) fn write(&self, token: Token, literal: u8, writer: &mut Writer) -> Option<()> {
-        if token == LITERAL {
-            return self.literals.write(literal.into(), writer);
-        }
-        // A length of 258 has its own code; others take the last that is not above.
-        let last = if token.length == 258 { 29 } else { 28 };
-        let code = LENGTHS.iter().take(last).rposition(|(base, _)| *base <= token.length)?;
-        let (base, extra) = *LENGTHS.get(code)?;
-        self.literals.write(END + 1 + code, writer)?;
+        let (symbol, distance) = symbols(token, literal)?;
+        self.literals.write(symbol, writer)?;
+        let Some(code) = distance else { return Some(()) };
+        let (base, extra) = *LENGTHS.get(symbol.checked_sub(END + 1)?)?;
         writer.put((token.length - base).into(), extra.into());
-        let code = DISTANCES.iter().rposition(|(base, _)| *base <= token.distance)?;
         let (base, extra) = *DISTANCES.get(code)?;
         self.distances.write(code, writer)?;
         writer.put((token.distance - base).into(), extra.into());
         Some(())
     }
+}
+
+/// The symbol of a literal or of a length, and that of the distance.
+pub(super) fn symbols(token: Token, literal: u8) -> Option<(usize, Option<usize>)> {
+    if token == LITERAL {
+        return Some((literal.into(), None));
+    }
+    // A length of 258 has its own code; others take the last that is not above.
+    let last = if token.length == 258 { 29 } else { 28 };
+    let code = LENGTHS.iter().take(last).rposition(|(base, _)| *base <= token.length)?;
+    let distance = DISTANCES.iter().rposition(|(base, _)| *base <= token.distance)?;
+    Some((END + 1 + code, Some(distance)))
 }

@@ -1,8 +1,10 @@
 //! Another encoder's stream, told while zlib's comes in.
 
-use super::codes::{Bits, Codes, END, Writer};
+use super::codes::{Bits, Codes, END, Writer, symbols};
+use super::trees::Counts;
 use super::{LITERAL, Next, Token, Tokens, Told, Waits};
 use crate::correction::{CorrectionError, number};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Where in the edits one is.
@@ -54,15 +56,25 @@ impl Rest {
 
 /// A block that is being told.
 struct Block {
-    /// None: it is stored.
-    codes: Option<Codes>,
+    coding: Coding,
     /// Tokens that are to come.
     left: u64,
+}
+
+/// How a block is coded.
+enum Coding {
+    Stored,
+    Coded(Codes),
+    /// By codes that are built when all of it is known: its tokens so far, each with
+    /// its literal.
+    Built(Box<Counts>, Vec<(Token, u8)>),
 }
 
 /// A stream that is being told.
 pub(crate) struct Retelling {
     granted: Waits,
+    /// The most tokens that are held.
+    gathered: u64,
     /// The most that waited so far.
     pub(crate) waited: Waits,
     blocks: Rest,
@@ -86,9 +98,10 @@ impl Retelling {
     /// Starts telling.
     pub(crate) fn new(told: Told) -> Self {
         let rest = |bytes| Rest { bytes, at: 0 };
-        let Told { waits: granted, blocks, edits } = told;
+        let Told { waits: granted, gathered, blocks, edits } = told;
         Self {
             granted,
+            gathered,
             waited: Waits::default(),
             blocks: rest(blocks),
             edits: rest(edits),
@@ -143,9 +156,13 @@ impl Retelling {
                 self.block = Some(block);
                 return Ok(());
             }
-            if let Some(codes) = block.codes {
-                codes.literals.write(END, &mut self.writer).ok_or(CorrectionError::Sequence)?;
-            }
+            let writer = &mut self.writer;
+            let codes = match block.coding {
+                Coding::Stored => continue,
+                Coding::Coded(codes) => codes,
+                Coding::Built(counts, tokens) => built(*counts, &tokens, writer)?,
+            };
+            codes.literals.write(END, writer).ok_or(CorrectionError::Sequence)?;
         }
     }
 
@@ -159,9 +176,15 @@ impl Retelling {
                 return if all { Err(CorrectionError::Sequence) } else { Ok(false) };
             }
             let literal = self.plain.get().first().copied().unwrap_or_default();
-            let written = match &block.codes {
-                Some(codes) => codes.write(token, literal, &mut self.writer),
-                None => (token == LITERAL).then(|| self.writer.put(literal.into(), 8)),
+            let written = match &mut block.coding {
+                Coding::Coded(codes) => codes.write(token, literal, &mut self.writer),
+                Coding::Stored => (token == LITERAL).then(|| self.writer.put(literal.into(), 8)),
+                Coding::Built(counts, tokens) => {
+                    symbols(token, literal).map(|(symbol, distance)| {
+                        counts.add(symbol, distance);
+                        tokens.push((token, literal));
+                    })
+                }
             };
             written.ok_or(CorrectionError::Sequence)?;
             self.plain.at += len;
@@ -174,20 +197,24 @@ impl Retelling {
     fn open(&mut self) -> Result<Block, CorrectionError> {
         let (left, head) = (self.blocks.number()?, self.blocks.number()?);
         let writer = &mut self.writer;
+        let kind = (head >> 1 & 3) as u32;
         writer.put((head & 1) as u32, 1);
-        writer.put((head >> 1 & 3) as u32, 2);
-        let codes = match head >> 1 & 3 {
+        // What is built is coded like what is told.
+        writer.put(kind.min(2), 2);
+        let coding = match kind {
             0 => {
                 writer.align(self.blocks.number()? as u32);
                 let length = u16::try_from(left).map_err(|_| CorrectionError::Sequence)?;
                 writer.put(length.into(), 16);
                 writer.put((!length).into(), 16);
-                None
+                Coding::Stored
             }
-            1 => Some(Codes::fixed()),
-            _ => Some(self.blocks.read(|blocks| coded_head(blocks, writer))?),
+            1 => Coding::Coded(Codes::fixed()),
+            2 => Coding::Coded(self.blocks.read(|blocks| coded_head(blocks, writer))?),
+            _ if left > self.gathered => return Err(CorrectionError::Sequence),
+            _ => Coding::Built(Box::default(), Vec::with_capacity(left as usize)),
         };
-        Ok(Block { codes, left })
+        Ok(Block { coding, left })
     }
 
     /// The next token, zlib's or another; none when it is not known yet.
@@ -258,6 +285,20 @@ impl Retelling {
             Some(Next::End) | None => Err(CorrectionError::Short),
         }
     }
+}
+
+/// Writes the codes of a block, and the block.
+fn built(
+    mut counts: Counts,
+    tokens: &[(Token, u8)],
+    writer: &mut Writer,
+) -> Result<Codes, CorrectionError> {
+    counts.add(END, None);
+    let codes = counts.write(writer);
+    for (token, literal) in tokens {
+        codes.write(*token, *literal, writer).ok_or(CorrectionError::Sequence)?;
+    }
+    Ok(codes)
 }
 
 /// Reads the codes of a block, and writes them as they stand.

@@ -85,6 +85,7 @@ fn release(version: &str, seed: u8, change: impl FnOnce(&mut Manifest)) -> Parts
         format: Manifest::FORMAT,
         product: name("acme-router"),
         variants: vec![],
+        regions: vec![],
         hardware: vec![name("rev-a")],
         version: name(version),
         rollback_index: 3,

@@ -6,7 +6,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use package::{Class, Codec, Component, ComponentKind, Hook, Manifest, Payload, Phase};
-use types::{ComponentState, Digest, Effect, Image, Name, Outcome, Running};
+use types::{ComponentState, Digest, Effect, Elsewhere, Image, Name, Outcome, Running};
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
@@ -39,6 +39,7 @@ fn manifest() -> Manifest {
         format: Manifest::FORMAT,
         product: name("router"),
         variants: vec![name("carrier-x")],
+        regions: vec![name("DE"), name("AT")],
         hardware: vec![name("r1"), name("r2")],
         version: name("2.0"),
         rollback_index: 7,
@@ -66,6 +67,8 @@ fn device() -> DeviceFacts {
         product: name("router"),
         hardware: vec![name("r2"), name("generic")],
         variant: Some(name("carrier-x")),
+        region: Some(name("AT")),
+        elsewhere: Elsewhere::Refuse,
         places: BTreeMap::from([
             (name("kernel"), place(Effect::Slot)),
             (name("rootfs"), place(Effect::Slot)),
@@ -95,6 +98,15 @@ fn one_rule_at_a_time() {
         (|m, _| m.variants = vec![name("carrier-y")], Some(Outcome::WrongVariant)),
         (|_, d| d.variant = None, Some(Outcome::WrongVariant)),
         (|m, _| m.variants.clear(), None),
+        (|m, _| m.regions = vec![name("CH")], Some(Outcome::WrongRegion)),
+        (|_, d| d.region = None, Some(Outcome::WrongRegion)),
+        (|m, d| (m.regions, d.region) = (vec![], None), None),
+        (|_, d| (d.region, d.elsewhere) = (None, Elsewhere::Allow), None),
+        (|_, d| (d.region, d.elsewhere) = (Some(name("CH")), Elsewhere::Ask), None),
+        (
+            |m, d| (m.variants, d.elsewhere) = (vec![name("y")], Elsewhere::Allow),
+            Some(Outcome::WrongVariant),
+        ),
         (|m, _| m.rollback_index = 6, Some(Outcome::Downgrade)),
         (|_, d| d.places.retain(|n, _| n.as_str() != "voip"), Some(Outcome::UnknownComponent)),
         (|m, _| m.components[2].effect = Effect::Direct, Some(Outcome::UnknownComponent)),

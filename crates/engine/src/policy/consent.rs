@@ -1,7 +1,7 @@
 //! The owner's answer to an update, and what follows from it at a given time.
 
 use super::rules::{Haste, Rules, Security};
-use types::{Seconds, Timestamp};
+use types::{Elsewhere, Seconds, Timestamp};
 
 /// What the owner said about an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,6 +41,8 @@ pub struct Ask {
     pub postponed: u8,
     /// How urgently whoever ordered it wants it.
     pub urgency: Urgency,
+    /// What its operator decided about the terminal's region.
+    pub elsewhere: Elsewhere,
 }
 
 /// How urgently whoever ordered an update wants it.
@@ -119,6 +121,7 @@ pub fn deadline(rules: &Rules, ask: &Ask) -> Option<Timestamp> {
 
 /// Whether the owner may postpone once more.
 pub fn may_postpone(rules: &Rules, ask: &Ask, now: Timestamp) -> bool {
+    let ask = &in_this_region(ask);
     ask.urgency != Urgency::Forced
         && ask.postponed < rules.postponements
         && deadline(rules, ask).is_none_or(|end| now < end)
@@ -126,7 +129,7 @@ pub fn may_postpone(rules: &Rules, ask: &Ask, now: Timestamp) -> bool {
 
 /// Whether the owner may decline: not an update that is forced.
 pub fn may_decline(rules: &Rules, ask: &Ask) -> bool {
-    !is_forced(rules, ask)
+    !is_forced(rules, &in_this_region(ask))
 }
 
 fn is_forced(rules: &Rules, ask: &Ask) -> bool {
@@ -137,9 +140,23 @@ fn is_forced_by_class(rules: &Rules, ask: &Ask) -> bool {
     ask.class == Class::Security && rules.security == Security::Forced
 }
 
+/// The question as it is put in this region: where the operator wants the owner asked
+/// because of it, nothing else makes that needless.
+fn in_this_region(ask: &Ask) -> Ask {
+    if ask.elsewhere != Elsewhere::Ask {
+        return *ask;
+    }
+    let urgency = match ask.urgency {
+        Urgency::Forced => Urgency::Soft,
+        other => other,
+    };
+    Ask { mode: Mode::Asked, class: Class::Feature, urgency, ..*ask }
+}
+
 /// What the owner's answer comes to at `now`. What is forced needs none, and what is
 /// only to be written is not started before someone agrees to that.
 pub fn consents(rules: &Rules, ask: &Ask, now: Timestamp) -> Consents {
+    let ask = &in_this_region(ask);
     let answered = match ask.urgency {
         Urgency::Forced => {
             let haste = if ask.answer == Answer::Now { Haste::Now } else { Haste::None };

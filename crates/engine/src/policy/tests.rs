@@ -6,7 +6,7 @@ use super::consent::{
 use super::rules::*;
 use super::*;
 use crate::{Cursor, Order, Task};
-use types::{AttemptId, Digest, Name, Spent};
+use types::{AttemptId, Digest, Elsewhere, Name, Spent};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -166,8 +166,7 @@ fn who_says_now_is_disturbed_but_not_in_a_call() {
 
 /// Known since the evening; what `answer` comes to so many hours later.
 fn say(answer: Answer, mode: Mode, class: Class, hours: u32) -> (Consent, Consent, Haste) {
-    let ask =
-        Ask { answer, mode, class, since: Some(evening()), postponed: 0, urgency: Urgency::Soft };
+    let ask = Ask { answer, mode, class, since: Some(evening()), ..Ask::default() };
     let found = consents(&rules(), &ask, evening().after(Seconds(hours * 3600)));
     (found.write, found.restart, found.haste)
 }
@@ -383,6 +382,35 @@ fn the_system_is_left_for_its_recovery_when_writing_and_restarting_may_be() {
     check(Facts { order: Standing::Withdrawn, ..well }, Gate::Refuse(Outcome::Cancelled));
     // In another boot the recovery may have been started already.
     check(Facts { boot: BootId([3; 16]), order: Standing::Withdrawn, ..well }, Gate::Go);
+    // Only what is fetched waits as that.
+    let held =
+        Facts { consent: Consents { restart: Consent::Held, ..Consents::default() }, ..well };
+    check(held, Gate::Wait(Reason::NotFetched));
+    check(Facts { from: From::File, ..held }, Gate::Wait(Reason::FetchedOnly));
+}
+
+#[test]
+fn a_package_is_kept_before_its_system_is_left_under_the_rules_of_fetching() {
+    let (task, locator, cursor) = (task, locator, Cursor::default);
+    let staging = |cursor| State::Staging { task: task(), locator: locator(), cursor, stalls: 0 };
+    let checking =
+        State::Checking { task: task(), locator: locator(), cursor: cursor(), stalls: 0 };
+    let well = Facts { around: fine(), ..Facts::default() };
+    let metered = Conditions { link: link(Cost::Metered, Network::Home), ..fine() };
+    let metered = Facts { around: metered, ..well };
+    let denied = Facts { consent: Consents::both(Consent::Denied), ..well };
+    let here = Facts { from: From::File, ..metered };
+    for (state, facts, expected) in [
+        (&staging(cursor()), well, Gate::Go),
+        (&staging(cursor()), metered, Gate::Wait(Reason::FullOnMetered)),
+        (&staging(cursor()), denied, Gate::Refuse(Outcome::Declined)),
+        (&staging(Cursor::start_of(1)), denied, Gate::Refuse(Outcome::Cancelled)),
+        (&checking, here, Gate::Go),
+        (&checking, Facts { hold: Hold::Paused, ..here }, Gate::Wait(Reason::Paused)),
+        (&checking, denied, Gate::Refuse(Outcome::Cancelled)),
+    ] {
+        assert_eq!(gate(state, &facts, &rules()), expected, "{state:?} {facts:?}");
+    }
 }
 
 #[test]
@@ -420,6 +448,36 @@ fn urgency_decides_whether_the_owner_is_asked() {
     assert_eq!(found(Urgency::DownloadOnly, Answer::Yes), given);
     assert_eq!(found(Urgency::DownloadOnly, Answer::No), consent::Consents::both(Consent::Denied));
     assert_eq!(found(Urgency::Soft, Answer::None).write, Consent::Awaited);
+}
+
+/// Where the operator wants the owner asked, neither the mode nor the urgency of the order
+/// nor what is forced for security makes that needless.
+#[test]
+fn the_owner_is_asked_where_the_region_needs_it() {
+    let rules = Rules { security: Security::Forced, ..rules() };
+    let late = evening().after(Seconds(30 * 24 * 3600));
+    for urgency in [Urgency::Soft, Urgency::Forced] {
+        let (mode, class, since) = (Mode::Automatic, Class::Security, Some(evening()));
+        let ask = |elsewhere, answer| Ask {
+            elsewhere,
+            answer,
+            mode,
+            class,
+            since,
+            urgency,
+            ..Ask::default()
+        };
+        let found = |elsewhere, answer| consents(&rules, &ask(elsewhere, answer), late);
+        let given = consent::Consents::default();
+        let both = consent::Consents::both;
+        for elsewhere in [Elsewhere::Refuse, Elsewhere::Allow] {
+            assert_eq!(found(elsewhere, Answer::None), given, "{urgency:?}");
+        }
+        assert_eq!(found(Elsewhere::Ask, Answer::None), both(Consent::Awaited), "{urgency:?}");
+        assert_eq!(found(Elsewhere::Ask, Answer::Yes), given);
+        assert_eq!(found(Elsewhere::Ask, Answer::No), both(Consent::Denied));
+        assert!(may_decline(&rules, &ask(Elsewhere::Ask, Answer::None)));
+    }
 }
 
 /// Whatever the urgency, the battery and all other rules hold.

@@ -4,12 +4,13 @@ use super::tend::{EVEN_AUDIENCE, exposure_limit, track};
 use super::{Rollout, Size};
 use crate::filter::{Filter, Key, Node};
 use crate::static_plan::{
-    Aside, Asks, Coverage, FORMAT, RECOGNISED_LIMIT, Recognised, STATIC_TRACKS_LIMIT, StaticPlan,
+    Aside, Asks, Coverage, FORMAT, PLAIN_FORMAT, RECOGNISED_LIMIT, Recognised, STATIC_TRACKS_LIMIT,
+    StaticPlan,
 };
-use crate::{Abroad, BUCKETS, Busy, Latecomers, Plan, Schedule, Track};
+use crate::{BUCKETS, Busy, Plan, Schedule, Track};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
-use types::{DeviceId, Name, Timestamp};
+use types::{Abroad, DeviceId, Elsewhere, Latecomers, Name, Timestamp};
 
 /// What a static plan is made of, beside its rollouts.
 #[derive(Debug, Clone)]
@@ -49,8 +50,9 @@ pub fn compile(draft: &Draft<'_>, rollouts: &[(&Rollout, u32)]) -> StaticPlan {
         tracks.push(sheet.track);
     }
     let recognised = draft.releases.iter().take(RECOGNISED_LIMIT);
+    let regional = tracks.iter().any(|track| !track.fit.regions.is_empty());
     StaticPlan {
-        format: FORMAT,
+        format: if regional { FORMAT } else { PLAIN_FORMAT },
         version: u64::try_from(draft.made.0).unwrap_or(0).max(1),
         expires: draft.expires,
         product: draft.product.clone(),
@@ -125,11 +127,14 @@ fn share(rollout: &Rollout, audience: u32) -> u16 {
 fn leave_out_labels(track: &mut Track) -> Option<Asks> {
     let audience = &mut track.audience;
     let mut left_out = take_labelled(&mut audience.filter) | take_labelled(&mut track.fit.needs);
-    if audience.abroad == Abroad::Home && !audience.regions.is_empty() {
+    let regional = !audience.regions.is_empty() || !track.fit.regions.is_empty();
+    if audience.abroad == Abroad::Home && regional {
         audience.regions.clear();
         left_out = true;
+        // Whom the server takes for one of the release's regions is not kept out here.
+        audience.outside = Elsewhere::Allow;
     }
-    left_out |= audience.abroad == Abroad::Nothing;
+    left_out |= matches!(audience.abroad, Abroad::Ask | Abroad::Nothing);
     audience.abroad = Abroad::Used;
     left_out.then_some(Asks::Labels)
 }
@@ -142,7 +147,7 @@ fn is_labelled(node: &Node) -> bool {
     match node {
         Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(is_labelled),
         Node::Test(key, _) => {
-            matches!(key, Key::Home | Key::Tag | Key::Group | Key::Attribute(_))
+            matches!(key, Key::Home | Key::Abroad | Key::Tag | Key::Group | Key::Attribute(_))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Who would get what, when, and who would not and why, before anything is offered.
 
+use super::cost::Cost;
 use super::path::{Step, path};
 use super::tend::{EVEN_AUDIENCE, limit, share_of_wave};
 use super::{Opens, Rollout, State, track};
@@ -8,7 +9,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
-use types::{DeviceId, Timestamp, Version};
+use types::{DeviceId, Elsewhere, Timestamp, Version};
 
 /// The most devices that are named for one reason or wave.
 pub const EXAMPLES_LIMIT: usize = 5;
@@ -29,8 +30,10 @@ pub struct Crowd {
 pub struct Forecast {
     /// Who would get the release.
     pub gets: Crowd,
-    /// Bytes of packages for all of them, at most: deltas make it less.
-    pub bytes: u64,
+    /// Whose owners would be asked first, because of their region.
+    pub asked: Crowd,
+    /// Bytes of payloads for all of them.
+    pub cost: Cost,
     /// How they come in.
     pub waves: Vec<WaveForecast>,
     /// When the schedule lets the first and the last of them begin.
@@ -48,8 +51,8 @@ pub struct Forecast {
 pub struct WaveForecast {
     /// How many come in with it.
     pub count: u32,
-    /// Bytes of packages for them, at most.
-    pub bytes: u64,
+    /// Their part of the bytes, by their number: nobody knows yet who of many comes in.
+    pub cost: Cost,
     /// When it opens at the earliest, where time alone decides.
     pub earliest: Option<Timestamp>,
 }
@@ -59,9 +62,10 @@ pub struct DryRun<'r> {
     rollout: &'r Rollout,
     steps: &'r [Step],
     plan: Plan,
-    package: u64,
+    cost: Cost,
     now: Timestamp,
     gets: Crowd,
+    asked: Crowd,
     buckets: Vec<u32>,
     opens: Option<(Timestamp, Timestamp)>,
     over: BTreeMap<Vec<Version>, Crowd>,
@@ -78,8 +82,8 @@ impl Crowd {
 }
 
 impl<'r> DryRun<'r> {
-    /// A forecast for `rollout`, started at `now`, of a package of so many bytes.
-    pub fn new(rollout: &'r Rollout, package: u64, steps: &'r [Step], now: Timestamp) -> Self {
+    /// A forecast for `rollout`, started at `now`.
+    pub fn new(rollout: &'r Rollout, steps: &'r [Step], now: Timestamp) -> Self {
         let started = Rollout { state: State::Running, started: Some(now), ..rollout.clone() };
         let wide = track(&started, u32::MAX, BTreeSet::new()).map(|track| crate::Track {
             share: BUCKETS,
@@ -90,15 +94,16 @@ impl<'r> DryRun<'r> {
         });
         let plan = Plan { generation: 0, good_until: now, tracks: wide.into_iter().collect() };
         let (opens, over, out) = (None, BTreeMap::new(), BTreeMap::new());
-        let (gets, buckets) = (Crowd::default(), vec![0; BUCKETS.into()]);
-        Self { rollout, steps, plan, package, now, gets, buckets, opens, over, out }
+        let (gets, asked) = (Crowd::default(), Crowd::default());
+        let (buckets, cost) = (vec![0; BUCKETS.into()], Cost::default());
+        Self { rollout, steps, plan, cost, now, gets, asked, buckets, opens, over, out }
     }
 
-    /// What the rollout would do about one device.
-    pub fn ask(&mut self, device: &DeviceFacts<'_>) {
+    /// What the rollout would do about one device, which takes so many bytes.
+    pub fn ask(&mut self, device: &DeviceFacts<'_>, cost: impl FnOnce() -> Cost) {
         match offer(&self.plan, device, self.now) {
-            Offer::Install(_) | Offer::Continue(..) => self.gets(device, self.now),
-            Offer::NotNow(_, Some(at)) => self.gets(device, at),
+            Offer::Install(_) | Offer::Continue(..) => self.gets(device, cost(), self.now),
+            Offer::NotNow(_, Some(at)) => self.gets(device, cost(), at),
             Offer::NotFor(_, Mismatch::Needs) => self.needs(device),
             Offer::NotFor(_, what) => why_not(&mut self.out, what.to_string(), device.id),
             Offer::NotNow(_, None) => {
@@ -108,8 +113,13 @@ impl<'r> DryRun<'r> {
         }
     }
 
-    fn gets(&mut self, device: &DeviceFacts<'_>, at: Timestamp) {
+    fn gets(&mut self, device: &DeviceFacts<'_>, cost: Cost, at: Timestamp) {
         self.gets.add(device.id);
+        self.cost += cost;
+        let Rollout { audience, fit, .. } = self.rollout;
+        if audience.place(&fit.regions, device) == Elsewhere::Ask {
+            self.asked.add(device.id);
+        }
         let bucket = bucket(self.rollout.id.as_str().as_bytes(), device.id);
         if let Some(count) = self.buckets.get_mut(usize::from(bucket)) {
             *count += 1;
@@ -120,7 +130,8 @@ impl<'r> DryRun<'r> {
 
     /// The device does not run what the release needs; perhaps others lead there.
     fn needs(&mut self, device: &DeviceFacts<'_>) {
-        match path(device, self.rollout.release.manifest, self.steps) {
+        let (target, outside) = (self.rollout.release.manifest, self.rollout.audience.outside);
+        match path(device, target, self.steps, outside) {
             Ok(way) => {
                 let versions: Vec<_> = way.iter().map(|s| s.release.version.clone()).collect();
                 if self.over.len() < GROUPS_LIMIT || self.over.contains_key(&versions) {
@@ -133,19 +144,18 @@ impl<'r> DryRun<'r> {
 
     /// The forecast, once every device was asked.
     pub fn forecast(self) -> Forecast {
-        let bytes = |count: u32| u64::from(count).saturating_mul(self.package);
         let sums = self.sums();
         let earliest = self.earliest();
         let before = [0].into_iter().chain(sums.iter().copied());
         let waves = sums.iter().zip(before).zip(earliest).map(|((sum, before), earliest)| {
             let count = sum.saturating_sub(before);
-            WaveForecast { count, bytes: bytes(count), earliest }
+            WaveForecast { count, cost: self.cost.part(count, self.gets.count), earliest }
         });
-        let (waves, bytes) = (waves.collect(), bytes(self.gets.count));
+        let waves = waves.collect();
         let waits = self.rollout.terms.wait_for_deltas;
         let waits_until = waits.map(|waits| self.now.after(waits));
-        let Self { gets, opens, over, out, .. } = self;
-        Forecast { gets, bytes, waves, opens, waits_until, over, out }
+        let Self { gets, asked, cost, opens, over, out, .. } = self;
+        Forecast { gets, asked, cost, waves, opens, waits_until, over, out }
     }
 
     /// How many are in with each wave, counted over the whole rollout.

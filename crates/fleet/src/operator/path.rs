@@ -1,11 +1,12 @@
 //! The way of one device to a release, over releases in between where it needs them.
 
+use crate::audience::lists;
 use crate::filter::Filter;
 use crate::{DeviceFacts, Fit, Mismatch};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
-use types::{ComponentState, Digest, Name, Release, Running, Version};
+use types::{ComponentState, Digest, Elsewhere, Name, Release, Running, Version};
 
 /// The most releases of one way.
 pub const STEPS_LIMIT: usize = 8;
@@ -58,25 +59,27 @@ impl fmt::Display for Stranded {
 }
 
 /// The shortest way of `device` to the release `target`, which is its last step; empty
-/// if the device runs it. Among ways of one length, the one over newer releases.
+/// if the device runs it. What is for other regions is gone over where `outside` does not
+/// refuse that. Among ways of one length, the one over newer releases.
 pub fn path<'s>(
     device: &DeviceFacts<'_>,
     target: Digest,
     steps: &'s [Step],
+    outside: Elsewhere,
 ) -> Result<Vec<&'s Step>, Stranded> {
     let last = steps.iter().find(|step| step.release.manifest == target);
     let last = last.ok_or(Stranded::Unknown)?;
     if crate::runs(&last.images, device.running) {
         return Ok(Vec::new());
     }
-    last.fits(device)?;
+    last.fits(device, outside)?;
     let index = device.release.map_or(0, |release| release.rollback_index);
     if index > last.release.rollback_index {
         return Err(Stranded::Newer);
     }
     let within = |step: &&Step| step.release.rollback_index <= last.release.rollback_index;
     let mut usable: Vec<&Step> = steps.iter().filter(within).collect();
-    usable.retain(|step| step.fits(device).is_ok());
+    usable.retain(|step| step.fits(device, outside).is_ok());
     usable.sort_by_key(|step| core::cmp::Reverse(step.release.rollback_index));
     let none = || last.fit.needs.clone().map_or(Stranded::Unknown, Stranded::Needs);
     search(device, last, &usable, index).ok_or_else(none)
@@ -125,12 +128,15 @@ fn fingerprint(running: &Running) -> Vec<(Name, Version, Digest)> {
 
 impl Step {
     /// Whether the release is for such a device at all, whatever it runs.
-    fn fits(&self, device: &DeviceFacts<'_>) -> Result<(), Stranded> {
+    fn fits(&self, device: &DeviceFacts<'_>, outside: Elsewhere) -> Result<(), Stranded> {
         if self.withdrawn {
             return Err(Stranded::Withdrawn);
         }
         if self.release.product != *device.product {
             return Err(Stranded::NotFor(Mismatch::Product));
+        }
+        if outside == Elsewhere::Refuse && !lists(&self.fit.regions, device.region) {
+            return Err(Stranded::NotFor(Mismatch::Region));
         }
         match self.fit.mismatch(device) {
             None | Some(Mismatch::Needs) => Ok(()),
@@ -183,6 +189,7 @@ mod tests {
             fit: Fit {
                 hardware: vec![name("r1")],
                 variants: vec![],
+                regions: vec![],
                 needs: (!needs.is_empty()).then(|| needs.parse().unwrap()),
             },
             withdrawn: false,
@@ -212,7 +219,7 @@ mod tests {
             abilities: &[],
             attempts: &[],
         };
-        let words = match path(&device, Digest::of(target.as_bytes()), steps) {
+        let words = match path(&device, Digest::of(target.as_bytes()), steps, Elsewhere::Refuse) {
             Ok(way) => way
                 .iter()
                 .map(|step| step.release.version.to_string())
@@ -263,7 +270,9 @@ mod tests {
         check(&[other.clone()], "1", 1, "2", "none: the release is for another hardware");
         other.fit.hardware = vec![name("r1")];
         other.fit.variants = vec![name("blue")];
-        check(&[other], "1", 1, "2", "none: the release is for another variant");
+        check(&[other.clone()], "1", 1, "2", "none: the release is for another variant");
+        (other.fit.variants, other.fit.regions) = (vec![], vec![name("DE")]);
+        check(&[other], "1", 1, "2", "none: the release is for another region");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! One device, one plan, one answer; and what holds for every plan.
 
 use super::*;
-use crate::{
-    Abroad, BUCKETS, DownloadLimit, Labels, Latecomers, Mode, Schedule, SiteLimit, Standing,
-};
+use crate::{BUCKETS, DownloadLimit, Labels, Schedule, SiteLimit, Standing};
 use alloc::string::ToString;
 use alloc::vec;
 use alloc::{format, string::String};
 use proptest::prelude::*;
 use types::{ComponentState, Running};
+
+mod regions;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -273,33 +273,6 @@ fn a_frozen_audience_has_no_latecomers() {
     check(with(Latecomers::LeftOut), &joined(100), "install", "r2");
     check(with(Latecomers::LeftOut), &joined(101), "not-for", "enrolment after the start");
     check(with(Latecomers::Included), &joined(101), "install", "r2");
-}
-
-#[test]
-fn a_terminal_abroad_follows_its_owners_policy() {
-    let with = |abroad| {
-        let mut track = track("r2", "2", 2);
-        (track.audience.abroad, track.audience.regions) = (abroad, vec![name("south")]);
-        vec![track]
-    };
-    let of = |home: &str, region: &str| Device {
-        region: Some(name(region)),
-        labels: Labels { home: Some(name(home)), ..Labels::default() },
-        ..device()
-    };
-    for (abroad, home, region, rule) in [
-        (Abroad::Used, "north", "south", "install"),
-        (Abroad::Used, "south", "north", "not-for"),
-        (Abroad::Home, "north", "south", "not-for"),
-        (Abroad::Home, "south", "north", "install"),
-        (Abroad::Nothing, "north", "south", "not-for"),
-        (Abroad::Nothing, "south", "south", "install"),
-    ] {
-        check(with(abroad), &of(home, region), rule, "");
-    }
-    check(with(Abroad::Nothing), &of("north", "south"), "not-for", "outside of its home region");
-    let silent = Device { region: Some(name("south")), ..device() };
-    check(with(Abroad::Home), &silent, "install", "r2");
 }
 
 #[test]

@@ -6,9 +6,7 @@ use crate::Standing;
 use crate::operator::{
     Allowance, Draft, Halt, Opens, Rollout, Size, State, Tally, Wave, compile, track,
 };
-use crate::{
-    Abroad, Attempt, Audience, DownloadLimit, Fit, Labels, Latecomers, Schedule, SiteLimit, Terms,
-};
+use crate::{Attempt, Audience, DownloadLimit, Fit, Labels, Schedule, SiteLimit, Terms};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,7 +14,7 @@ use alloc::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use trust::{SigningKey, TrustError, seal_statement, verify_statement};
-use types::{AttemptId, ComponentState, Outcome, Seconds, Text};
+use types::{Abroad, AttemptId, ComponentState, Elsewhere, Latecomers, Outcome, Seconds, Text};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -77,6 +75,7 @@ struct Terminal {
     running: Running,
     enrolled: Timestamp,
     labels: Labels,
+    abilities: Vec<Name>,
     attempts: Vec<Attempt>,
 }
 
@@ -88,6 +87,7 @@ fn terminal(id: &str, version: &str) -> Terminal {
         running: [(name("rootfs"), state)].into(),
         enrolled: Timestamp(0),
         labels: Labels { channel: Some(name("stable")), ..Labels::default() },
+        abilities: vec![],
         attempts: vec![],
     }
 }
@@ -109,7 +109,7 @@ impl Terminal {
             release: plan.release(&self.running),
             enrolled: self.enrolled,
             labels,
-            abilities: &[],
+            abilities: &self.abilities,
             attempts: &self.attempts,
         }
     }
@@ -139,19 +139,24 @@ fn both(
     let plan: StaticPlan = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(plan.fault(), None);
     let (names, own) = ([name("router"), name("r1")], terminal.own_labels());
-    let says = |offer: &Offer<'_>| {
+    let says = |offer: &Offer<'_>, device: &DeviceFacts<'_>| {
         let attempt = match offer {
             Offer::Continue(_, id) | Offer::Withdrawn(_, id) => id.to_string(),
+            Offer::Install(track) => match track.place(device) {
+                Elsewhere::Refuse => String::new(),
+                place => format!("{place:?}"),
+            },
             _ => String::new(),
         };
         let rollout = offer.track().map(|track| track.rollout.to_string());
         format!("{} {} {attempt}", offer.rule(), rollout.unwrap_or_default()).trim().to_string()
     };
-    let server = says(&offer(&dynamic, &terminal.facts(&names, &terminal.labels, &plan), now));
+    let facts = terminal.facts(&names, &terminal.labels, &plan);
+    let server = says(&offer(&dynamic, &facts, now), &facts);
     let enrolled = Timestamp(0);
     let known = DeviceFacts { enrolled, ..terminal.facts(&names, &own, &plan) };
     match plan.answer(&known, now, peer) {
-        Verdict::Decided(offer) => (server, Ok(says(&offer))),
+        Verdict::Decided(offer) => (server, Ok(says(&offer, &known))),
         Verdict::Ask(asks) => (server, Err(asks)),
     }
 }
@@ -171,6 +176,21 @@ fn ordinary_rollouts_need_no_server() {
     check(&[(two(), 50)], &terminal("cpe-1", "2"), Ok("up-to-date r2"));
     check(&[(two(), 50)], &terminal("cpe-1", "3"), Ok("runs-newer r2"));
     check(&[], &terminal("cpe-1", "1"), Ok("nothing"));
+    let mut german = two();
+    german.fit.regions = vec![name("DE")];
+    let of = |region: &str| Terminal {
+        region: Some(name(region)),
+        abilities: vec![name("regions")],
+        ..terminal("cpe-1", "1")
+    };
+    check(&[(german.clone(), 50)], &of("DE"), Ok("install r2"));
+    check(&[(german.clone(), 50)], &of("CH"), Ok("not-for r2"));
+    check(&[(german.clone(), 50)], &terminal("cpe-1", "1"), Ok("not-for r2"));
+    german.audience.outside = Elsewhere::Ask;
+    check(&[(german.clone(), 50)], &of("CH"), Ok("install r2 Ask"));
+    // An older agent, which would pass over what it does not know, does not read it.
+    let formats = [two(), german].map(|r| compile(&draft(vec![]), &[(&r, 50)]).format);
+    assert_eq!(formats, [PLAIN_FORMAT, FORMAT]);
     let halted = Rollout { state: State::Halted, ..two() };
     check(&[(halted, 50)], &terminal("cpe-1", "1"), Ok("halted r2"));
     let mut south = two();
@@ -208,6 +228,12 @@ fn what_only_the_server_knows_is_asked() {
     let mut abroad = two();
     abroad.audience.abroad = Abroad::Nothing;
     ask(abroad, 50, Asks::Labels);
+    let mut abroad = two();
+    abroad.audience.abroad = Abroad::Ask;
+    ask(abroad, 50, Asks::Labels);
+    let mut home = two();
+    (home.audience.abroad, home.fit.regions) = (Abroad::Home, vec![name("DE")]);
+    ask(home, 50, Asks::Labels);
     let mut frozen = two();
     frozen.terms.latecomers = Latecomers::LeftOut;
     ask(frozen, 50, Asks::Frozen);
@@ -290,7 +316,7 @@ fn a_plan_is_believed_under_its_key_until_its_end() {
     let changed = types::Sealed::from(changed.as_bytes());
     let read = verify_statement::<StaticPlan>(&[key(1).public()], &changed, NOW);
     assert!(matches!(read, Err(TrustError::WrongSignature { .. })));
-    let newer = StaticPlan { format: 2, ..plan };
+    let newer = StaticPlan { format: FORMAT + 1, ..plan };
     let sealed = seal_statement(&newer, &key(1)).unwrap();
     let read = verify_statement::<StaticPlan>(&[key(1).public()], &sealed, NOW);
     assert!(matches!(read, Err(TrustError::BrokenRule { .. })));
@@ -345,16 +371,20 @@ fn any_terms() -> impl Strategy<Value = Terms> {
 
 fn any_audience() -> impl Strategy<Value = Audience> {
     let filter = one_of(&[None, Some("version<2"), Some("tag==a"), Some("channel==stable")]);
-    let abroad = one_of(&[Abroad::Used, Abroad::Home, Abroad::Nothing]);
+    let abroad = one_of(&[Abroad::Used, Abroad::Home, Abroad::Ask, Abroad::Nothing]);
+    let outside = one_of(&[Elsewhere::Refuse, Elsewhere::Ask, Elsewhere::Allow]);
     let regions = one_of(&[vec![], vec![name("north")], vec![name("south")]]);
     let running = one_of(&[vec![], vec![], vec![name("1")]]);
-    (filter, abroad, regions, running).prop_map(|(filter, abroad, regions, running)| Audience {
-        filter: filter.map(|filter| filter.parse().unwrap()),
-        abroad,
-        regions,
-        running,
-        ..Audience::everyone(name("router"))
-    })
+    (filter, abroad, outside, regions, running).prop_map(
+        |(filter, abroad, outside, regions, running)| Audience {
+            filter: filter.map(|filter| filter.parse().unwrap()),
+            abroad,
+            outside,
+            regions,
+            running,
+            ..Audience::everyone(name("router"))
+        },
+    )
 }
 
 fn any_rollout() -> impl Strategy<Value = (Rollout, u32)> {
@@ -362,9 +392,11 @@ fn any_rollout() -> impl Strategy<Value = (Rollout, u32)> {
     let sizes = [Size::Percent(5), Size::Percent(60), Size::Percent(100), Size::Count(20)];
     let goes = (one_of(&states), one_of(&sizes), one_of(&[0, 1, 20, 600, 20_000]), 0u32..60);
     let flights = one_of(&[1, 30, u32::MAX]);
-    (1u64..4, any_audience(), any_terms(), goes, flights).prop_map(
-        |(index, audience, terms, (state, size, count, exposed), in_flight)| {
-            let base = rollout("r", &index.to_string(), index);
+    let meant = one_of(&[vec![], vec![], vec![name("north")], vec![name("south"), name("east")]]);
+    (1u64..4, any_audience(), any_terms(), goes, flights, meant).prop_map(
+        |(index, audience, terms, (state, size, count, exposed), in_flight, regions)| {
+            let mut base = rollout("r", &index.to_string(), index);
+            base.fit.regions = regions;
             let wave = Wave { size, opens: Opens::ByHand, allows: None };
             let exposed = exposed.min(count);
             let tally = Tally { exposed, in_flight: exposed / 2, ..Tally::default() };
@@ -410,8 +442,9 @@ fn any_terminal() -> impl Strategy<Value = Terminal> {
     let regions = one_of(&[None, Some(name("north")), Some(name("south"))]);
     let enrolled = one_of(&[Timestamp(0), NOW]);
     let version = one_of(&["1", "2", "3", "9"]);
-    (0u32..100_000, version, regions, enrolled, any_labels(), attempts).prop_map(
-        |(n, version, region, enrolled, labels, attempts)| {
+    let abilities = one_of(&[vec![], vec![name("regions")]]);
+    (0u32..100_000, version, regions, enrolled, any_labels(), abilities, attempts).prop_map(
+        |(n, version, region, enrolled, labels, abilities, attempts)| {
             let terminal = terminal(&format!("cpe-{n}"), version);
             let mut known = BTreeSet::new();
             let attempts = attempts.into_iter().filter(|(of, ..)| known.insert(*of));
@@ -419,7 +452,7 @@ fn any_terminal() -> impl Strategy<Value = Terminal> {
                 attempt(&format!("r{of}"), &terminal.id, retry, standing)
             });
             let attempts = attempts.collect();
-            Terminal { region, enrolled, labels, attempts, ..terminal }
+            Terminal { region, enrolled, labels, abilities, attempts, ..terminal }
         },
     )
 }

@@ -4,14 +4,14 @@
 //! ended and were waited for, with all of theirs: so no process is missed, however
 //! short it lived. Orphans become children of this process.
 
-use super::memory::{Memory, Sampler};
+use super::memory::{Memory, Places, Sampler, children_in};
 use crate::clock::{now, until};
 use anyhow::{Context, Result};
 use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The unit of times in `/proc/PID/stat`: 1/100 s, part of the kernel's interface.
@@ -40,17 +40,6 @@ pub(super) struct Cost {
     pub(super) wall: Duration,
     /// Zero where it was not watched.
     pub(super) memory: Memory,
-}
-
-/// Where an installation writes besides the slot.
-#[derive(Debug, Clone)]
-pub(super) struct Places {
-    /// For what is not needed afterwards.
-    pub(super) temporary: PathBuf,
-    /// For what an installer remembers.
-    pub(super) records: PathBuf,
-    /// Not counted.
-    pub(super) slots: Vec<PathBuf>,
 }
 
 /// Counts while an installation runs.
@@ -132,17 +121,6 @@ fn ended_children() -> Result<Cpu> {
 /// The children of all threads of `parent`.
 pub(super) fn children(parent: rustix::process::Pid) -> Result<BTreeSet<i32>> {
     children_in(Path::new(&format!("/proc/{parent}/task")))
-}
-
-/// The children of a process, from its folder of threads in `/proc`.
-pub(super) fn children_in(tasks: &Path) -> Result<BTreeSet<i32>> {
-    let mut all = BTreeSet::new();
-    for task in fs::read_dir(tasks)?.flatten() {
-        // A thread can end while it is looked at.
-        let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        all.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
-    }
-    Ok(all)
 }
 
 impl fmt::Display for Watch {

@@ -1,7 +1,6 @@
 //! Looks at the memory of a tree of processes, and at what it stores, every few
 //! milliseconds.
 
-use super::cost::{Places, children_in};
 use anyhow::{Result, anyhow};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,6 +27,17 @@ pub(super) struct Memory {
     pub(super) temporary: u64,
     /// Storage for records, beyond what was there before.
     pub(super) records: u64,
+}
+
+/// Where an installation writes besides the slot.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    /// For what is not needed afterwards.
+    pub(super) temporary: PathBuf,
+    /// For what an installer remembers.
+    pub(super) records: PathBuf,
+    /// Not counted.
+    pub(super) slots: Vec<PathBuf>,
 }
 
 /// A thread that looks.
@@ -158,6 +168,17 @@ impl fmt::Display for Memory {
              stored {temporary} KiB, records {records}"
         )
     }
+}
+
+/// The children of a process, from its folder of threads in `/proc`.
+pub(super) fn children_in(tasks: &Path) -> Result<BTreeSet<i32>> {
+    let mut all = BTreeSet::new();
+    for task in fs::read_dir(tasks)?.flatten() {
+        // A thread can end while it is looked at.
+        let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        all.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

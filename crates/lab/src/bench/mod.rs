@@ -87,6 +87,8 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     cost::adopt_orphans()?;
     println!("making an image of {} MiB and its packages, level {}", args.mib, args.level);
     let workshop = Workshop::prepare(Programs::find()?, &folder, args.mib << 20, args.level)?;
+    swupdate::prepare(&workshop)?;
+    rauc::prepare(&workshop)?;
     let results = measure(&workshop, args.rounds)?;
     println!("\n{}\n\n{}\n{}", workshop.describe()?, results.table(), results.verdict());
     Ok(if results.within_goals() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -2,7 +2,8 @@
 //!
 //! Debian builds it without streaming: it downloads the whole bundle first.
 
-use super::cost::{Cost, Meter, Places, Watch};
+use super::cost::{Cost, Meter, Watch};
+use super::memory::Places;
 use super::workshop::{VERSION, Workshop};
 use crate::clock::until;
 use crate::process::{Running, bound_to_us, said, system};
@@ -17,8 +18,13 @@ const START: Duration = Duration::from_secs(30);
 /// Bytes of a block of the bundle's file system: mksquashfs's own choice.
 const BLOCK: &str = "128K";
 
+/// Makes its package, unless it is there.
+pub(super) fn prepare(workshop: &Workshop) -> Result<()> {
+    workshop.make(&workshop.www("update.raucb"), |bundle| pack(workshop, bundle))
+}
+
 /// Packs and signs.
-pub(super) fn pack(workshop: &Workshop, bundle: &Path) -> Result<()> {
+fn pack(workshop: &Workshop, bundle: &Path) -> Result<()> {
     let content = workshop.empty("raucb")?;
     fs::copy(workshop.image(), content.join("rootfs.img"))?;
     let manifest = format!(

@@ -1,6 +1,7 @@
 //! Refit: the real server, and a new terminal for each installation.
 
-use super::cost::{Cost, Meter, Places, Watch};
+use super::cost::{Cost, Meter, Watch};
+use super::memory::Places;
 use super::workshop::{VERSION, Workshop};
 use crate::operator::Operator;
 use crate::process::Running;

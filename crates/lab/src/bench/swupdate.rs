@@ -5,7 +5,8 @@
 //! of it, in SWUpdate's time; it does not do so for a file. Its post-update command
 //! therefore makes the slot durable here, as a careful integrator's would.
 
-use super::cost::{Cost, Meter, Places, Watch};
+use super::cost::{Cost, Meter, Watch};
+use super::memory::Places;
 use super::workshop::{VERSION, Workshop};
 use crate::process::{bound_to_us, said, system};
 use anyhow::{Context, Result, ensure};
@@ -21,8 +22,13 @@ const DONE: &str = "SWUPDATE successful";
 /// Names of the files in its package, in the order that it needs.
 const NAMES: [&str; 3] = ["sw-description", "sw-description.sig", "image.zst"];
 
+/// Makes its package, unless it is there.
+pub(super) fn prepare(workshop: &Workshop) -> Result<()> {
+    workshop.make(&workshop.www("update.swu"), |swu| pack(workshop, swu))
+}
+
 /// Packs and signs.
-pub(super) fn pack(workshop: &Workshop, swu: &Path) -> Result<()> {
+fn pack(workshop: &Workshop, swu: &Path) -> Result<()> {
     let folder = workshop.empty("swu")?;
     let [description, signature, payload] = NAMES.map(|name| folder.join(name));
     let mut zstd = system("zstd", "zstd")?;

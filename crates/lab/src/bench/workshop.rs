@@ -1,8 +1,6 @@
-//! The image and what each installer wants of it, made once.
+//! The image and our package of it, made once.
 
-use super::rauc;
 use super::signer::Signer;
-use super::swupdate;
 use crate::entry::{Entry, Start};
 use crate::image::{self, Files};
 use crate::maker::{Details, Maker, Release};
@@ -49,13 +47,11 @@ impl Workshop {
         let signer = Signer::take_or_make(folder)?;
         let own = Self { programs, folder: folder.into(), size, level, signer, image: digest };
         own.make(&own.zip(), |zip| own.pack(zip))?;
-        own.make(&own.www("update.swu"), |swu| swupdate::pack(&own, swu))?;
-        own.make(&own.www("update.raucb"), |bundle| rauc::pack(&own, bundle))?;
         Ok(own)
     }
 
     /// Makes `file`, whole or not at all, unless it is there.
-    fn make(&self, file: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    pub(super) fn make(&self, file: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         if file.exists() {
             return Ok(());
         }

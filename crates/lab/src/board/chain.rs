@@ -3,6 +3,7 @@
 
 use super::disk::{Layout, put};
 use super::memory;
+use super::simulated;
 use super::slot::through;
 use crate::process::{bound_to_us, said, system};
 use anyhow::{Context, Result};
@@ -66,6 +67,8 @@ pub enum Chain {
     GrubBios,
     /// x86-64, UEFI, GRUB.
     GrubOvmf,
+    /// MIPS, little-endian, with a bootloader that is simulated.
+    Malta,
 }
 
 impl Chain {
@@ -77,6 +80,7 @@ impl Chain {
         let (program, package) = match self {
             Self::Uboot => ("qemu-system-aarch64", "qemu-system-arm"),
             Self::GrubBios | Self::GrubOvmf => ("qemu-system-x86_64", "qemu-system-x86"),
+            Self::Malta => ("qemu-system-mipsel", "qemu-system-mips"),
         };
         let mut command = bound_to_us(Path::new(system(program, package)?.get_program()));
         match self {
@@ -87,6 +91,9 @@ impl Chain {
             Self::GrubBios | Self::GrubOvmf => {
                 // The chipset's own watchdog may reset the machine.
                 command.args(["-M", "q35", "-global", "ICH9-LPC.noreboot=false"]);
+            }
+            Self::Malta => {
+                command.args(["-M", "malta"]);
             }
         }
         if self == Self::GrubOvmf {
@@ -99,12 +106,18 @@ impl Chain {
     pub fn modules(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
             Self::Uboot => (&[], &["i6300esb"]),
+            Self::Malta => (&["virtio_ring", "virtio"], &[]),
             Self::GrubBios | Self::GrubOvmf => {
                 let watchdog =
                     &["watchdog", "intel_pmc_bxt", "lpc_ich", "iTCO_vendor_support", "iTCO_wdt"];
                 (&["virtio_ring", "virtio"], watchdog)
             }
         }
+    }
+
+    /// `[watchdog]` of the agent's configuration, where there is one.
+    pub(super) fn watchdog(self) -> &'static str {
+        if self == Self::Malta { "" } else { "[watchdog]\ntimeout_seconds = 15\n" }
     }
 
     /// `[boot]` of the agent's configuration.
@@ -119,6 +132,9 @@ impl Chain {
             Self::GrubBios | Self::GrubOvmf => {
                 "[boot]\ncontrol = \"grub\"\npath = \"/boot/grub/grubenv\"\n".into()
             }
+            Self::Malta => {
+                format!("[boot]\ncontrol = \"file\"\npath = \"/boot/{}\"\n", simulated::MEMORY)
+            }
         }
     }
 
@@ -128,6 +144,7 @@ impl Chain {
         match self {
             Self::Uboot => fill_for_uboot(boot, folder, layout),
             Self::GrubBios => fill_for_grub(boot, folder),
+            Self::Malta => Ok(()),
             Self::GrubOvmf => {
                 fill_for_grub(boot, folder)?;
                 let program = grub_core("x86_64-efi", folder)?;
@@ -169,7 +186,7 @@ fn fill_for_uboot(boot: &Path, folder: &Path, layout: Layout) -> Result<()> {
     let mut here = fs::read_to_string("contrib/boot/uboot.cmd").context("the script for U-Boot")?;
     let remembered = match layout {
         Layout::Banks => UBOOT_FACTORY,
-        Layout::Recovery => {
+        Layout::Recovery | Layout::Staged => {
             let [usual, ours] = UBOOT_ORDER;
             anyhow::ensure!(here.contains(usual), "the script for U-Boot has no `{usual}`");
             here = here.replace(usual, ours);

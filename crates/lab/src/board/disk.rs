@@ -16,8 +16,8 @@ use std::process::Command;
 const EDGE_MIB: u64 = 1;
 /// MiB of the boot partition.
 const BOOT_MIB: u64 = 8;
-/// MiB of the partition for what survives.
-const DATA_MIB: u64 = 16;
+/// MiB of the partition for what survives, and of one that has room for a package.
+const DATA_MIB: [u64; 2] = [16, 64];
 /// Where the first slot is, in MiB.
 const SLOT_A_MIB: u64 = EDGE_MIB + BOOT_MIB;
 
@@ -37,6 +37,20 @@ pub enum Layout {
     Banks,
     /// A for the system, B for a recovery.
     Recovery,
+    /// The same, and there is room to keep a package before the system is left.
+    Staged,
+}
+
+impl Layout {
+    /// Whether slot B holds a recovery.
+    pub fn has_recovery(self) -> bool {
+        self != Self::Banks
+    }
+
+    fn data_mib(self) -> u64 {
+        let [usual, more] = DATA_MIB;
+        if self == Self::Staged { more } else { usual }
+    }
 }
 
 /// What the factory writes into the slots.
@@ -46,13 +60,8 @@ pub struct Images {
     pub system: PathBuf,
     /// Slot B, where that holds a recovery.
     pub recovery: Option<PathBuf>,
-}
-
-impl Images {
     /// What the slots are for.
-    pub fn layout(&self) -> Layout {
-        if self.recovery.is_some() { Layout::Recovery } else { Layout::Banks }
-    }
+    pub layout: Layout,
 }
 
 /// The labels of the slots' partitions.
@@ -69,18 +78,19 @@ impl Disk {
     pub fn make(path: &Path, images: &Images, chain: Chain, factory: &Path) -> Result<Self> {
         let disk = Self { path: path.into() };
         let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
-        let mib = SLOT_A_MIB + 2 * SLOT_MIB + DATA_MIB + EDGE_MIB;
+        let data_mib = images.layout.data_mib();
+        let mib = SLOT_A_MIB + 2 * SLOT_MIB + data_mib + EDGE_MIB;
         File::create(path)?.set_len(mib << 20)?;
         let table = format!(
             "label: gpt\nstart={EDGE_MIB}M, size={BOOT_MIB}M, type=U, attrs=LegacyBIOSBootable\n\
              size={SLOT_MIB}M, name={SLOT_A}\nsize={SLOT_MIB}M, name={SLOT_B}\n\
-             size={DATA_MIB}M\n"
+             size={data_mib}M\n"
         );
         super::slot::through(system("sfdisk", "fdisk")?.arg("-q").arg(path), table.as_bytes())?;
         let boot = folder.path().join("boot");
         let label = ["-C", "-n", "BOOT"];
         said(system("mkfs.vfat", "dosfstools")?.args(label).arg(&boot).arg(kib(BOOT_MIB)))?;
-        chain.fill(&boot, folder.path(), images.layout())?;
+        chain.fill(&boot, folder.path(), images.layout)?;
         disk.copy_in(&boot, EDGE_MIB << 20)?;
         disk.copy_in(&images.system, SLOT_A_MIB << 20)?;
         if let Some(recovery) = &images.recovery {
@@ -89,7 +99,7 @@ impl Disk {
         let data = folder.path().join("data");
         let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
         mkfs.args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,nodiscard"]);
-        said(mkfs.arg("-d").arg(factory).arg(&data).arg(format!("{DATA_MIB}M")))?;
+        said(mkfs.arg("-d").arg(factory).arg(&data).arg(format!("{data_mib}M")))?;
         disk.copy_in(&data, (SLOT_A_MIB + 2 * SLOT_MIB) << 20)?;
         chain.install(path, folder.path())?;
         Ok(disk)

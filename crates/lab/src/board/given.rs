@@ -145,7 +145,9 @@ pub(super) fn factory(
         }
     };
     fs::write(folder.join("agent.toml"), config(device, version, board) + &more)?;
-    fs::write(folder.join("given"), format!("given={}\n", given.word()))?;
+    // The recovery needs no network for what was fetched before.
+    let offline = if board.1 == Layout::Staged { "offline=B\n" } else { "" };
+    fs::write(folder.join("given"), format!("given={}\n{offline}", given.word()))?;
     Ok(())
 }
 
@@ -154,20 +156,22 @@ fn config(device: &str, version: &str, (chain, layout): (Chain, Layout)) -> Stri
     let size = SLOT_MIB << 20;
     let (word, b) = match layout {
         Layout::Banks => ("banks", format!("b = \"PARTLABEL={}\"\n", disk::SLOT_B)),
-        Layout::Recovery => ("recovery", String::new()),
+        Layout::Recovery | Layout::Staged => ("recovery", String::new()),
     };
+    let staging = if layout == Layout::Staged { "[staging]\nuse = \"always\"\n" } else { "" };
     format!(
         "device = {device:?}\nproduct = {PRODUCT:?}\nhardware = {HARDWARE:?}\n\
          state_dir = \"/data/refit\"\nruntime_dir = \"/run/refit\"\nroot = \"/etc/refit/root.json\"\n\
-         layout = {word:?}\n{}\
+         layout = {word:?}\n{staging}{}\
          [components.rootfs]\neffect = \"slot\"\na = \"PARTLABEL={}\"\n{b}\
          size = {size}\n\
          [installed.rootfs]\nversion = {version:?}\nslot = \"A\"\nsha256 = \"{}\"\n\
          [[health.checks]]\ncommand = [\"/bin/check\"]\n\
-         within_seconds = 5\n[watchdog]\ntimeout_seconds = 15\n",
+         within_seconds = 5\n{}",
         chain.boot_control(),
         disk::SLOT_A,
         "0".repeat(64),
+        chain.watchdog(),
     )
 }
 

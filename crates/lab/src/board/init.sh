@@ -23,8 +23,10 @@ e2fsck -p /dev/vda4 || e2fsck -y /dev/vda4
 mount -t ext4 /dev/vda4 /data
 mount -t vfat -o ro /dev/vdb /card
 export REFIT_AGENT_CONFIG=/data/factory/agent.toml
-# The operator's server is on the other side of the emulator's network, when there is one.
-if [ -e /sys/class/net/eth0 ]; then
+. /data/factory/given
+# The operator's server is on the other side of the emulator's network, when there is one
+# and this slot may use it.
+if [ -e /sys/class/net/eth0 ] && [ "$slot" != "$offline" ]; then
 	ip link set lo up
 	ip link set eth0 up
 	ip addr add 10.0.2.15/24 dev eth0
@@ -36,12 +38,11 @@ end() {
 	umount /boot /data
 	case $1 in
 	100) reboot -f ;;
-	*) poweroff -f ;;
+	*) echo "guest: switches itself off" && poweroff -f ;;
 	esac
 	while :; do sleep 60; done
 }
 
-. /data/factory/given
 refit-agent run --once
 code=$?
 [ $code = 100 ] && end 100

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How long one machine may run until it switches itself off: several times as long as
 /// the slowest case takes, and less than the stage has.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 /// What a machine is given besides its disk.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +51,19 @@ pub struct Transcript(String);
 /// # Errors
 /// It cannot be started.
 pub fn switch_on(parts: &Parts, disk: &Path, devices: &Devices, console: &Path) -> Result<Machine> {
+    switch_on_with(parts, disk, devices, &[], console)
+}
+
+/// The same, with `more` arguments for the emulator.
+pub(super) fn switch_on_with(
+    parts: &Parts,
+    disk: &Path,
+    devices: &Devices,
+    more: &[PathBuf],
+    console: &Path,
+) -> Result<Machine> {
     let mut command = parts.chain.emulator()?;
+    command.args(more);
     command.args(["-m", "512", "-nographic", "-rtc", "base=utc", "-monitor", "none"]);
     command.args(["-serial", "stdio", "-action", "watchdog=reset"]);
     match &devices.writes {

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod memory;
 pub mod parts;
 mod power;
+mod simulated;
 pub mod slot;
 pub mod writes;
 
@@ -30,10 +31,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
-use types::Outcome;
+use types::{Digest, Outcome};
 
 /// The version in the factory.
 const OLD: &str = "1.0.0";
+/// The version of the good release.
+const GOOD: &str = "2.0.0";
 /// What a recovery calls itself.
 const RECOVERY: &str = "recovery-1";
 /// Machines that run at once.
@@ -93,7 +96,7 @@ enum Content {
     Noise,
 }
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     good("good, from a card", Given::Card),
     good("good, from the server", Given::Server),
     good("good, by the page", Given::Page),
@@ -110,6 +113,12 @@ const CASES: [Case; 11] = [
     fails("hangs before user space", "2.6.0", Content::Image(Mode::HangEarly)),
     Case { layout: Layout::Recovery, starts: "ABA", ..good("recovery, from a card", Given::Card) },
     Case {
+        layout: Layout::Staged,
+        starts: "ABA",
+        version: "2.9.0",
+        ..good("recovery, fetched ahead", Given::Server)
+    },
+    Case {
         layout: Layout::Recovery,
         starts: "ABAAAB",
         why: "slot B runs after 3 failed boots",
@@ -121,7 +130,7 @@ const fn good(name: &'static str, given: Given) -> Case {
     let content = Content::Image(Mode::Good);
     let (starts, outcome, why) = ("AB", Outcome::Ok, "");
     let layout = Layout::Banks;
-    Case { name, given, version: "2.0.0", content, layout, starts, outcome, why }
+    Case { name, given, version: GOOD, content, layout, starts, outcome, why }
 }
 
 /// A release that does not start, from the server.
@@ -133,9 +142,20 @@ const fn fails(name: &'static str, version: &'static str, content: Content) -> C
 }
 
 impl Case {
-    /// The terminal's name in the fleet, and its folder's.
-    fn device(&self) -> String {
+    /// Its folder's name.
+    fn folder(&self) -> String {
         format!("board-{}", self.name.replace([' ', ','], "-"))
+    }
+
+    /// The terminal's name in the fleet. One terminal is given the good release in each
+    /// way.
+    fn device(&self) -> String {
+        if self.is_usual() { "board-good".into() } else { self.folder() }
+    }
+
+    /// Whether it brings the good release to a terminal with two slots.
+    fn is_usual(&self) -> bool {
+        self.outcome == Outcome::Ok && self.layout == Layout::Banks
     }
 
     /// Whether it is tried on boards that start so. Before user space, only GRUB arms a
@@ -144,9 +164,10 @@ impl Case {
         let early = self.content == Content::Image(Mode::HangEarly);
         match chain {
             Chain::Uboot => !early,
-            Chain::GrubBios | Chain::GrubOvmf => {
+            Chain::GrubBios | Chain::GrubOvmf | Chain::Malta => {
                 let ends = [Content::Image(Mode::Good), Content::Noise];
                 let banks = self.layout == Layout::Banks;
+                let early = early && chain != Chain::Malta;
                 early || banks && self.given == Given::Server && ends.contains(&self.content)
             }
         }
@@ -157,7 +178,7 @@ impl Case {
         match (self.outcome, self.layout) {
             (Outcome::Ok, _) => Some(self.version),
             (_, Layout::Banks) => Some(OLD),
-            (_, Layout::Recovery) => None,
+            (_, Layout::Recovery | Layout::Staged) => None,
         }
     }
 }
@@ -171,6 +192,8 @@ struct Workshop {
     operations: Operations,
     factory: PathBuf,
     recovery: PathBuf,
+    /// The good release: its image and its package, the same in all ways.
+    good: [PathBuf; 2],
 }
 
 /// `lab board`.
@@ -238,10 +261,14 @@ impl Workshop {
         let operations = Operations::start(&programs, &folder.join("server"), &maker.root())?;
         let root = fs::read(maker.root())?;
         let (factory, recovery) = (folder.join("factory.img"), folder.join("recovery.img"));
+        let good = [folder.join("good.img"), folder.join("good.zip")];
         let folder = folder.into();
-        let workshop = Self { parts, folder, maker, root, operations, factory, recovery };
+        let workshop = Self { parts, folder, maker, root, operations, factory, recovery, good };
         workshop.image(OLD, Mode::Good, &workshop.factory)?;
         workshop.image(RECOVERY, Mode::Good, &workshop.recovery)?;
+        let [image, package] = &workshop.good;
+        workshop.image(GOOD, Mode::Good, image)?;
+        workshop.sign(GOOD, image, package)?;
         Ok(workshop)
     }
 
@@ -252,13 +279,13 @@ impl Workshop {
 
     /// What the factory writes into the slots of a board.
     fn images(&self, layout: Layout) -> Images {
-        let recovery = (layout == Layout::Recovery).then(|| self.recovery.clone());
-        Images { system: self.factory.clone(), recovery }
+        let recovery = layout.has_recovery().then(|| self.recovery.clone());
+        Images { system: self.factory.clone(), recovery, layout }
     }
 
     /// The folder of a case.
     fn folder(&self, case: &Case) -> PathBuf {
-        self.folder.join(case.device())
+        self.folder.join(case.folder())
     }
 
     /// One case from the factory to its end; what happened, for people.
@@ -277,16 +304,11 @@ impl Workshop {
             fs::copy(&path, power::before(&folder))?;
             devices.writes = Some(power::log(&folder));
         }
-        let mut machine =
-            machine::switch_on(&self.parts, &path, &devices, &folder.join("console"))?;
-        if let (Given::Page, Some(network)) = (case.given, devices.network) {
-            given::upload(&mut machine, network, &package)?;
-        }
-        let transcript = machine.end()?;
+        let transcript = self.run(case, &disk, &devices, &package)?;
         let told = self.judge(case, &disk, &transcript).with_context(|| transcript.end())?;
         let devices = Devices { writes: None, ..devices };
         let more = match case.given {
-            Given::Server if case.outcome == Outcome::Ok && chain == Chain::Uboot => {
+            Given::Server if case.is_usual() && chain == Chain::Uboot => {
                 self.lose_one_state(&disk, &devices, &folder)?;
                 "; stays with either state file damaged"
             }
@@ -294,21 +316,52 @@ impl Workshop {
                 self.recovers(case, &disk, &devices)?;
                 "; the recovery then installed another one by itself"
             }
+            Given::Server if case.layout == Layout::Staged => "; the recovery had no network",
             _ => "",
         };
-        Ok(format!("{}: started {}{told}{more}", case.name, transcript.starts()))
+        let (starts, digest) = (transcript.starts(), Digest::of(&fs::read(&package)?).to_string());
+        let package = digest.get(..12).unwrap_or_default();
+        Ok(format!("{}: package {package}, started {starts}{told}{more}", case.name))
+    }
+
+    /// Switches the board on, until it switches itself off.
+    fn run(
+        &self,
+        case: &Case,
+        disk: &Disk,
+        devices: &Devices,
+        package: &Path,
+    ) -> Result<Transcript> {
+        let console = self.folder(case).join("console");
+        if self.parts.chain.is_simulated() {
+            return simulated::run(&self.parts, disk, devices, &console);
+        }
+        let mut machine = machine::switch_on(&self.parts, disk.path(), devices, &console)?;
+        if let (Given::Page, Some(network)) = (case.given, devices.network) {
+            given::upload(&mut machine, network, package)?;
+        }
+        machine.end()
     }
 
     fn pack(&self, case: &Case, folder: &Path) -> Result<PathBuf> {
         let (image, package) = (folder.join("new.img"), folder.join("update.zip"));
+        if case.is_usual() {
+            let [good, signed] = &self.good;
+            fs::hard_link(good, image)?;
+            fs::hard_link(signed, &package)?;
+            return Ok(package);
+        }
         match case.content {
             Content::Image(mode) => self.image(case.version, mode, &image)?,
             Content::Noise => fs::write(&image, noise(8 << 20))?,
         }
-        let details = Details { hardware: HARDWARE, ..Details::default() };
-        let release = Release { version: case.version, index: 2, image: &image, details };
-        self.maker.pack(&release, &package)?;
+        self.sign(case.version, &image, &package)?;
         Ok(package)
+    }
+
+    fn sign(&self, version: &str, image: &Path, package: &Path) -> Result<()> {
+        let details = Details { hardware: HARDWARE, ..Details::default() };
+        self.maker.pack(&Release { version, index: 2, image, details }, package)
     }
 
     /// Whether the terminal, its disk and the server say what they have to; what the
@@ -319,7 +372,7 @@ impl Workshop {
         ended(transcript, case)?;
         let (number, kept) = match case.layout {
             Layout::Banks => (0, &self.factory),
-            Layout::Recovery => (1, &self.recovery),
+            Layout::Recovery | Layout::Staged => (1, &self.recovery),
         };
         ensure!(disk.slot(number)? == fs::read(kept)?, "slot {number} was touched");
         if case.given != Given::Server {

@@ -1,14 +1,14 @@
 //! The demo's server and terminals.
 
 use super::prepare::{FACTORY, Releases};
-use super::show::Show;
+use super::show::{Show, runs};
 use crate::boot::BootLoop;
 use crate::clock::now;
 use crate::operator::Operator;
 use crate::process::Programs;
-use crate::terminal::{COMPONENT, Factory, Server, Settings, Terminal};
+use crate::terminal::{Factory, Server, Settings, Terminal};
 use anyhow::{Result, bail, ensure};
-use protocols::operator::{AttemptView, DeviceView};
+use protocols::operator::AttemptView;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use types::Outcome;
@@ -119,10 +119,4 @@ impl Fleet {
         }
         Ok(())
     }
-}
-
-/// The version that a terminal runs, as it says itself.
-pub(super) fn runs(view: &DeviceView) -> String {
-    let component = view.running.iter().find(|(name, _)| name.as_str() == COMPONENT);
-    component.map(|(_, state)| state.version.to_string()).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! What a person sees: bars on a terminal, lines elsewhere.
 
-use super::fleet::runs;
 use crate::clock::now;
+use crate::terminal::COMPONENT;
 use agent::platform::stop::Stop;
 use anyhow::{Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -142,4 +142,10 @@ impl State {
         let phase = format!("{:?}", view.phase).to_lowercase();
         bar.set_message(format!("runs {}, {phase}", runs(view)));
     }
+}
+
+/// The version that a terminal runs, as it says itself.
+pub(super) fn runs(view: &DeviceView) -> String {
+    let component = view.running.iter().find(|(name, _)| name.as_str() == COMPONENT);
+    component.map(|(_, state)| state.version.to_string()).unwrap_or_default()
 }

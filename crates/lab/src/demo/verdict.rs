@@ -1,7 +1,8 @@
 //! Whether every terminal is exactly where it should be, byte for byte.
 
-use super::fleet::{Fleet, runs};
+use super::fleet::Fleet;
 use super::prepare::Releases;
+use super::show::runs;
 use super::storm::Storm;
 use crate::boot::BootLoop;
 use crate::image::digest_of_first;

@@ -1,7 +1,9 @@
-//! Two servers on one PostgreSQL, and terminals that all want to download at once, where
-//! the rollout bounds how many may, in all and at a site, and how fast. One server is
-//! killed in the middle. Terminals count for themselves what they see.
+//! Two servers on one PostgreSQL, whose clocks are hours apart, and terminals that all want
+//! to download at once, where the rollout bounds how many may, in all and at a site, and
+//! how fast. One server is killed in the middle. Terminals count for themselves what they
+//! see.
 
+use super::settable::{Clocks, HOUR};
 use super::terminal::{agent, send};
 use super::world::{World, tokens};
 use crate::chance::Chance;
@@ -24,6 +26,8 @@ const TERMINALS: usize = 10;
 const ALL: usize = 4;
 const SITE: usize = 2;
 const MEGABITS: u64 = 8;
+/// By how many hours the second server's clock is ahead.
+const APART: i64 = 5;
 /// Bytes of the image, which does not compress.
 const IMAGE: usize = 1 << 20;
 /// Over so many milliseconds the rate is measured, again and again.
@@ -84,7 +88,9 @@ pub(super) fn run(chance: &mut Chance, _long: bool) -> Result<String> {
     let shared = shared.to_str().context("a folder whose name is no text")?;
     let options = ["--database", url.as_str(), "--artifacts", shared];
     let one = Operator::start_with(&world.programs, &world.path("one"), &world.root(), &options)?;
-    let mut other = one.another(&world.path("other"), &options)?;
+    let clocks = Clocks::new()?;
+    let apart = world.programs.under(clocks.clock("other", APART * HOUR)?.environment());
+    let mut other = one.another_of(&apart, &world.path("other"), &options)?;
     let bytes: Vec<u8> = std::iter::repeat_with(|| chance.number().to_le_bytes())
         .take(IMAGE / 8)
         .flatten()
@@ -137,7 +143,7 @@ fn judge(seen: &Seen, took: Duration) -> Result<String> {
     ensure!(most <= MOST, "{most} bytes in {WINDOW} ms; {MOST} may go");
     let bytes: u64 = came.iter().map(|(_, len)| len).sum();
     Ok(format!(
-        "2 servers, 1 killed, {TERMINALS} terminals downloaded {bytes} bytes in {} s, {} Mbit/s \
+        "2 servers with clocks {APART} h apart, 1 killed, {TERMINALS} terminals downloaded {bytes} bytes in {} s, {} Mbit/s \
          at most over {WINDOW} ms of {MEGABITS}, {all} at once of {ALL}, {site} at a site of \
          {SITE}; {held} times one was told to come again",
         took.as_secs(),

@@ -1,23 +1,29 @@
 //! What a fleet's servers live through: kills at random, a replica that dies and one
 //! that is cut off, a database that goes away, a full disk, a store of packages that
-//! does not answer, a city whose terminals come back at once.
+//! does not answer or breaks off, clocks that are set and that differ, a city whose
+//! terminals come back at once.
 //!
 //! Terminals are simulated here, a thousand at a time: they speak the protocol over
 //! HTTPS and install nothing. They keep a book of what they were promised, which is
 //! compared with what the servers say afterwards. Servers, database and store are real.
 
+mod bad_store;
 mod book;
 mod disk;
 mod downloads;
 mod kills;
 mod replicas;
+mod settable;
+mod steps;
+mod store;
 mod storm;
 mod terminal;
 mod world;
 
 use crate::chance::Chance;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Real servers through kills, cuts and full disks
 #[derive(Debug, clap::Args)]
@@ -28,18 +34,24 @@ pub struct Args {
     /// Repeats the chance of this seed
     #[arg(long)]
     seed: Option<u64>,
-    /// Only these: kills, database, replicas, disk, storm, downloads
+    /// Only these: kills, database, disk, storm, replicas, store, clock, downloads
     only: Vec<String>,
 }
 
-type Scenario = fn(&mut Chance, bool) -> Result<String>;
+type Scenario = (&'static str, fn(&mut Chance, bool) -> Result<String>);
 
-const SCENARIOS: [(&str, Scenario); 6] = [
+/// Those that keep the machine busy.
+const BUSY: [Scenario; 4] = [
     ("kills", kills::server),
     ("database", kills::database),
-    ("replicas", replicas::run),
     ("disk", disk::run),
     ("storm", storm::run),
+];
+/// Those that wait for most of their time.
+const WAITING: [Scenario; 4] = [
+    ("replicas", replicas::run),
+    ("store", store::run),
+    ("clock", steps::run),
     ("downloads", downloads::run),
 ];
 
@@ -49,15 +61,37 @@ const SCENARIOS: [(&str, Scenario); 6] = [
 /// Something was lost, counted twice or offered where it should not be.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(Chance::any_seed);
-    let mut chance = Chance::new(seed);
-    for (name, scenario) in SCENARIOS {
-        if args.only.is_empty() || args.only.iter().any(|only| only == name) {
-            let began = crate::clock::now();
-            let told = scenario(&mut chance, args.long)
-                .map_err(|error| error.context(format!("`{name}` failed (seed {seed})")))?;
-            let took = (crate::clock::now() - began).as_secs();
-            println!("tried: {name}: {told} ({took} s, seed {seed})");
-        }
+    let failed = AtomicBool::new(false);
+    if args.long {
+        // So many terminals and kills leave no room for another one beside.
+        let all: Vec<Scenario> = BUSY.into_iter().chain(WAITING).collect();
+        lane(&all, args, seed, &failed)?;
+        return Ok(ExitCode::SUCCESS);
     }
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| lane(&BUSY, args, seed, &failed));
+        let waiting = lane(&WAITING, args, seed, &failed);
+        busy.join().map_err(|_| anyhow!("a scenario panicked"))??;
+        waiting
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs scenarios one after the other, until one fails here or beside. Each has a chance
+/// of its own, so that one alone is what it was among the others.
+fn lane(all: &[Scenario], args: &Args, seed: u64, failed: &AtomicBool) -> Result<()> {
+    for (name, scenario) in all {
+        let wanted = args.only.is_empty() || args.only.iter().any(|only| only == name);
+        if !wanted || failed.load(Ordering::Relaxed) {
+            continue;
+        }
+        let began = crate::clock::now();
+        let told = scenario(&mut Chance::new(seed), args.long).map_err(|error| {
+            failed.store(true, Ordering::Relaxed);
+            error.context(format!("`{name}` failed (seed {seed})"))
+        })?;
+        let took = (crate::clock::now() - began).as_secs();
+        println!("tried: {name}: {told} ({took} s, seed {seed})");
+    }
+    Ok(())
 }

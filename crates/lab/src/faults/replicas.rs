@@ -1,7 +1,9 @@
-//! Three servers on one PostgreSQL and one bucket: one is killed, one is cut off from
-//! the database, and later all must know of a halt.
+//! Three servers on one PostgreSQL and one bucket, with clocks that are hours and days
+//! apart: one is killed, one is cut off from the database, whose own clock is set, and
+//! later all must know of a halt.
 
 use super::book::{Book, Rules};
+use super::settable::{Clock, Clocks, HOUR};
 use super::terminal::{Servers, Software, Terminal, agent};
 use super::world::{World, compare, live, roll_out, wait, wait_confirmed};
 use crate::bucket::Bucket;
@@ -20,6 +22,11 @@ const RULES: Rules = Rules { waves: &[30, 300], in_flight: 60 };
 const TERMINALS: usize = 300;
 /// The second rollout: nobody ends before it is halted.
 const BAD: Rules = Rules { waves: &[20], in_flight: 20 };
+/// By how many hours each server's clock is ahead.
+const APART: [i64; 3] = [0, 3, -48];
+/// By how many the database's is, after some of the terminals.
+const STEPS: [(usize, i64); 3] =
+    [(TERMINALS / 10, 5), (TERMINALS / 5, -24), (TERMINALS * 3 / 10, 1)];
 /// Within so long after a halt no server offers any more.
 const KNOWN: Duration = Duration::from_secs(5);
 
@@ -30,31 +37,39 @@ struct Fleet {
     to_bucket: Proxy,
     bucket: Bucket,
     operators: Vec<Operator>,
+    /// The database's.
+    clock: Clock,
     // Ended last.
     _postgres: Postgres,
+    _clocks: Clocks,
 }
 
 impl Fleet {
     /// Three servers, each with a way of its own to the database.
     fn start() -> Result<Self> {
-        let world = World::new()?;
-        let postgres = Postgres::start()?;
+        let (world, clocks) = (World::new()?, Clocks::new()?);
+        let clock = clocks.clock("database", 0)?;
+        let postgres = Postgres::start_under(clock.environment())?;
         let bucket = Bucket::start(&world.programs)?;
         let to_bucket = Proxy::to(bucket.port())?;
         let (mut ways, mut operators): (Vec<Proxy>, Vec<Operator>) = (Vec::new(), Vec::new());
-        for number in 0..3 {
+        for (number, apart) in APART.into_iter().enumerate() {
+            let name = format!("server-{number}");
+            let own = clocks.clock(&name, apart * HOUR)?;
+            let programs = world.programs.under(own.environment());
             let way = Proxy::to(postgres.port())?;
             let mut options = vec!["--database".to_owned(), postgres.url(way.port())];
             options.extend(bucket.options(to_bucket.port()));
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
-            let place = world.path(&format!("server-{number}"));
+            let place = world.path(&name);
             operators.push(match operators.first() {
-                None => Operator::start_with(&world.programs, &place, &world.root(), &options)?,
-                Some(first) => first.another(&place, &options)?,
+                None => Operator::start_with(&programs, &place, &world.root(), &options)?,
+                Some(first) => first.another_of(&programs, &place, &options)?,
             });
             ways.push(way);
         }
-        Ok(Self { world, ways, to_bucket, bucket, operators, _postgres: postgres })
+        let (_postgres, _clocks) = (postgres, clocks);
+        Ok(Self { world, ways, to_bucket, bucket, operators, clock, _postgres, _clocks })
     }
 
     fn operator(&self, number: usize) -> Result<&Operator> {
@@ -80,7 +95,8 @@ pub(super) fn run(chance: &mut Chance, _long: bool) -> Result<String> {
     Ok(format!("{told}; {unavailable}; a halt was known to all after {:.1} s", known.as_secs_f32()))
 }
 
-/// Server 1 is killed after a quarter, server 2 cut off after a half.
+/// The database's clock is set three times; server 1 is killed then, and server 2 cut off
+/// after a half.
 fn rollout(
     fleet: &mut Fleet,
     terminals: &mut [Terminal],
@@ -92,7 +108,11 @@ fn rollout(
     servers.set(fleet.operators.iter().map(|o| o.address().to_owned()).collect());
     let seed = chance.number();
     live(terminals, &ca, &servers, target, &book, seed, || {
-        wait(&book, TERMINALS / 4, None)?;
+        for (moment, hours) in STEPS {
+            wait(&book, moment, None)?;
+            fleet.clock.set_ahead(hours * HOUR)?;
+        }
+        wait(&book, TERMINALS * 2 / 5, None)?;
         if let Some(operator) = fleet.operators.get_mut(1) {
             operator.kill()?;
         }
@@ -111,8 +131,10 @@ fn rollout(
         wait_confirmed(fleet.operator(number)?, &rollout, 300)?;
     }
     Ok(format!(
-        "3 servers, 1 killed, 1 cut off from PostgreSQL, {TERMINALS} terminals; {kept} reports \
-         acknowledged, 0 lost, 0 counted twice, 0 offered outside their wave"
+        "3 servers with clocks up to 51 h apart, 1 killed, 1 cut off from PostgreSQL, whose \
+         clock was set {} times, {TERMINALS} terminals; {kept} reports acknowledged, 0 lost, \
+         0 counted twice, 0 offered outside their wave",
+        STEPS.len()
     ))
 }
 

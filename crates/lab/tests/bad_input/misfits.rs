@@ -45,6 +45,17 @@ fn another_variant_than_the_terminals() {
 }
 
 #[test]
+fn another_region_than_the_terminals() {
+    let details = |region| Details { region: Some(region), ..Details::default() };
+    let world = World::new();
+    let terminal = world.terminal("terminal");
+    let package =
+        |version: &str, region| world.package_by(&world.maker, version, 2, SIZE, &details(region));
+    check("there", &terminal, &package("2.0.0", "there"), Outcome::WrongRegion);
+    check_still_updates(&terminal, &package("2.1.0", "here"), "2.1.0");
+}
+
+#[test]
 fn fewer_keys_than_required() {
     check_misfit(&Details { keys: &[1], ..Details::default() }, Outcome::TooFewSignatures);
 }

@@ -80,7 +80,9 @@ impl Operator {
         let attempt = AttemptId::new("hostile", &"terminal".parse().unwrap(), number);
         let base = self.shared.base.get().unwrap().clone();
         *self.shared.folder.lock().unwrap() = folder;
-        let offer = Offer { attempt, release, base, allow_failed: true, mode: Mode::Soft };
+        let elsewhere = types::Elsewhere::Refuse;
+        let (allow_failed, mode) = (true, Mode::Soft);
+        let offer = Offer { attempt, release, base, allow_failed, mode, elsewhere };
         *self.shared.offer.lock().unwrap() = Some(offer);
     }
 

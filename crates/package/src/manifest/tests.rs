@@ -14,6 +14,7 @@ fn full() -> Value {
         "format": 1,
         "product": "acme-r7000",
         "variants": ["telco-x"],
+        "regions": ["DE", "AT"],
         "hardware": ["rev-a", "rev-b"],
         "version": "2.4.1",
         "rollback_index": 7,
@@ -92,6 +93,8 @@ fn rules_are_kept() {
     check("/hardware", json!([]), "names no hardware");
     check("/hardware", json!(vec!["a"; 257]), "a list of over 256");
     check("/variants", json!(vec!["a"; 257]), "a list of over 256");
+    check("/regions", json!(vec!["a"; 257]), "a list of over 256");
+    check("/regions/0", "D E".into(), "is no name");
     check("/product", "../etc".into(), "is no name");
     check("/components", json!([]), "no component");
     check("/components/1/name", "rootfs".into(), "a component is named twice");

@@ -55,6 +55,9 @@ fn golden<M: Message + Debug>(wire: &Value) {
 fn every_message_has_the_documented_form() {
     golden::<Heartbeat>(&heartbeat());
     golden::<Answer>(&answer());
+    let mut regional = answer();
+    regional["offer"]["elsewhere"] = json!("ask");
+    golden::<Answer>(&regional);
     golden::<Reports>(&json!({"reports": [report()]}));
     golden::<Accepted>(&json!({"accepted": [ATTEMPT]}));
     golden::<Accepted>(&json!({"accepted": [ATTEMPT], "logs": [ATTEMPT]}));
@@ -130,6 +133,19 @@ fn old_and_new_peers_understand_each_other() {
     assert_eq!((plain.offer, plain.withdrawn.len(), plain.standing), (None, 0, None));
     let late: Answer = decode(text(&newer(answer())).as_bytes()).unwrap();
     assert!(late.offer.is_some());
+
+    // An order for a terminal elsewhere: a word of later never means more than today's.
+    for (word, expected) in [
+        (json!("ask"), Elsewhere::Ask),
+        (json!("allow"), Elsewhere::Allow),
+        (json!("ask-twice"), Elsewhere::Refuse),
+        (json!("refuse"), Elsewhere::Refuse),
+    ] {
+        let mut regional = answer();
+        regional["offer"]["elsewhere"] = word;
+        let late: Answer = decode(text(&regional).as_bytes()).unwrap();
+        assert_eq!(late.offer.unwrap().elsewhere, expected);
+    }
 
     let mut unknown = heartbeat();
     unknown["phase"] = json!("teleporting");

@@ -6,7 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
-use types::{DeviceId, Name, Text, Version};
+use types::{Abroad, DeviceId, Elsewhere, Name, Text, Version};
 
 /// The most terminals that are named in one change of labels.
 pub const LABELLED_LIMIT: usize = 10_000;
@@ -104,6 +104,27 @@ pub struct GroupList {
     pub groups: Vec<GroupRule>,
 }
 
+/// What becomes of a product's terminals outside of their region, in rollouts that do not
+/// say it themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductRule {
+    /// Which.
+    pub product: Name,
+    /// Those outside of the region that they were sold for.
+    #[serde(default)]
+    pub abroad: Abroad,
+    /// Those in none of the regions that a release is for.
+    #[serde(default)]
+    pub outside: Elsewhere,
+}
+
+/// All products of which that was said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductList {
+    /// The products.
+    pub products: Vec<ProductRule>,
+}
+
 /// Says what a terminal must run so that a release works there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeedsOrder {
@@ -152,6 +173,16 @@ impl Message for GroupRule {
 
 impl Message for GroupList {
     const KIND: &'static str = "list of groups";
+    const LIMIT: usize = 4 << 20;
+}
+
+impl Message for ProductRule {
+    const KIND: &'static str = "rule of a product";
+    const LIMIT: usize = 4 << 10;
+}
+
+impl Message for ProductList {
+    const KIND: &'static str = "list of products";
     const LIMIT: usize = 4 << 20;
 }
 

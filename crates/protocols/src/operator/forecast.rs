@@ -13,8 +13,12 @@ pub struct Forecast {
     pub release: Release,
     /// Who would get it.
     pub gets: Crowd,
-    /// Bytes of packages for all of them, at most: deltas make it less.
-    pub bytes: u64,
+    /// Whose owners would be asked first, because of their region.
+    #[serde(default)]
+    pub asked: Crowd,
+    /// Bytes for all of them.
+    #[serde(flatten)]
+    pub bytes: Bytes,
     /// How they would come in.
     pub waves: Vec<WaveForecast>,
     /// When the schedule lets the first of them begin.
@@ -35,7 +39,7 @@ pub struct Forecast {
 }
 
 /// A number of terminals, and the first of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Crowd {
     /// How many.
     pub count: u32,
@@ -43,13 +47,26 @@ pub struct Crowd {
     pub examples: Vec<DeviceId>,
 }
 
+/// Bytes that would be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Bytes {
+    /// In full payloads.
+    #[serde(rename = "bytes")]
+    pub full: u64,
+    /// With the deltas that there are: for each terminal the smallest that fits its memory.
+    pub with_deltas: u64,
+    /// How many of those are of full payloads that deltas are still to be made for.
+    pub unknown: u64,
+}
+
 /// One wave as it would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaveForecast {
     /// How many would come in with it.
     pub count: u32,
-    /// Bytes of packages for them, at most.
-    pub bytes: u64,
+    /// Their part of the bytes, by their number.
+    #[serde(flatten)]
+    pub bytes: Bytes,
     /// When it opens at the earliest, where time alone decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earliest: Option<Timestamp>,

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use types::{Name, Seconds, Text, Version};
+use types::{Abroad, Elsewhere, Latecomers, Mode, Name, Seconds, Text, Version};
 
 /// The most names in one list of an audience, and the most waves of a rollout.
 pub const LIST_LIMIT: usize = 256;
@@ -35,36 +35,17 @@ pub struct AudienceRule {
     /// What else must hold, as a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// What becomes of terminals outside of the region that they were sold for.
-    #[serde(default)]
-    pub abroad: AbroadRule,
+    /// What becomes of terminals outside of the region that they were sold for; what the
+    /// product says where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abroad: Option<Abroad>,
+    /// What becomes of terminals in none of the regions that the release is for; what the
+    /// product says where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Elsewhere>,
     /// Whether terminals that join after the start take part.
     #[serde(default)]
-    pub latecomers: LatecomerRule,
-}
-
-/// What becomes of a terminal that is used outside of the region it was sold for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AbroadRule {
-    /// It counts to the region where it is used.
-    #[default]
-    Used,
-    /// It counts to the region that it was sold for.
-    Home,
-    /// It gets nothing while it is abroad.
-    Nothing,
-}
-
-/// Who takes part of those that join after the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LatecomerRule {
-    /// Everyone.
-    #[default]
-    Included,
-    /// Nobody: the audience is frozen at the start.
-    LeftOut,
+    pub latecomers: Latecomers,
 }
 
 /// How far the release is let out while this wave is the open one, counted over
@@ -227,19 +208,6 @@ impl DownloadRule {
         let nothing = self.at_once == Some(0) || self.megabits == Some(0);
         nothing.then_some("lets no terminal download at all")
     }
-}
-
-/// How urgently a terminal should install.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// When its own policy and its owner agree.
-    #[default]
-    Soft,
-    /// Without asking its owner.
-    Forced,
-    /// Up to the unused slot, and no further.
-    DownloadOnly,
 }
 
 /// On which terms a release is offered.

@@ -32,6 +32,10 @@ fn a_rollout_is_written_as_the_documentation_says() {
     check(&json!({"name": "x", "release": "2", "wait_for_deltas": 60}), None);
     check(&json!({"name": "x", "release": "2", "wait_for_deltas": 0}), Some("no time at all"));
     check(&json!({"release": "2"}), Some("no rollout"));
+    let abroad = |audience: Value| json!({"name": "x", "release": "2", "audience": audience});
+    check(&abroad(json!({"abroad": "ask", "outside": "allow"})), None);
+    check(&abroad(json!({"outside": "alow"})), Some("no rollout"));
+    check(&abroad(json!({"abroad": "refuse"})), Some("no rollout"));
 }
 
 #[test]

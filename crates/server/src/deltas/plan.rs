@@ -4,11 +4,13 @@ use super::{GENERATOR, Order, job_name};
 use crate::catalogue::Published;
 use crate::roster::lock;
 use crate::server::Server;
-use crate::store::{Claim, JobState, Kind, NewJob, Stored};
-use fleet::operator::{Census, DeltaPlan, Part, Rollout, State, Tried, Wanted, plan_deltas};
+use crate::store::{Claim, JobState, Kind, NewJob, Stored, StoredDelta};
+use fleet::operator::{
+    Census, DeltaPlan, Part, Payloads, Piece, Rollout, State, Tried, Wanted, plan_deltas,
+};
 use package::{Deltas, Manifest};
 use protocols::json::sentence;
-use std::io;
+use std::{io, slice};
 use types::{Digest, Document, Effect, Name, Seconds, Timestamp};
 
 /// How often a release that is rolled out is planned for anew: terminals come and go.
@@ -32,10 +34,18 @@ pub(crate) fn plan_job(manifest: Digest, due: Timestamp) -> NewJob {
 
 /// What a package says that matters for deltas.
 struct Contents {
-    /// What deltas can lead to.
-    parts: Vec<Part>,
+    /// Its components.
+    pieces: Vec<Piece>,
     /// The deltas that came with it.
     tried: Vec<Tried>,
+}
+
+impl Contents {
+    /// What deltas can lead to.
+    fn parts(&self) -> Vec<Part> {
+        let banked = self.pieces.iter().filter(|piece| piece.effect == Effect::Slot);
+        banked.map(|p| Part { component: p.component.clone(), image: p.image }).collect()
+    }
 }
 
 impl Server {
@@ -105,17 +115,38 @@ impl Server {
         let is_known = |component: &Name, image: Digest| {
             catalogue.iter().any(|p| p.images.get(component) == Some(&image))
         };
+        let tried = self.tried(contents, |stored| stored.generator == GENERATOR);
+        let limits = self.settings.deltas.limits();
+        plan_deltas(&census, &contents.parts(), &is_known, &tried, limits)
+    }
+
+    /// What came of the deltas that servers made, of those that `counts`, and what came with
+    /// the package.
+    fn tried(&self, contents: &Contents, counts: impl Fn(&StoredDelta) -> bool) -> Vec<Tried> {
         let shelf = self.shelf.all();
-        let current = shelf.iter().filter(|item| item.stored.generator == GENERATOR);
-        let own = current.map(|item| Tried {
+        let own = shelf.iter().filter(|item| counts(&item.stored)).map(|item| Tried {
             source: item.stored.source,
             target: item.stored.target,
             class: item.stored.class,
             made: item.stored.made.map(|made| (made.size, made.heap)),
         });
-        let tried: Vec<Tried> = own.chain(contents.tried.iter().copied()).collect();
-        let limits = self.settings.deltas.limits();
-        plan_deltas(&census, &contents.parts, &is_known, &tried, limits)
+        own.chain(contents.tried.iter().copied()).collect()
+    }
+
+    /// The bytes that terminals would be sent of a release that is rolled out so: what
+    /// there is, and what would be planned then.
+    pub(crate) async fn payloads(
+        &self,
+        published: &Published,
+        rollout: &Rollout,
+    ) -> io::Result<Payloads> {
+        let contents = self.contents(published).await?;
+        let wanted = match self.settings.deltas.delta_jobs {
+            0 => Vec::new(),
+            _ => self.delta_plan(published, &contents, slice::from_ref(rollout)).wanted,
+        };
+        let tried = self.tried(&contents, |_| true);
+        Ok(Payloads::new(contents.pieces, &tried, &wanted))
     }
 
     /// What the terminals run that the release is for: those of its rollouts, and before
@@ -141,10 +172,13 @@ impl Server {
     /// Reads the documents of a package.
     async fn contents(&self, published: &Published) -> io::Result<Contents> {
         let manifest: Manifest = self.document(published, Manifest::ENTRY).await?;
-        let banked = manifest.components.iter().filter(|c| c.effect == Effect::Slot);
-        let part =
-            |c: &package::Component| Part { component: c.name.clone(), image: c.image.sha256 };
-        let parts = banked.map(part).collect();
+        let piece = |component: &package::Component| Piece {
+            component: component.name.clone(),
+            image: component.image.sha256,
+            effect: component.effect,
+            full: component.payloads.first().map_or(0, |payload| payload.size),
+        };
+        let pieces = manifest.components.iter().map(piece).collect();
         let given = match published.span(Deltas::ENTRY) {
             Some(_) => self.document(published, Deltas::ENTRY).await?,
             None => Deltas::default(),
@@ -154,7 +188,7 @@ impl Server {
             let made = Some((delta.size, delta.heap));
             Some(Tried { source: delta.source, target, class: u32::MAX, made })
         });
-        Ok(Contents { parts, tried: tried.collect() })
+        Ok(Contents { pieces, tried: tried.collect() })
     }
 
     /// Reads one document of a package. It was examined when it was published.

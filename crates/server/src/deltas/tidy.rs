@@ -38,7 +38,7 @@ impl Server {
         tx.commit().await?;
         drop(tx);
         self.shelf.replace(left);
-        self.remove_blobs(stale.into_iter().chain(&crowded)).await;
+        self.remove_blobs(stale.into_iter().chain(&crowded));
         Ok(())
     }
 
@@ -66,13 +66,13 @@ impl Server {
     }
 
     /// Removes the bytes of deltas, unless another one has the same.
-    async fn remove_blobs(&self, gone: impl Iterator<Item = &Arc<Item>>) {
+    fn remove_blobs<'a>(&self, gone: impl Iterator<Item = &'a Arc<Item>>) {
         let left = self.shelf.all();
         let blobs: Vec<Digest> = gone.filter_map(|item| Some(item.stored.made?.blob)).collect();
         for blob in blobs {
             let shared = left.iter().any(|i| i.stored.made.is_some_and(|made| made.blob == blob));
             if !shared {
-                self.delta_blobs.remove(blob).await;
+                self.delta_blobs.remove(blob);
             }
         }
     }

@@ -21,6 +21,7 @@ use package::{Codec, Component, Manifest};
 use protocols::json::sentence;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,8 +127,14 @@ async fn attempt(
     stop: &mut watch::Receiver<bool>,
 ) -> Came {
     let done = async {
-        let pair = pair(app, order).await?;
-        let (old, new) = (stage(app, claim, &pair.old).await?, stage(app, claim, &pair.new).await?);
+        let staged = async {
+            let pair = pair(app, order).await?;
+            let (old, new) = (stage(app, claim, &pair.old).await, stage(app, claim, &pair.new));
+            Ok::<_, Fault>((old?, new.await?, pair))
+        };
+        let far = Far { words: "reading the packages".into(), ..Far::default() };
+        let Some(staged) = keeping(app, claim, &far, staged).await else { return Ok(Came::Lost) };
+        let (old, new, pair) = staged?;
         let output = app.delta_blobs.upload(&claim.owner)?;
         let request = Request {
             old: old.1,
@@ -151,6 +158,28 @@ async fn attempt(
         Ok(came) => came,
         Err(Fault::Forever(why)) => Came::Dropped(why),
         Err(Fault::ForNow(why)) => Came::Failed(why),
+    }
+}
+
+/// Does `work`, which may take long, and says meanwhile that the job is being done.
+/// Nothing, where it is not this server's any more.
+async fn keeping<T>(
+    app: &Server,
+    claim: &Claim,
+    far: &Far,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    let mut beat = interval(BEAT);
+    loop {
+        tokio::select! {
+            done = work.as_mut() => return Some(done),
+            _ = beat.tick() => {
+                if !renew(app, claim, far).await {
+                    return None;
+                }
+            }
+        }
     }
 }
 
@@ -338,10 +367,15 @@ fn read_delta(file: &mut File) -> io::Result<(PatchHeader, Digest, u64)> {
 /// Writes what came of a job, and what follows.
 async fn settle_job(app: &Server, claim: &Claim, order: &Order, came: Came) -> Stored<()> {
     let came = match came {
-        Came::Made(upload, made) => match app.delta_blobs.keep(&upload, made.blob).await {
-            Ok(()) => Ok(made),
-            Err(error) => Err(Came::Failed(sentence(&error))),
-        },
+        Came::Made(upload, made) => {
+            let far = Far { words: "keeping it".into(), ..Far::default() };
+            let kept = app.delta_blobs.keep(&upload, made.blob);
+            match keeping(app, claim, &far, kept).await {
+                Some(Ok(())) => Ok(made),
+                Some(Err(error)) => Err(Came::Failed(sentence(&error))),
+                None => Err(Came::Lost),
+            }
+        }
         other => Err(other),
     };
     settle!(write(app, claim, order, &came))?;

@@ -2,7 +2,7 @@
 
 use crate::roster::{Shared, lock};
 use crate::server::Server;
-use crate::store::{Conflict, StoreError, Stored, StoredDevice, settle};
+use crate::store::{Conflict, RegionPolicy, StoreError, Stored, StoredDevice, settle};
 use fleet::filter::Filter;
 use fleet::{Labels, Zone, ZoneError};
 use protocols::operator::{LabelOrder, Labelled, Single};
@@ -104,6 +104,22 @@ impl Server {
         settle!(async {
             let mut entry = self.begin(now).await?;
             entry.tx.put_group(name, filter).await?;
+            entry.commit().await
+        })
+    }
+}
+
+impl Server {
+    /// Writes what becomes of a product's terminals outside of their region.
+    pub(crate) async fn put_product(
+        &self,
+        product: &Name,
+        policy: RegionPolicy,
+        now: Timestamp,
+    ) -> Stored<()> {
+        settle!(async {
+            let mut entry = self.begin(now).await?;
+            entry.tx.put_product(product, policy).await?;
             entry.commit().await
         })
     }

@@ -79,7 +79,7 @@ impl Server {
         }
         if let Some(known) = self.published(&release) {
             if known.is_err() {
-                self.blobs.remove(published.package).await;
+                self.blobs.remove(published.package);
             }
             return known;
         }
@@ -141,10 +141,15 @@ fn describe(examined: &Examined, package: Digest, size: u64, at: Timestamp) -> P
 /// What the manifest says about whom the release is for.
 fn rules(examined: &Examined) -> Rules {
     let manifest = &examined.manifest;
-    let (hardware, variants) = (manifest.hardware.clone(), manifest.variants.clone());
+    let fit = Fit {
+        hardware: manifest.hardware.clone(),
+        variants: manifest.variants.clone(),
+        regions: manifest.regions.clone(),
+        needs: None,
+    };
     let own = |c: &package::Component| Some((c.name.clone(), c.version.clone()?));
     let versions = manifest.components.iter().filter_map(own).collect();
-    Rules { fit: Fit { hardware, variants, needs: None }, versions, withdrawn: None }
+    Rules { fit, versions, withdrawn: None }
 }
 
 fn digest(source: &FileSource<'_>) -> io::Result<Digest> {

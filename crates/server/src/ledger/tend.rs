@@ -62,18 +62,22 @@ impl Server {
     ) -> Option<Event> {
         let tried = terminal.tried(attempt)?;
         let late = |since| overdue(&course.rollout.halt, since, now);
+        // Silence from before this server knew proves nothing, nor does what is to come.
+        let known = self.knows_since();
+        let counts = |time: Timestamp| if time <= now { time.max(known) } else { known };
+        let late_since = |time| late(counts(time));
         if late(self.last_sign(terminal.seen, &tried.stored, now)) {
             return Some(Event::Silent);
         }
         let shows = tried.shows(&course.rollout.images, &terminal.stored.running);
         match tried.stored.standing {
             // It reported success, goes on asking, and runs something else.
-            Standing::Reported if late(tried.stored.changed) => Some(Event::Silent),
+            Standing::Reported if late_since(tried.stored.changed) => Some(Event::Silent),
             // It got the release another way, as from a card, and never took the offer.
             Standing::Offered
                 if shows == Shows::New
                     && terminal.phase == Phase::Idle
-                    && late(tried.stored.offered) =>
+                    && late_since(tried.stored.offered) =>
             {
                 Some(Event::Report(Outcome::AlreadyRunning))
             }

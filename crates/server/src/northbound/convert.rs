@@ -22,6 +22,8 @@ pub(super) fn release_view(published: &Published) -> ReleaseView {
         package: published.package,
         size: published.size,
         published: published.at,
+        variants: published.rules.fit.variants.clone(),
+        regions: published.rules.fit.regions.clone(),
         needs: published.rules.fit.needs.as_ref().map(ToString::to_string),
         withdrawn: published.rules.withdrawn.clone(),
     }

@@ -8,9 +8,10 @@ use crate::ledger::LabelError;
 use crate::problem::{Refusal, Reply};
 use crate::roster::{Shared, lock};
 use crate::server::Server;
+use crate::southbound::answer::sentence as decision;
 use crate::store::{LogQuery, Sight};
-use crate::wire::{App, Decoded, Operator, json};
-use axum::extract::{Path, Query, State};
+use crate::wire::{App, Decoded, Operator, Path, Query, json};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use fleet::filter::Filter;
@@ -22,7 +23,7 @@ use protocols::operator::{
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use types::{DeviceId, Name, Text};
+use types::{DeviceId, Elsewhere, Name, Text};
 
 /// The most terminals of one answer, and how many there are by default.
 const PAGE: usize = 1000;
@@ -116,7 +117,9 @@ pub(crate) async fn explain(
             Offer::Continue(track, _) => shown(&snapshot, &locked, track),
             _ => None,
         };
-        let decided = download.map_or(offer.to_string(), |more| format!("{offer}; {more}"));
+        let place = offer.track().map_or(Elsewhere::Refuse, |track| track.place(device));
+        let decided = decision(&offer, place);
+        let decided = download.map_or(decided.clone(), |more| format!("{decided}; {more}"));
         let last =
             |rollout: &Name| locked.tries.iter().rev().find(|t| t.stored.rollout == *rollout);
         Explanation {

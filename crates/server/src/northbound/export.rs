@@ -3,9 +3,9 @@
 use crate::problem::{Refusal, Reply};
 use crate::server::Server;
 use crate::store::{HistoryEntry, Mark};
-use crate::wire::{App, Operator};
+use crate::wire::{App, Operator, Query};
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};

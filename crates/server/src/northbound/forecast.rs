@@ -1,44 +1,54 @@
 //! What a rollout would do, as it is written.
 
+use crate::catalogue::Published;
+use crate::problem::{Refusal, Reply};
 use crate::roster::lock;
 use crate::server::Server;
-use fleet::operator::{Crowd, DryRun, Rollout};
+use fleet::operator::{Cost, Crowd, DryRun, Rollout, WaveForecast};
 use protocols::operator::forecast as wire;
 use types::Timestamp;
 
-/// Asks every terminal about `rollout`, of a package of `size` bytes.
-pub(super) fn forecast(
+/// Asks every terminal about `rollout`, of what was published as `published`.
+pub(super) async fn forecast(
     app: &Server,
     rollout: &Rollout,
-    size: u64,
+    published: &Published,
     now: Timestamp,
-) -> wire::Forecast {
+) -> Reply<wire::Forecast> {
+    let payloads = app.payloads(published, rollout).await.map_err(|e| Refusal::broken(&e))?;
     let steps = app.catalogue.steps();
-    let mut run = DryRun::new(rollout, size, &steps, now);
+    let mut run = DryRun::new(rollout, &steps, now);
     for terminal in app.roster.all() {
-        lock(&terminal).ask(|device| run.ask(device));
+        let locked = lock(&terminal);
+        let (running, mib) = (&locked.stored.running, locked.stored.facts.memory_class_mib);
+        locked.ask(|device| run.ask(device, || payloads.cost(running, mib)));
     }
     let seen = run.forecast();
-    let wave = |wave: &fleet::operator::WaveForecast| wire::WaveForecast {
+    let wave = |wave: &WaveForecast| wire::WaveForecast {
         count: wave.count,
-        bytes: wave.bytes,
+        bytes: bytes(wave.cost),
         earliest: wave.earliest,
     };
     let over = seen.over.into_iter();
     let out = seen.out.into_iter();
-    wire::Forecast {
+    Ok(wire::Forecast {
         release: rollout.release.clone(),
         gets: crowd(seen.gets),
-        bytes: seen.bytes,
+        asked: crowd(seen.asked),
+        bytes: bytes(seen.cost),
         waves: seen.waves.iter().map(wave).collect(),
         first: seen.opens.map(|(first, _)| first),
         last: seen.opens.map(|(_, last)| last),
         waits_until: seen.waits_until,
         over: over.map(|(versions, some)| wire::Way { versions, crowd: crowd(some) }).collect(),
         out: out.map(|(why, some)| wire::Reason { why, crowd: crowd(some) }).collect(),
-    }
+    })
 }
 
 fn crowd(crowd: Crowd) -> wire::Crowd {
     wire::Crowd { count: crowd.count, examples: crowd.examples }
+}
+
+fn bytes(cost: Cost) -> wire::Bytes {
+    wire::Bytes { full: cost.full, with_deltas: cost.least, unknown: cost.open }
 }

@@ -2,12 +2,15 @@
 
 use crate::clock;
 use crate::problem::{Refusal, Reply};
-use crate::routes::OPENAPI;
 use crate::wire::{App, json};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use protocols::operator::Health;
+
+/// The OpenAPI document, as it is served and as it stands among the documents.
+pub(crate) const OPENAPI: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"));
 
 /// `GET /health`: well is a server that may make offers.
 pub(crate) async fn health(State(app): State<App>) -> Reply<Response> {

@@ -4,8 +4,8 @@ use super::export::{Format, harmless, next_page, quoted, read_mark, written_mark
 use crate::problem::{Refusal, Reply};
 use crate::server::Server;
 use crate::store::{Found, LogQuery, Sight, StoredLog};
-use crate::wire::{App, Operator, json};
-use axum::extract::{Query, State};
+use crate::wire::{App, Operator, Query, json};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use protocols::operator::{LogList, LogView};

@@ -5,11 +5,11 @@ use crate::server::Server;
 use axum::http::StatusCode;
 use fleet::filter::Filter;
 use fleet::operator::{Allowance, Halt, Opens, Size, Wave, moment};
-use fleet::{Abroad, Audience, DownloadLimit, Latecomers, Mode, Schedule, SiteLimit, Terms};
+use fleet::{Audience, DownloadLimit, Schedule, SiteLimit, Terms};
 use protocols::json::sentence;
 use protocols::operator::{
-    self as wire, AbroadRule, AudienceRule, DownloadRule, HaltRule, LatecomerRule, OpenRule,
-    RolloutOrder, ScheduleRule, SiteRule, Tenths, TermsRule, WaveRule,
+    AudienceRule, DownloadRule, HaltRule, OpenRule, RolloutOrder, ScheduleRule, SiteRule, Tenths,
+    TermsRule, WaveRule,
 };
 use std::fmt::Display;
 use std::str::FromStr;
@@ -48,11 +48,8 @@ pub(super) fn audience(rule: &AudienceRule, product: &Name) -> Reply<Audience> {
         variants: rule.variants.clone(),
         running: rule.running.clone(),
         filter: rule.filter.as_deref().map(filter).transpose()?,
-        abroad: match rule.abroad {
-            AbroadRule::Used => Abroad::Used,
-            AbroadRule::Home => Abroad::Home,
-            AbroadRule::Nothing => Abroad::Nothing,
-        },
+        abroad: rule.abroad.unwrap_or_default(),
+        outside: rule.outside.unwrap_or_default(),
     })
 }
 
@@ -65,15 +62,9 @@ pub(super) fn audience_rule(audience: &Audience, terms: &Terms) -> AudienceRule 
         running: audience.running.clone(),
         filter: audience.filter.as_ref().map(ToString::to_string),
         group: None,
-        abroad: match audience.abroad {
-            Abroad::Used => AbroadRule::Used,
-            Abroad::Home => AbroadRule::Home,
-            Abroad::Nothing => AbroadRule::Nothing,
-        },
-        latecomers: match terms.latecomers {
-            Latecomers::Included => LatecomerRule::Included,
-            Latecomers::LeftOut => LatecomerRule::LeftOut,
-        },
+        abroad: Some(audience.abroad),
+        outside: Some(audience.outside),
+        latecomers: terms.latecomers,
     }
 }
 
@@ -148,11 +139,7 @@ pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
     let windows = |texts: &[String]| texts.iter().map(|text| read(text)).collect::<Reply<_>>();
     let site = site.as_ref();
     Ok(Terms {
-        mode: match mode {
-            wire::Mode::Soft => Mode::Soft,
-            wire::Mode::Forced => Mode::Forced,
-            wire::Mode::DownloadOnly => Mode::DownloadOnly,
-        },
+        mode: *mode,
         schedule: Schedule {
             starts: schedule.starts.as_deref().map(at).transpose()?,
             windows: windows(&schedule.windows)?,
@@ -167,10 +154,7 @@ pub(super) fn terms(order: &RolloutOrder) -> Reply<Terms> {
         downloads: downloaded(downloads),
         retries: *retries,
         wait_for_deltas: *wait_for_deltas,
-        latecomers: match order.audience.latecomers {
-            LatecomerRule::Included => Latecomers::Included,
-            LatecomerRule::LeftOut => Latecomers::LeftOut,
-        },
+        latecomers: order.audience.latecomers,
     })
 }
 
@@ -186,11 +170,7 @@ pub(super) fn terms_rule(terms: &Terms) -> TermsRule {
     let schedule = &terms.schedule;
     let site = terms.site.as_ref();
     TermsRule {
-        mode: match terms.mode {
-            Mode::Soft => wire::Mode::Soft,
-            Mode::Forced => wire::Mode::Forced,
-            Mode::DownloadOnly => wire::Mode::DownloadOnly,
-        },
+        mode: terms.mode,
         schedule: ScheduleRule {
             starts: schedule.starts.map(|at| at.to_string()),
             windows: schedule.windows.iter().map(ToString::to_string).collect(),

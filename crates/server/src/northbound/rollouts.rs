@@ -11,8 +11,8 @@ use crate::secret;
 use crate::server::Server;
 use crate::snapshot::Course;
 use crate::store::StoredRollout;
-use crate::wire::{App, Decoded, Operator, json};
-use axum::extract::{Path, Query, State};
+use crate::wire::{App, Decoded, Operator, Path, Query, json};
+use axum::extract::State;
 use axum::response::Response;
 use fleet::operator::{State as At, Tally};
 use protocols::operator::{
@@ -57,8 +57,7 @@ pub(crate) async fn make(
     operator: Operator,
     Decoded(order): Decoded<RolloutOrder>,
 ) -> Reply<Response> {
-    let order = grouped(&app, order).await?;
-    let (stored, published) = draft(&app, &order, operator.name, clock::now())?;
+    let (stored, published) = draft(&app, order, operator.name, clock::now()).await?;
     let id = app.make_rollout(stored, &published, clock::now()).await?;
     show(&app, &id).await
 }
@@ -69,11 +68,10 @@ pub(crate) async fn plan(
     operator: Operator,
     Decoded(order): Decoded<RolloutOrder>,
 ) -> Reply<Response> {
-    let order = grouped(&app, order).await?;
-    let (stored, published) = draft(&app, &order, operator.name, clock::now())?;
-    let absent = || Refusal::absent(&format!("release {}", order.release));
-    let course = Course::of(stored, &app.catalogue).ok_or_else(absent)?;
-    json(&forecast(&app, &course.rollout, published.size, clock::now()))
+    let absent = Refusal::absent(&format!("release {}", order.release));
+    let (stored, published) = draft(&app, order, operator.name, clock::now()).await?;
+    let course = Course::of(stored, &app.catalogue).ok_or(absent)?;
+    json(&forecast(&app, &course.rollout, &published, clock::now()).await?)
 }
 
 /// The order with the filters of its groups in its own.
@@ -116,13 +114,26 @@ fn meant(app: &Server, order: &RolloutOrder) -> Reply<Arc<Published>> {
     Ok(published)
 }
 
-fn draft(
+/// The policy for regions that the product has, where the order says nothing of its own.
+async fn regional(app: &Server, mut order: RolloutOrder, product: &Name) -> Reply<RolloutOrder> {
+    let audience = &mut order.audience;
+    if audience.abroad.is_none() || audience.outside.is_none() {
+        let policies = app.store.begin().await?.products().await?;
+        let policy = policies.get(product).copied().unwrap_or_default();
+        audience.abroad.get_or_insert(policy.abroad);
+        audience.outside.get_or_insert(policy.outside);
+    }
+    Ok(order)
+}
+
+async fn draft(
     app: &Server,
-    order: &RolloutOrder,
+    order: RolloutOrder,
     who: &str,
     now: Timestamp,
 ) -> Reply<(StoredRollout, Arc<Published>)> {
-    let published = meant(app, order)?;
+    let published = meant(app, &order)?;
+    let order = &regional(app, grouped(app, order).await?, &published.release.product).await?;
     let stored = StoredRollout {
         id: secret::id("r")?,
         name: order.name.clone(),

@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::ticket::Grant;
 use fleet::{Class, Offer, offer};
 use protocols::native::{Answer, Heartbeat, Mode, Offer as Offered, Standing};
-use types::{AttemptId, Digest, Name, Text, Timestamp};
+use types::{AttemptId, Digest, Elsewhere, Name, Text, Timestamp};
 
 /// What is to be done about a heartbeat.
 pub(crate) enum Decision {
@@ -30,7 +30,8 @@ pub(crate) fn decide(
     let locked = lock(terminal);
     locked.ask(|device| {
         let offer = offer(&snapshot.plan, device, now);
-        let reply = Reply { app, terminal: &locked, heartbeat, offer, now };
+        let place = offer.track().map_or(Elsewhere::Refuse, |track| track.place(device));
+        let reply = Reply { app, terminal: &locked, heartbeat, offer, place, now };
         match offer {
             Offer::Stale => Decision::Stale,
             Offer::Install(track) => Decision::Start(track.rollout.clone()),
@@ -46,6 +47,7 @@ struct Reply<'a> {
     terminal: &'a Terminal,
     heartbeat: &'a Heartbeat,
     offer: Offer<'a>,
+    place: Elsewhere,
     now: Timestamp,
 }
 
@@ -68,7 +70,7 @@ impl Reply<'_> {
             offer: self.offered(),
             withdrawn,
             standing,
-            why: Text::from(self.offer.to_string()),
+            why: Text::from(sentence(&self.offer, self.place)),
         };
         let content = Digest::of(&serde_json::to_vec(&answer).unwrap_or_default());
         answer.etag = content.to_string().chars().take(32).collect();
@@ -87,6 +89,7 @@ impl Reply<'_> {
             release: track.release.clone(),
             base: format!("{}/v1/a/{ticket}/", self.app.settings.public_url),
             mode: mode(track.terms.mode),
+            elsewhere: self.place,
             allow_failed: again || self.terminal.tried_before(track.release.manifest, attempt),
         })
     }
@@ -116,10 +119,20 @@ impl Reply<'_> {
     }
 }
 
-fn mode(mode: fleet::Mode) -> Mode {
+/// What was decided, and whether the owner has a say in it because of the region.
+pub(crate) fn sentence(offer: &Offer<'_>, place: Elsewhere) -> String {
+    match (offer, place) {
+        (Offer::Install(_) | Offer::Continue(..), Elsewhere::Ask) => {
+            format!("{offer}; its owner is asked first, because of its region")
+        }
+        _ => offer.to_string(),
+    }
+}
+
+fn mode(mode: types::Mode) -> Mode {
     match mode {
-        fleet::Mode::Soft => Mode::Soft,
-        fleet::Mode::Forced => Mode::Forced,
-        fleet::Mode::DownloadOnly => Mode::DownloadOnly,
+        types::Mode::Soft => Mode::Soft,
+        types::Mode::Forced => Mode::Forced,
+        types::Mode::DownloadOnly => Mode::DownloadOnly,
     }
 }

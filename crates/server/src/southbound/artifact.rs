@@ -69,11 +69,11 @@ pub(crate) async fn artifact(
     if let Some(reader) = &mut found.reader {
         reader.pass = pass;
     }
-    serve(found, &headers)
+    serve(found, &headers).await
 }
 
 /// Answers with what of it the request wants.
-pub(super) fn serve(found: Found, headers: &HeaderMap) -> Reply<Response> {
+pub(super) async fn serve(found: Found, headers: &HeaderMap) -> Reply<Response> {
     let tag = format!("\"{}\"", found.of);
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_MATCH).is_some_and(|wanted| wanted != "*" && wanted != tag) {
@@ -86,7 +86,7 @@ pub(super) fn serve(found: Found, headers: &HeaderMap) -> Reply<Response> {
     let fresh = text(header::IF_RANGE).is_none_or(|wanted| wanted == tag);
     let range = text(header::RANGE).filter(|_| fresh);
     let part = part(range, found.size);
-    Ok(respond(found, part, &tag)?)
+    respond(found, part, &tag).await
 }
 
 /// Looks for an attempt that another server may have offered. Whoever makes up
@@ -102,7 +102,7 @@ async fn learn(app: &Server, ticket: &str, from: IpAddr, now: Timestamp) -> Repl
     Ok(app.learn_attempt(claim.attempt).await?)
 }
 
-fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
+async fn respond(found: Found, part: Part, tag: &str) -> Reply<Response> {
     let Found { source, size, reader, kept, .. } = found;
     let (status, first, len, range) = match part {
         Part::Whole => (StatusCode::OK, 0, size, None),
@@ -116,7 +116,11 @@ fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
         }
     };
     let body = match source {
-        Source::Blob(blob, at) => Body::new(BlobBody::new(blob, at + first, len, reader)),
+        Source::Blob(blob, at) => {
+            let mut body = BlobBody::new(blob, at + first, len, reader);
+            body.begin().await.map_err(|error| unreadable(&error))?;
+            Body::new(body)
+        }
         Source::Bytes(bytes) => {
             if let Some(reader) = reader {
                 reader.served.fetch_add(len, Ordering::Relaxed);
@@ -135,7 +139,16 @@ fn respond(found: Found, part: Part, tag: &str) -> std::io::Result<Response> {
     if let Some(range) = range {
         response = response.header(header::CONTENT_RANGE, range);
     }
-    response.body(body).map_err(std::io::Error::other)
+    response.body(body).map_err(|error| Refusal::broken(&error))
+}
+
+/// Why nothing is sent. What is gone will not come back: a terminal takes the full
+/// payload instead of a delta that another server let go.
+fn unreadable(error: &std::io::Error) -> Refusal {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Refusal::absent("such entry any more"),
+        _ => Refusal::unreadable(error),
+    }
 }
 
 /// What `entry` is under a good address.
@@ -148,7 +161,8 @@ async fn find(app: &Server, granted: &Granted, entry: &str, now: Timestamp) -> R
     };
     if entry == Deltas::ENTRY {
         let wish = Wish::of(&lock(terminal));
-        let deltas = deltas(app, published, &wish).await?;
+        let deltas = deltas(app, published, &wish).await;
+        let deltas = deltas.map_err(|error| unreadable(&error))?;
         // A terminal takes none for an empty list, and older ones expect that.
         if deltas.deltas.is_empty() {
             return Err(Refusal::absent("delta that this terminal could use"));

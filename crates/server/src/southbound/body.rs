@@ -6,6 +6,7 @@ use crate::downloads::Pass;
 use crate::roster::{Shared, lock};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ impl Reader {
     /// So many bytes go now. Returns how many milliseconds to wait before the next ones.
     fn takes(&self, len: usize) -> io::Result<u64> {
         let now = clock::now();
-        let wait = self.pass.as_ref().map_or(Ok(0), |pass| pass.take(len, now))?;
+        let take = |pass: &Pass| pass.take(len, now, clock::passed());
+        let wait = self.pass.as_ref().map_or(Ok(0), take)?;
         self.served.fetch_add(u64::try_from(len).unwrap_or(u64::MAX), Ordering::Relaxed);
         lock(&self.terminal).seen = Some(now);
         Ok(wait)
@@ -55,6 +57,14 @@ impl BlobBody {
     /// The `len` bytes of `blob` from `at` on, to a reader where it is known.
     pub(super) fn new(blob: Blob, at: u64, len: u64, reader: Option<Reader>) -> Self {
         Self { blob, at, left: len, pending: None, ready: Bytes::new(), pause: None, reader }
+    }
+
+    /// Reads the first piece. Whoever asks is told at once where that fails, instead of
+    /// being promised what then breaks off.
+    pub(super) async fn begin(&mut self) -> io::Result<()> {
+        let first = poll_fn(|context| self.poll_piece(context)).await;
+        self.ready = first.transpose()?.unwrap_or_default();
+        Ok(())
     }
 
     /// Begins to read the next piece, if there is one.
@@ -93,6 +103,15 @@ impl BlobBody {
             self.pause = Some(Box::pin(sleep(Duration::from_millis(wait))));
         }
         Ok(self.ready.split_to(len))
+    }
+}
+
+impl Drop for BlobBody {
+    fn drop(&mut self) {
+        // Nobody wants the piece any more that is being read.
+        if let Some(pending) = &self.pending {
+            pending.abort();
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn entry(
     let span = span.ok_or_else(|| Refusal::absent("such entry in the package"))?;
     let (size, of) = (span.size, published.package);
     let source = Source::Blob(app.blobs.get(of)?, span.at);
-    serve(Found { source, size, of, reader: None, kept: FOR_EVER }, &headers)
+    serve(Found { source, size, of, reader: None, kept: FOR_EVER }, &headers).await
 }
 
 fn press(app: &App) -> Reply<&Press> {

@@ -247,6 +247,14 @@ impl Tx {
         self.run(query("DELETE FROM replicas WHERE seen < $1").bind(gone)).await.map(drop)
     }
 
+    /// The clock was set: nobody is gone because of that.
+    pub(crate) async fn see_servers_anew(&mut self, now: Timestamp) -> Stored<()> {
+        if !self.is_shared() {
+            return Ok(());
+        }
+        self.run(query("UPDATE replicas SET seen = $1").bind(now)).await.map(drop)
+    }
+
     /// Agrees with the other servers on a value: the first one kept stays.
     pub(crate) async fn agree(&mut self, name: &str, value: &[u8]) -> Stored<Vec<u8>> {
         let text = "INSERT INTO kept (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";

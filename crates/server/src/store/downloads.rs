@@ -97,6 +97,17 @@ impl Tx {
         Ok(())
     }
 
+    /// The clock was set: every place holds until `until`.
+    pub(crate) async fn hold_downloads_anew(&mut self, until: Timestamp) -> Stored<()> {
+        self.run(query("UPDATE downloads SET until = $1").bind(until)).await.map(drop)
+    }
+
+    /// The servers that gave places away are gone: on a database of one server, that is
+    /// its last start.
+    pub(crate) async fn void_downloads(&mut self) -> Stored<()> {
+        self.run(query("DELETE FROM downloads")).await.map(drop)
+    }
+
     /// Who downloads.
     pub(crate) async fn downloading(&mut self, now: Timestamp) -> Stored<Downloading> {
         let text = "SELECT rollout, attempt, site FROM downloads WHERE until > $1";

@@ -33,8 +33,9 @@ fn terminal(number: usize) -> impl Strategy<Value = StoredDevice> {
         proptest::collection::btree_set(word(), 0..3),
         proptest::collection::btree_map(select(vec!["olt", "note"]), odd(), 0..3),
         proptest::option::of(word()),
+        proptest::option::of(word()),
     );
-    (own, said).prop_map(move |((variant, region, versions), (tags, attributes, channel))| {
+    (own, said).prop_map(move |((variant, region, versions), (tags, attributes, channel, home))| {
         let image = Digest::default();
         let state = |version: &&str| ComponentState { version: name(version), image };
         let running: Running = versions.iter().map(|(n, v)| (name(n), state(v))).collect();
@@ -59,6 +60,7 @@ fn terminal(number: usize) -> impl Strategy<Value = StoredDevice> {
             tags: tags.iter().map(|tag| name(tag)).collect(),
             attributes: attributes.iter().map(|(n, v)| (name(n), Text::from(*v))).collect(),
             channel: optional(channel),
+            home: optional(home),
             ..Labels::default()
         };
         StoredDevice { labels: Some(Arc::new(labels)), ..device }
@@ -71,6 +73,8 @@ fn filter() -> impl Strategy<Value = Filter> {
         "variant",
         "tag",
         "channel",
+        "home",
+        "abroad",
         "hardware",
         "device",
         "version",
@@ -87,6 +91,7 @@ fn filter() -> impl Strategy<Value = Filter> {
         "a*",
         "*b",
         "*",
+        "yes",
         "x1",
         "x10",
         "x*1",

@@ -12,6 +12,8 @@ use std::fmt;
 use std::str::FromStr;
 use types::{Name, Seconds, Timestamp};
 
+/// The longest lease.
+const LONGEST: Seconds = Seconds(60);
 /// The most jobs of one list.
 const LISTED: i64 = 1000;
 
@@ -240,6 +242,16 @@ impl Tx {
     pub(crate) async fn give_back_job(&mut self, claim: &Claim) -> Stored<()> {
         let statement = query(GIVE_BACK).bind(claim.job.as_str()).bind(claim.owner.as_str());
         self.run(statement).await.map(drop)
+    }
+
+    /// The clock was set: whoever has a job has it for a lease from now on, as if it had
+    /// just said so, and what waits for a time waits no longer.
+    pub(crate) async fn hold_jobs_anew(&mut self, now: Timestamp) -> Stored<()> {
+        let text = "UPDATE jobs SET lease = $1 WHERE owner <> '' AND state = 'waiting'";
+        self.run(query(text).bind(now.after(LONGEST).0)).await?;
+        let text = "UPDATE jobs SET due = $1 WHERE due > $1 AND state = 'waiting' \
+                    AND kind <> 'tend'";
+        self.run(query(text).bind(now.0)).await.map(drop)
     }
 
     /// Whoever had jobs is gone: on a database of one server, that is its last start.

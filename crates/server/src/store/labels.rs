@@ -4,6 +4,7 @@ use super::bulk::insert;
 use super::rows::parsed;
 use super::statement::{Row, Value, query};
 use super::{Store, Stored, StoredDevice, Tx};
+use fleet::DeviceFacts;
 use fleet::filter::{Filter, rank};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{DeviceId, Name};
@@ -34,6 +35,9 @@ pub(crate) fn words(device: &StoredDevice) -> Words {
     let mut out: Words = all.map(|(word, name)| (word, String::new(), name.to_string())).collect();
     let versions = device.running.iter();
     out.extend(versions.map(|(n, state)| ("version", n.to_string(), state.version.to_string())));
+    if labels.is_abroad_in(facts.region.as_ref()) {
+        out.insert(("abroad", String::new(), DeviceFacts::ABROAD.into()));
+    }
     let attributes = labels.attributes.iter();
     out.extend(attributes.map(|(name, text)| ("attribute", name.to_string(), text.to_string())));
     out

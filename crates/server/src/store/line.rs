@@ -65,12 +65,7 @@ impl Line {
             Address::File(_) => "BEGIN IMMEDIATE",
             Address::Url(_) => "BEGIN",
         };
-        if self.begun {
-            self.begun = false;
-            if self.run_text("ROLLBACK").await.is_err() {
-                self.connection = None;
-            }
-        }
+        self.end().await;
         let known = self.connection.is_some();
         match self.run_text(text).await {
             // The database may have been away and back since the last time.
@@ -83,6 +78,30 @@ impl Line {
         self.begun = true;
         self.log.begin();
         Ok(())
+    }
+
+    /// Ends a transaction that was dropped.
+    async fn end(&mut self) {
+        if self.begun {
+            self.begun = false;
+            if self.run_text("ROLLBACK").await.is_err() {
+                self.connection = None;
+            }
+        }
+    }
+
+    /// Runs one statement outside of transactions; on a new connection, if the one there
+    /// is broken. Returns all its rows.
+    pub(super) async fn alone(&mut self, statement: impl Fn() -> Statement) -> Stored<Vec<Row>> {
+        self.end().await;
+        let known = self.connection.is_some();
+        match self.all(statement()).await {
+            Err(_) if known => {
+                self.connection = None;
+                self.all(statement()).await
+            }
+            other => other,
+        }
     }
 
     /// Makes the transaction durable.

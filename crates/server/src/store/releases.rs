@@ -10,8 +10,8 @@ use types::{Digest, Release};
 const PUT: &str = "INSERT INTO releases (manifest, product, version, rollback_index, package, size, \
      entries, images, published) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
-const PUT_RULES: &str = "INSERT INTO release_rules (manifest, hardware, variants, versions, needs, \
-     withdrawn) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (manifest) DO UPDATE SET \
+const PUT_RULES: &str = "INSERT INTO release_rules (manifest, hardware, variants, regions, versions, \
+     needs, withdrawn) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (manifest) DO UPDATE SET \
      needs = excluded.needs, withdrawn = excluded.withdrawn";
 
 impl Tx {
@@ -38,6 +38,7 @@ impl Tx {
             .bind(manifest.to_string())
             .bind(to_json(&rules.fit.hardware, "hardware")?)
             .bind(to_json(&rules.fit.variants, "variants")?)
+            .bind(to_json(&rules.fit.regions, "regions")?)
             .bind(to_json(&rules.versions, "versions")?)
             .bind(rules.fit.needs.as_ref().map(ToString::to_string))
             .bind(rules.withdrawn.as_ref().map(ToString::to_string));
@@ -47,7 +48,7 @@ impl Tx {
     /// Every release, last published first.
     pub(crate) async fn releases(&mut self) -> Stored<Vec<Published>> {
         let text = "SELECT r.manifest, product, version, rollback_index, package, size, entries, \
-                    images, published, hardware, variants, versions, needs, withdrawn \
+                    images, published, hardware, variants, regions, versions, needs, withdrawn \
                     FROM releases r LEFT JOIN release_rules u ON u.manifest = r.manifest \
                     ORDER BY published DESC, r.manifest";
         self.all(query(text)).await?.iter().map(published).collect()
@@ -81,10 +82,14 @@ fn rules(row: &Row) -> Stored<Rules> {
     }
     let wrong = |_| StoreError::Row { what: "release" };
     let needs = needs.map(|needs| needs.parse().map_err(wrong)).transpose()?;
-    let (hardware, variants) =
-        (json(row, "hardware", "release")?, json(row, "variants", "release")?);
+    let fit = Fit {
+        hardware: json(row, "hardware", "release")?,
+        variants: json(row, "variants", "release")?,
+        regions: json(row, "regions", "release")?,
+        needs,
+    };
     Ok(Rules {
-        fit: Fit { hardware, variants, needs },
+        fit,
         versions: json(row, "versions", "release")?,
         withdrawn: withdrawn.map(Into::into),
     })

@@ -14,6 +14,7 @@ const SCHEMAS: &[&str] = &[
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
 
 /// How often a migration is tried while other servers migrate the same database.
@@ -60,9 +61,14 @@ async fn step(store: &Store, wanted: usize) -> Stored<()> {
     tx.commit().await
 }
 
-/// The schema in the words of an engine: they differ in the name of the type for bytes.
+/// The schema in the words of an engine: they differ in the name of the type for bytes, and
+/// in how bytes are written.
 fn spelled(schema: &str, postgres: bool) -> String {
-    if postgres { schema.replace(" BLOB", " BYTEA") } else { schema.to_owned() }
+    if postgres {
+        schema.replace(" BLOB", " BYTEA").replace("X'", "'\\x")
+    } else {
+        schema.to_owned()
+    }
 }
 
 /// The version of a database; 0 for an empty one.

@@ -146,6 +146,7 @@ fn release() -> Published {
             fit: Fit {
                 hardware: vec![name("r1")],
                 variants: vec![],
+                regions: vec![name("DE"), name("AT")],
                 needs: Some("version.modem>=7".parse().unwrap()),
             },
             versions: [(name("modem"), name("8"))].into(),

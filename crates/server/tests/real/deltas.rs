@@ -189,14 +189,28 @@ fn a_rollout_waits_for_its_deltas_and_counts_what_they_saved() {
     let (rig, terminal) = rig(&[], "1.0");
     publish(&rig, "2.0", &edited(&image("1.0")));
     let order = json!({"name": "spring", "release": "2.0", "wait_for_deltas": 3600});
-    let forecast = rig.post("/api/v1/rollouts/plan", &order).1;
-    assert!(forecast["waits_until"].is_string(), "{forecast}");
+    beat(&terminal, 8);
+    let forecast = || rig.post("/api/v1/rollouts/plan", &order).1;
+    let before = forecast();
+    assert!(before["waits_until"].is_string(), "{before}");
+    let bytes = |plan: &Value| -> [u64; 3] {
+        ["bytes", "with_deltas", "unknown"].map(|name| plan[name].as_u64().unwrap())
+    };
+    let [in_full, with_deltas, unknown] = bytes(&before);
+    assert!(in_full > 500_000 && bytes(&before["waves"][0]) == bytes(&before), "{before}");
+    // It may be made already.
+    assert!((with_deltas, unknown) == (in_full, in_full) || unknown == 0, "{before}");
     let id = rig.rollout(&order);
     // Whatever it waited for is there with the first offer.
     until_within(PATIENCE, &true, || beat(&terminal, 8).1["offer"].is_object());
     let base = base(&terminal, 8);
     let list = terminal.client.fetch(&format!("{base}{}", Deltas::ENTRY), &[]).body;
-    assert_eq!(Deltas::decode(&list).unwrap().deltas.len(), 1);
+    let deltas = Deltas::decode(&list).unwrap().deltas;
+    assert_eq!(deltas.len(), 1);
+    assert_eq!(forecast()["gets"]["count"], 1, "who has the offer is asked anew");
+    assert_eq!(bytes(&forecast()), [in_full, deltas[0].size, 0]);
+    beat(&terminal, 0);
+    assert_eq!(bytes(&forecast()), [in_full, in_full, 0], "no memory for a delta");
     let history = rig.status(&id)["history"].clone();
     let begin = history.as_array().unwrap().iter().find(|event| event["what"] == "offers begin");
     assert_eq!(begin.unwrap()["why"], "1 deltas are made, 0 were dropped", "{history}");
@@ -224,6 +238,8 @@ fn a_rollout_waits_for_its_deltas_no_longer_than_it_may() {
     assert_eq!((rig.rule("d0").as_str(), terminal.offered()), ("preparing", None));
     let outlook = rig.status(&id)["outlook"].as_str().unwrap().to_owned();
     assert!(outlook.starts_with("it waits until deltas to it are made, until 2"), "{outlook}");
+    let plan = rig.post("/api/v1/rollouts/plan", &json!({"name": "c", "release": "2.0"})).1;
+    assert!(plan["with_deltas"] == plan["bytes"] && plan["unknown"] == 0, "{plan}");
     rig.rollout(&json!({"name": "b", "release": "2.0", "wait_for_deltas": 1}));
     until(&true, || beat(&terminal, 8).1["offer"].is_object());
     // The first one gives up waiting when nothing more is to come.

@@ -11,11 +11,15 @@ mod durability;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod maker;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod publish;
+#[cfg(test)]
+mod regions;
 #[cfg(test)]
 mod strangers;
 #[cfg(test)]

@@ -64,12 +64,12 @@ impl Maker {
 
     /// A good package of `version` with the image of another one.
     pub(crate) fn package_with(&self, version: &str, content: &str) -> Vec<u8> {
-        self.make(version, &image(content), &self.keys)
+        self.make(version, &image(content), &self.keys, &[])
     }
 
     /// A good package of `version` with this image.
     pub(crate) fn package_of(&self, version: &str, image: &[u8]) -> Vec<u8> {
-        self.make(version, image, &self.keys)
+        self.make(version, image, &self.keys, &[])
     }
 
     /// `root.json`: both keys must sign.
@@ -80,20 +80,27 @@ impl Maker {
 
     /// A good package of `version`, whose number is its rollback index.
     pub(crate) fn package(&self, version: &str) -> Vec<u8> {
-        self.make(version, &image(version), &self.keys)
+        self.package_for(version, &[])
+    }
+
+    /// A good package of `version` that is for these regions.
+    pub(crate) fn package_for(&self, version: &str, regions: &[&str]) -> Vec<u8> {
+        self.make(version, &image(version), &self.keys, regions)
     }
 
     /// A package that one key too few signed.
     pub(crate) fn half_signed(&self, version: &str) -> Vec<u8> {
-        self.make(version, &image(version), &self.keys[..1])
+        self.make(version, &image(version), &self.keys[..1], &[])
     }
 
-    fn make(&self, version: &str, image: &[u8], keys: &[SigningKey]) -> Vec<u8> {
+    fn make(&self, version: &str, image: &[u8], keys: &[SigningKey], regions: &[&str]) -> Vec<u8> {
         let list: Vec<u8> = image.chunks(CHUNK).flat_map(|chunk| Digest::of(chunk).0).collect();
         let mut encoder = FrameEncoder::new(1).unwrap();
         let payload: Vec<u8> =
             image.chunks(CHUNK).flat_map(|chunk| encoder.encode(chunk).unwrap()).collect();
-        let manifest = serde_json::to_vec(&manifest(version, image, &list, &payload)).unwrap();
+        let regions = regions.iter().map(|region| name(region)).collect();
+        let manifest = Manifest { regions, ..manifest(version, image, &list, &payload) };
+        let manifest = serde_json::to_vec(&manifest).unwrap();
         let target = Target { name: Manifest::ENTRY, bytes: &manifest, custom: json!({}) };
         let draft = TargetsDraft { version: 1, expires: far(), targets: &[target] }.unsigned();
         let targets = keys.iter().fold(draft, |sealed, key| sign(&sealed, key).unwrap());
@@ -133,6 +140,7 @@ fn manifest(version: &str, image: &[u8], list: &[u8], payload: &[u8]) -> Manifes
         format: Manifest::FORMAT,
         product: name("router"),
         variants: vec![],
+        regions: vec![],
         hardware: vec![name("r1")],
         version: name(version),
         rollback_index: major.parse().unwrap(),

@@ -219,10 +219,10 @@ impl Client {
         let header = |name: &str| {
             response.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
         };
-        let (range, tag) = (header("content-range"), header("etag"));
+        let (range, tag, next) = (header("content-range"), header("etag"), header("refit-next"));
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
-        Fetched { status, range, tag, body }
+        Fetched { status, range, tag, next, body }
     }
 
     /// Reads the first `len` bytes of an address and hangs up.
@@ -241,6 +241,8 @@ pub(crate) struct Fetched {
     pub(crate) status: u16,
     pub(crate) range: String,
     pub(crate) tag: String,
+    /// Where the next page of an export begins.
+    pub(crate) next: String,
     pub(crate) body: Vec<u8>,
 }
 

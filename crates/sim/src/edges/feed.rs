@@ -2,12 +2,15 @@
 //! a real one, decoded by the real decoder with what the banks hold.
 
 use super::server::address_of;
+use super::stage::LOCATOR;
 use crate::medium::Medium;
 use crate::release::Release;
 use crate::world::{Shared, World};
 use agent::edges::{Encoding, Feed, FeedError, Feeds, PayloadSpec, Reset, Retry};
 use delta::{Applier, Limits, PatchHeader, ReadAt, ReadFault};
 use engine::Cursor;
+use package::Archive;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use types::{Outcome, Slot};
 
@@ -16,19 +19,42 @@ pub struct FakeFeeds(pub Shared);
 
 impl Feeds for FakeFeeds {
     fn open(&mut self, locator: &str) -> Result<Box<dyn Feed>, FeedError> {
-        if locator != address_of(self.0.borrow().address) {
-            return Err(unreachable("the address has expired"));
-        }
+        let kept = match locator {
+            LOCATOR => Some(kept(&self.0.borrow())?),
+            address if address == address_of(self.0.borrow().address) => None,
+            _ => return Err(unreachable("the address has expired")),
+        };
         let release = Rc::clone(&self.0.borrow().release);
         let world = Rc::clone(&self.0);
-        let full = Payload::Full { entry: String::new(), at: 0 };
-        Ok(Box::new(FakeFeed { world, release, payload: full, fetched: 0 }))
+        let payload = Payload::Full { entry: String::new(), at: 0 };
+        Ok(Box::new(FakeFeed { world, release, kept, payload, fetched: 0 }))
     }
+}
+
+/// What is kept in the stage, as an archive's reader finds it.
+fn kept(world: &World) -> Result<BTreeMap<String, Vec<u8>>, FeedError> {
+    let mut bytes = vec![0; world.stage.extent()];
+    let no_package = |why: &dyn std::fmt::Display| FeedError {
+        outcome: Outcome::Malformed,
+        detail: why.to_string().as_str().into(),
+        retry: Retry::Never,
+    };
+    world.stage.peek(0, &mut bytes).ok_or_else(|| no_package(&"it cannot be read"))?;
+    let archive = Archive::open(bytes.as_slice()).map_err(|e| no_package(&e))?;
+    let entries = archive.entries().iter();
+    entries
+        .map(|entry| {
+            let read = archive.read(bytes.as_slice(), &entry.name, entry.size);
+            Ok((entry.name.clone(), read.map_err(|e| no_package(&e))?))
+        })
+        .collect()
 }
 
 struct FakeFeed {
     world: Shared,
     release: Rc<Release>,
+    /// The entries of a package that is kept on the terminal.
+    kept: Option<BTreeMap<String, Vec<u8>>>,
     payload: Payload,
     fetched: u64,
 }
@@ -72,14 +98,16 @@ impl Feed for FakeFeed {
     }
 
     fn seek(&mut self, payload: &PayloadSpec, at: Cursor) -> Result<(), FeedError> {
-        self.world.borrow_mut().by_delta = payload.encoding != Encoding::Frames;
+        let is_delta = matches!(payload.encoding, Encoding::Delta { .. });
+        self.world.borrow_mut().is_cheap = is_delta || self.kept.is_some();
         self.payload = match payload.encoding {
-            Encoding::Frames => Payload::Full {
+            // A full payload's bytes are the image itself.
+            Encoding::Frames | Encoding::Plain => Payload::Full {
                 entry: payload.entry.clone(),
                 at: (at.chunk * payload.chunk_size) as usize,
             },
             Encoding::Delta { heap } => {
-                let patch = payload_bytes(&self.release, &payload.entry);
+                let patch = payload_bytes(None, &self.release, &payload.entry);
                 let decoding = Decoding::start(patch, payload, at, heap)?;
                 self.fetched += decoding.at as u64;
                 self.world.borrow_mut().served += decoding.at as u64;
@@ -91,12 +119,14 @@ impl Feed for FakeFeed {
 
     fn chunk(&mut self, into: &mut [u8]) -> Result<usize, FeedError> {
         let mut world = self.world.borrow_mut();
-        if world.chance.one_in(256) {
+        if self.kept.is_none() && world.chance.one_in(256) {
             return Err(unreachable("the connection was lost"));
         }
         let (len, read) = match &mut self.payload {
             Payload::Full { entry, at } => {
-                let rest = payload_bytes(&self.release, entry).get(*at..).unwrap_or_default();
+                let rest = payload_bytes(self.kept.as_ref(), &self.release, entry)
+                    .get(*at..)
+                    .unwrap_or_default();
                 let len = rest.len().min(into.len());
                 for (to, from) in into.iter_mut().zip(rest) {
                     *to = *from;
@@ -105,14 +135,16 @@ impl Feed for FakeFeed {
                 (len, len)
             }
             Payload::Delta(decoding) => {
-                let patch = payload_bytes(&self.release, &decoding.spec.entry);
+                let patch = payload_bytes(None, &self.release, &decoding.spec.entry);
                 let before = decoding.at;
                 let len = decoding.chunk(patch, &world, into)?;
                 (len, decoding.at - before)
             }
         };
         self.fetched += read as u64;
-        world.served += read as u64;
+        if self.kept.is_none() {
+            world.served += read as u64;
+        }
         Ok(len)
     }
 
@@ -131,8 +163,12 @@ impl Feed for FakeFeed {
     }
 }
 
-fn payload_bytes<'a>(release: &'a Release, entry: &str) -> &'a [u8] {
-    release.payloads.get(entry).map_or(&[][..], Vec::as_slice)
+fn payload_bytes<'a>(
+    kept: Option<&'a BTreeMap<String, Vec<u8>>>,
+    release: &'a Release,
+    entry: &str,
+) -> &'a [u8] {
+    kept.unwrap_or(&release.payloads).get(entry).map_or(&[][..], Vec::as_slice)
 }
 
 impl Decoding {

@@ -7,6 +7,7 @@ mod feed;
 mod flash;
 mod maker;
 mod server;
+mod stage;
 mod storage;
 mod system;
 
@@ -17,11 +18,13 @@ pub use feed::FakeFeeds;
 pub use flash::FakeFlash;
 pub use maker::{FakeConfiguration, FakeHooks};
 pub use server::FakeServer;
+pub use stage::FakeStage;
 pub use storage::{FakeFloors, FakeJournal, FakeStore};
 pub use system::{FakeClock, FakeHealth, FakePower, FakeSenses};
 
 use crate::release::component_name;
 use crate::world::Shared;
+use agent::edges::Stage;
 use agent::{Bank, Edges};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -43,6 +46,12 @@ pub fn all(world: &Shared) -> Edges {
         senses: Box::new(FakeSenses(Rc::clone(world))),
         hooks: Box::new(FakeHooks),
         configuration: Box::new(FakeConfiguration(Rc::clone(world))),
+        stage: world
+            .borrow()
+            .scenario
+            .layout
+            .has_stage()
+            .then(|| Box::new(FakeStage(Rc::clone(world))) as Box<dyn Stage>),
         own: None,
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) variants: Vec<Name>,
     #[serde(default)]
+    pub(crate) regions: Vec<Name>,
+    #[serde(default)]
     pub(crate) notes: BTreeMap<String, String>,
     pub(crate) support_until: Option<Date>,
     pub(crate) release_notes: Option<Document>,

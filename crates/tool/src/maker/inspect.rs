@@ -87,6 +87,9 @@ fn facts(package: &Package, manifest: &Manifest) -> Vec<(&'static str, String)> 
     if !manifest.variants.is_empty() {
         facts.push(("variants", join(&manifest.variants)));
     }
+    if !manifest.regions.is_empty() {
+        facts.push(("regions", join(&manifest.regions)));
+    }
     if let Some(until) = manifest.support_until {
         facts.push(("support until", until.to_string()));
     }

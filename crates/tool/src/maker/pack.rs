@@ -37,6 +37,7 @@ A release.toml, with paths relative to it:
   class = \"security\"                       # or \"feature\"
   hardware = [\"r7000-rev-a\", \"r7000-rev-b\"]
   variants = [\"telco-x\"]                   # optional: brands or carriers
+  regions = [\"DE\", \"AT\"]                  # optional: ISO 3166 codes, or your own words
   support_until = \"2031-12-31\"             # optional
   roots = [\"2.root.json\"]                 # optional: for terminals with an older root
   sbom = { url = \"https://acme.example/2.4.1.spdx.json\", file = \"sbom.json\" }
@@ -283,6 +284,7 @@ fn describe(
         format: Manifest::FORMAT,
         product: config.product.clone(),
         variants: config.variants.clone(),
+        regions: config.regions.clone(),
         hardware: config.hardware.clone(),
         version: config.version.clone(),
         rollback_index: config.rollback_index,

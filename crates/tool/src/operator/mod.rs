@@ -9,6 +9,7 @@ mod import;
 mod jobs;
 mod login;
 mod logs;
+mod product;
 mod publish;
 mod rollout;
 mod show;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Logs(logs::Args),
     Label(fleet::LabelArgs),
     Group(fleet::GroupArgs),
+    Product(product::Args),
     /// What is said of releases, and their deltas
     #[command(subcommand)]
     Release(fleet::ReleaseCommand),
@@ -64,6 +66,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logs(args) => logs::run(&args),
         Command::Label(args) => fleet::label(&args),
         Command::Group(args) => fleet::group(&args),
+        Command::Product(args) => product::run(&args),
         Command::Release(command) => fleet::release(&command),
         Command::Plan(command) => static_plan::run(&command),
         Command::Stop(args) => fleet::stop(&args),

@@ -1,5 +1,5 @@
 //! What the kernel is asked of flash: numbers and structures of
-//! `linux/include/uapi/mtd/mtd-abi.h` and `ubi-user.h`.
+//! `linux/include/uapi/mtd/mtd-abi.h`, `ubi-user.h` and, for block devices, `linux/fs.h`.
 #![expect(unsafe_code, reason = "rustix has no safe calls for flash")]
 
 use rustix::ioctl::{self, Getter, Opcode, Setter, opcode};
@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 
+const BLKDISCARD: Opcode = opcode::none(0x12, 119);
 const MEMGETINFO: Opcode = opcode::read::<MtdInfo>(b'M', 1);
 const MEMUNLOCK: Opcode = opcode::write::<Span32>(b'M', 6);
 const MEMGETBADBLOCK: Opcode = opcode::write::<i64>(b'M', 11);
@@ -105,6 +106,12 @@ unsafe impl<const OPCODE: Opcode, T> ioctl::Ioctl for Question<OPCODE, T> {
     ) -> rustix::io::Result<i32> {
         Ok(answer)
     }
+}
+
+/// Tells a block device that `len` bytes from `at` on are given up.
+pub(in super::super) fn discard(device: &File, at: u64, len: u64) -> io::Result<()> {
+    // SAFETY: BLKDISCARD reads two numbers.
+    Ok(unsafe { ioctl::ioctl(device, Setter::<BLKDISCARD, [u64; 2]>::new([at, len])) }?)
 }
 
 /// Kind and sizes of an MTD partition.

@@ -7,7 +7,7 @@
 //! Deliberately absent: attaching UBI to a partition, making volumes, and formatting.
 //! That is the factory's work.
 
-mod abi;
+pub(super) mod abi;
 mod blocks;
 mod partition;
 mod reader;

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::operator::{Allowance, Halt, Size, Tally, Wave};
-use crate::{Audience, Fit, Labels, Latecomers, Terms};
+use crate::{Audience, Fit, Labels, Terms};
 use alloc::format;
-use types::{ComponentState, Digest, Name, Release, Running, Seconds, Text};
+use types::{ComponentState, Digest, Latecomers, Name, Release, Running, Seconds, Text};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -59,7 +59,8 @@ fn rollout(step: &Step, waves: Vec<Wave>) -> Rollout {
 
 /// Asks terminals that run these versions about `rollout`.
 fn ask(rollout: &Rollout, steps: &[Step], versions: &[&str], labels: &Labels) -> Forecast {
-    let mut run = DryRun::new(rollout, 100, steps, NOW);
+    let mut run = DryRun::new(rollout, steps, NOW);
+    let cost = || Cost { full: 100, least: 40, open: 20 };
     let (product, hardware) = (name("router"), name("r1"));
     for (n, version) in versions.iter().enumerate() {
         let id = name(&format!("d{n}"));
@@ -68,19 +69,22 @@ fn ask(rollout: &Rollout, steps: &[Step], versions: &[&str], labels: &Labels) ->
             [(name("rootfs"), ComponentState { version: name(version), image })].into();
         let release =
             steps.iter().map(|step| &step.release).find(|r| r.version.as_str() == *version);
-        run.ask(&DeviceFacts {
-            id: &id,
-            product: &product,
-            hardware: &hardware,
-            variant: None,
-            region: None,
-            running: &running,
-            release,
-            enrolled: Timestamp(0),
-            labels,
-            abilities: &[],
-            attempts: &[],
-        });
+        run.ask(
+            &DeviceFacts {
+                id: &id,
+                product: &product,
+                hardware: &hardware,
+                variant: None,
+                region: None,
+                running: &running,
+                release,
+                enrolled: Timestamp(0),
+                labels,
+                abilities: &[],
+                attempts: &[],
+            },
+            cost,
+        );
     }
     run.forecast()
 }
@@ -99,8 +103,8 @@ fn who_gets_what_and_how_many_bytes() {
     );
     let all = [two.clone(), step("3", 3, None)];
     let seen = ask(&spring, &all, &["1", "1", "1", "1", "2", "3"], Labels::NONE);
-    assert_eq!((seen.gets.count, seen.bytes), (4, 400));
-    let waves: Vec<_> = seen.waves.iter().map(|w| (w.count, w.bytes, w.earliest)).collect();
+    assert_eq!((seen.gets.count, seen.cost), (4, Cost { full: 400, least: 160, open: 80 }));
+    let waves: Vec<_> = seen.waves.iter().map(|w| (w.count, w.cost.full, w.earliest)).collect();
     let later = Some(NOW.after(Seconds(60)));
     let at = Some(NOW.after(Seconds(90)));
     assert_eq!(waves, [(1, 100, Some(NOW)), (1, 100, later), (1, 100, at), (1, 100, None)]);

@@ -4,19 +4,31 @@
 use crate::clock::now;
 use crate::process::system;
 use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// After how many seconds a program is ended.
-pub(super) const LIMIT: u32 = 600;
+/// After how many seconds of the processors' time a peer is ended; as many of the
+/// clock's are granted beside others that use the processors.
+pub(super) const LIMIT: u32 = 300;
+const LIMIT_WALL: u32 = 10 * LIMIT;
 /// What `timeout` says when it ended the program.
 const TIMED_OUT: i32 = 124;
 /// What a program says that was killed (128 + SIGKILL).
 const KILLED: i32 = 137;
 
+/// Whether a program is ended when it has used up its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// It is: so that one peer does not hold up all.
+    Limited,
+    /// It has ten times as much: what is measured for itself.
+    Free,
+}
+
 /// Of one run.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cost {
     /// User and system, seconds.
     pub(super) cpu: f64,
@@ -36,11 +48,13 @@ pub(super) enum Ran {
 }
 
 /// Runs `command` in `folder`.
-pub(super) fn measure(command: &Command, folder: &Path) -> Result<Ran> {
+pub(super) fn measure(command: &Command, folder: &Path, bound: Bound) -> Result<Ran> {
     let times = folder.join("times");
     let mut time = system("time", "time")?;
     time.args(["--quiet", "--format", "%U %S %M", "--output"]).arg(&times);
-    time.args(["timeout", "--signal", "KILL", &LIMIT.to_string()]);
+    let limit = if bound == Bound::Limited { LIMIT } else { LIMIT_WALL };
+    time.args(["timeout", "--signal", "KILL", &LIMIT_WALL.to_string()]);
+    time.arg("prlimit").arg(format!("--cpu={limit}:{limit}"));
     time.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
     let began = now();
     let output = time.output().context("cannot start `time`")?;
@@ -55,7 +69,7 @@ pub(super) fn measure(command: &Command, folder: &Path) -> Result<Ran> {
 
 fn why(code: Option<i32>, said: &[u8]) -> String {
     match code {
-        Some(TIMED_OUT | KILLED) => format!("took more than {} minutes", LIMIT / 60),
+        Some(TIMED_OUT | KILLED) => format!("did not finish within {LIMIT} s of the CPU"),
         _ => {
             let said = String::from_utf8_lossy(said);
             let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word");
@@ -78,7 +92,7 @@ mod tests {
 
     fn run(script: &str) -> Ran {
         let dir = tempfile::tempdir().unwrap();
-        measure(Command::new("sh").args(["-c", script]), dir.path()).unwrap()
+        measure(Command::new("sh").args(["-c", script]), dir.path(), Bound::Limited).unwrap()
     }
 
     #[test]
@@ -95,6 +109,7 @@ mod tests {
     #[test]
     fn failures_say_why() {
         assert_eq!(run("echo bad luck >&2; exit 3"), Ran::Not("failed: bad luck".into()));
-        assert_eq!(why(Some(TIMED_OUT), b""), "took more than 10 minutes");
+        assert_eq!(run("ulimit -t 1; while :; do :; done"), Ran::Not(why(Some(KILLED), b"")));
+        assert_eq!(why(Some(TIMED_OUT), b""), "did not finish within 300 s of the CPU");
     }
 }

@@ -121,7 +121,10 @@ mod tests {
         let row = |tool: Tool| {
             let size = if tool.is_peer() { peers } else { own };
             let cpu = if tool == Tool::RefitFast { 2.5 } else { 9.0 };
-            Row { tool, done: Ok(Done { size, diff: cost(cpu), patch: cost(0.2), said }) }
+            Row {
+                tool,
+                done: Ok(Done { size, diff: cost(cpu), patch: cost(0.2), said, earlier: false }),
+            }
         };
         let rows = TOOLS.into_iter().map(row).collect();
         let pair = "x".to_owned();

@@ -1,11 +1,12 @@
 //! Deltas beside those of other tools: size, time of the CPU, memory, of making and
 //! of applying, pair by pair, in one run.
 //!
-//! Deliberately absent: figures of other runs. A peer that cannot take part is
-//! named, with the reason.
+//! What peers did with the large pairs is kept, and marked where it is of an earlier
+//! run. A peer that cannot take part, or that does not finish, is named with the reason.
 
 mod cost;
 mod goals;
+mod kept;
 mod peers;
 mod run;
 mod table;
@@ -14,6 +15,7 @@ mod venv;
 use crate::corpus::{self, Wanted};
 use crate::process::Programs;
 use anyhow::{Result, ensure};
+use kept::Kept;
 use peers::{Peers, TOOLS, Tool};
 use run::{Outcome, Runner};
 use std::path::PathBuf;
@@ -28,6 +30,9 @@ pub(super) struct DeltaArgs {
     /// Only these tools; then no goal is judged that needs the others
     #[arg(long, value_delimiter = ',')]
     tools: Vec<Tool>,
+    /// Measures the peers again, also where an earlier run did
+    #[arg(long)]
+    again: bool,
     /// Where patches and the peers that are Python packages are kept
     #[arg(long, default_value = "target/bench-delta")]
     scratch: PathBuf,
@@ -44,7 +49,8 @@ pub(super) fn run(args: &DeltaArgs) -> Result<ExitCode> {
     let venv = Venv::open(&scratch.join("peers"))?;
     let peers = Peers { programs: &programs, venv: &venv };
     let start = venv.start(&scratch)?;
-    let runner = Runner { peers, folder: &folder, scratch: &scratch, start };
+    let (kept, again) = (Kept::open(&folder)?, args.again);
+    let runner = Runner { peers, folder: &folder, scratch: &scratch, start, kept, again };
     let tools = if args.tools.is_empty() { TOOLS.to_vec() } else { args.tools.clone() };
     let outcomes: Vec<Outcome> =
         manifest.pairs.iter().map(|pair| runner.pair(pair, &tools)).collect::<Result<_>>()?;

@@ -1,7 +1,7 @@
 //! Those who make deltas: how each is asked for its best, and what it needs.
 
 use super::venv::Venv;
-use crate::process::{Programs, system};
+use crate::process::{Programs, said, system};
 use anyhow::Result;
 use std::fmt;
 use std::fs;
@@ -54,6 +54,22 @@ impl Tool {
     /// Whether it runs in the interpreter, whose start is not its work.
     pub(super) fn is_python(self) -> bool {
         matches!(self, Self::Hdiffpatch | Self::Detools)
+    }
+
+    /// Its release, and how it is asked: what figures of it belong to.
+    pub(super) fn version(self) -> Result<String> {
+        let debian = |package| {
+            let mut dpkg = system("dpkg-query", "dpkg")?;
+            said(dpkg.args(["--show", "--showformat=${Version}", package]))
+        };
+        Ok(match self {
+            Self::Bsdiff => debian("bsdiff")?,
+            Self::Xdelta3 => debian("xdelta3")?,
+            Self::Zstd => debian("zstd")?,
+            Self::Hdiffpatch => Venv::version("hdiffpatch").to_owned(),
+            Self::Detools => Venv::version("detools").to_owned(),
+            Self::Refit | Self::RefitFast => String::new(),
+        })
     }
 
     /// Bytes that it needs for two images of these sizes, about.

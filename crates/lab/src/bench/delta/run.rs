@@ -1,10 +1,11 @@
 //! One pair through all tools: each makes a patch, applies it, and what comes out is
 //! compared with the new image.
 
-use super::cost::{Cost, Ran, measure};
+use super::cost::{Bound, Cost, Ran, measure};
+use super::kept::Kept;
 use super::peers::{Peers, Tool};
 use crate::clock::now;
-use crate::corpus::{Made, Shape};
+use crate::corpus::{Group, Made, Shape};
 use crate::entry::digest_of;
 use anyhow::{Context, Result};
 use delta::FrameEncoder;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
+use std::process::Command;
 use types::Hasher;
 
 /// Bytes of a chunk, and the level, of a full payload as `refit pack` makes it.
@@ -26,6 +28,10 @@ pub(super) struct Runner<'a> {
     pub(super) scratch: &'a Path,
     /// What the interpreter costs before any work.
     pub(super) start: Cost,
+    /// What peers did before.
+    pub(super) kept: Kept,
+    /// Peers are measured however often they were.
+    pub(super) again: bool,
 }
 
 /// What one tool did with one pair.
@@ -43,6 +49,8 @@ pub(super) struct Done {
     pub(super) diff: Cost,
     pub(super) patch: Cost,
     pub(super) said: Said,
+    /// Another run measured it.
+    pub(super) earlier: bool,
 }
 
 /// What `refit diff --json` says.
@@ -71,16 +79,16 @@ impl Outcome {
         self.rows.iter().find(|row| row.tool == tool)?.done.as_ref().ok()
     }
 
-    /// The peer with the smallest patch, when all had their turn.
+    /// The peer with the smallest patch, when all had their turn; some may not have
+    /// come through.
     pub(super) fn best(&self) -> Option<(Tool, u64)> {
         let peers = self.rows.iter().filter(|row| row.tool.is_peer());
         let all = super::TOOLS.iter().filter(|tool| tool.is_peer()).count();
-        let sizes: Vec<_> =
-            peers.map(|row| Some((row.tool, row.done.as_ref().ok()?.size))).collect();
-        if sizes.len() < all {
+        if peers.clone().count() < all {
             return None;
         }
-        sizes.into_iter().flatten().min_by_key(|(_, size)| *size)
+        let sizes = peers.filter_map(|row| Some((row.tool, row.done.as_ref().ok()?.size)));
+        sizes.min_by_key(|(_, size)| *size)
     }
 
     /// Our own that did not come back right.
@@ -97,7 +105,7 @@ impl Runner<'_> {
         println!("{}: {} → {} bytes", pair.name, pair.old.size, pair.new.size);
         let mut rows = Vec::new();
         for &tool in tools {
-            let done = self.tool(tool, pair, &old, &new);
+            let done = self.tool_or_kept(tool, pair, &old, &new);
             let done = done.with_context(|| format!("cannot measure {tool} on {}", pair.name))?;
             match &done {
                 Ok(done) => println!("  {tool}: {}", done.line()),
@@ -116,6 +124,32 @@ impl Runner<'_> {
         self.folder.join(&pair.name).join(side)
     }
 
+    /// What was kept of a peer, or a round trip that is kept.
+    fn tool_or_kept(
+        &self,
+        tool: Tool,
+        pair: &Made,
+        old: &Path,
+        new: &Path,
+    ) -> Result<Result<Done, String>> {
+        if !tool.is_peer() {
+            return self.tool(tool, pair, old, new);
+        }
+        let itself = tool.version()?;
+        // The small pairs take seconds: there all figures are of one run.
+        let earlier = if self.again || pair.group == Group::Small {
+            None
+        } else {
+            self.kept.find(tool, &itself, pair)
+        };
+        if let Some(done) = earlier {
+            return Ok(done);
+        }
+        let done = self.tool(tool, pair, old, new)?;
+        self.kept.keep(tool, &itself, pair, &done)?;
+        Ok(done)
+    }
+
     /// One round trip; the reason where it is skipped or fails.
     fn tool(
         &self,
@@ -131,13 +165,15 @@ impl Runner<'_> {
         for file in [&patch, &out].into_iter().filter(|file| file.exists()) {
             fs::remove_file(file)?;
         }
-        let diff = measure(&self.peers.diff(tool, old, new, &patch)?, self.scratch)?;
+        let bound = if tool.is_peer() { Bound::Limited } else { Bound::Free };
+        let run = |command: &Command| measure(command, self.scratch, bound);
+        let diff = run(&self.peers.diff(tool, old, new, &patch)?)?;
         let (diff, said) = match diff {
             Ran::Well(cost, said) => (cost, said),
             Ran::Not(why) => return Ok(Err(format!("diff {why}"))),
         };
         let size = fs::metadata(&patch)?.len();
-        let applied = match measure(&self.peers.patch(tool, old, &patch, &out)?, self.scratch)? {
+        let applied = match run(&self.peers.patch(tool, old, &patch, &out)?)? {
             Ran::Well(cost, _) => cost,
             Ran::Not(why) => return Ok(Err(format!("{size} bytes, patch {why}"))),
         };
@@ -147,7 +183,7 @@ impl Runner<'_> {
         fs::remove_file(&out)?;
         let said = if tool.is_peer() { Said::default() } else { serde_json::from_str(&said)? };
         let (diff, patch) = (self.own_part(tool, diff), self.own_part(tool, applied));
-        Ok(Ok(Done { size, diff, patch, said }))
+        Ok(Ok(Done { size, diff, patch, said, earlier: false }))
     }
 
     /// Without the start of an interpreter, which is not the tool's.
@@ -161,8 +197,9 @@ impl Runner<'_> {
 impl Done {
     fn line(&self) -> String {
         let Self { size, diff, patch, .. } = self;
+        let when = if self.earlier { "; measured by an earlier run" } else { "" };
         format!(
-            "{size} bytes; diff {:.2} s CPU, {:.2} s, {:.0} MiB; patch {:.2} s CPU, {:.1} MiB",
+            "{size} bytes; diff {:.2} s CPU, {:.2} s, {:.0} MiB; patch {:.2} s CPU, {:.1} MiB{when}",
             diff.cpu, diff.wall, diff.rss, patch.cpu, patch.rss
         )
     }

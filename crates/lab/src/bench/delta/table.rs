@@ -1,5 +1,6 @@
 //! The tables, as `docs/performance.md` has them.
 
+use super::cost::LIMIT;
 use super::goals::ratio;
 use super::peers::{TOOLS, Tool};
 use super::run::{Done, Outcome};
@@ -48,11 +49,31 @@ pub(super) fn costs(outcomes: &[Outcome]) -> String {
 
 fn costs_of(done: &Done) -> String {
     let Done { diff, patch, .. } = done;
-    format!("{:.1}, {:.0}; {:.2}, {:.1}", diff.cpu, diff.rss, patch.cpu, patch.rss)
+    let when = if done.earlier { EARLIER } else { "" };
+    format!("{:.1}, {:.0}; {:.2}, {:.1}{when}", diff.cpu, diff.rss, patch.cpu, patch.rss)
 }
 
+/// Behind figures that another run measured.
+const EARLIER: &str = " °";
+
 fn cell(outcome: &Outcome, tool: Tool, show: impl Fn(&Done) -> String) -> String {
-    outcome.of(tool).map_or_else(|| "–".to_owned(), show)
+    let row = outcome.rows.iter().find(|row| row.tool == tool);
+    match row.map(|row| &row.done) {
+        Some(Ok(done)) => show(done),
+        Some(Err(why)) => short(why).to_owned(),
+        None => "–".to_owned(),
+    }
+}
+
+/// Why there is no figure, in a word.
+fn short(why: &str) -> &'static str {
+    if why.contains("MiB of memory") {
+        "memory"
+    } else if why.contains("did not finish") {
+        "did not finish"
+    } else {
+        "failed"
+    }
 }
 
 fn kb(bytes: u64) -> String {
@@ -70,5 +91,9 @@ pub(super) fn describe(manifest: &Manifest) -> Result<String> {
         .collect();
     let corpus = Digest::of(corpus.as_bytes()).to_string();
     let corpus = corpus.get(..16).unwrap_or_default();
-    Ok(format!("{}{}; corpus {corpus}", said(&mut dpkg)?, Venv::describe()))
+    let limits = format!(
+        "°: by an earlier run on the same images; did not finish: within {LIMIT} s of the CPU; \
+         memory: needs more than was free"
+    );
+    Ok(format!("{}{}; corpus {corpus}\n{limits}", said(&mut dpkg)?, Venv::describe()))
 }

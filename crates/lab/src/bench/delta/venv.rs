@@ -1,6 +1,6 @@
 //! The peers that are Python packages, in an environment of the project's own.
 
-use super::cost::{Cost, Ran, measure};
+use super::cost::{Bound, Cost, Ran, measure};
 use crate::process::{said, system};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -38,10 +38,19 @@ impl Venv {
 
     /// What the interpreter costs before any work.
     pub(super) fn start(&self, folder: &Path) -> Result<Cost> {
-        match measure(self.program("python").args(["-c", "import hdiffpatch"]), folder)? {
+        match measure(
+            self.program("python").args(["-c", "import hdiffpatch"]),
+            folder,
+            Bound::Free,
+        )? {
             Ran::Well(cost, _) => Ok(cost),
             Ran::Not(why) => bail!("the interpreter {why}"),
         }
+    }
+
+    /// The release of one of its packages.
+    pub(super) fn version(package: &str) -> &'static str {
+        PACKAGES.into_iter().find(|known| known.starts_with(package)).unwrap_or_default()
     }
 
     /// What is in it, for people.

@@ -2,6 +2,7 @@
 
 use super::replicas::two;
 use super::*;
+use crate::clock::Step;
 use crate::downloads::{Pass, shown};
 use crate::roster::lock;
 use crate::southbound::Granted;
@@ -22,6 +23,10 @@ async fn tick(bench: &Bench, seconds: u32) {
 
 /// What `device` may do that was let into the rollout already.
 async fn ask(bench: &Bench, device: &str, size: u64, seconds: u32) -> Reply<Option<Pass>> {
+    ask_at(bench, device, size, later(seconds)).await
+}
+
+async fn ask_at(bench: &Bench, device: &str, size: u64, now: Timestamp) -> Reply<Option<Pass>> {
     let terminal = bench.server.roster.device(&name(device)).unwrap();
     let (attempt, rollout, served) = {
         let locked = lock(&terminal);
@@ -30,7 +35,7 @@ async fn ask(bench: &Bench, device: &str, size: u64, seconds: u32) -> Reply<Opti
     };
     let published = bench.server.catalogue.find(Digest::of(b"2")).unwrap();
     let granted = Granted { attempt, rollout, terminal, published, served };
-    bench.server.download(&granted, size, later(seconds)).await
+    bench.server.download(&granted, size, now).await
 }
 
 async fn enters(bench: &Bench, device: &str, seconds: u32) -> Pass {
@@ -40,7 +45,10 @@ async fn enters(bench: &Bench, device: &str, seconds: u32) -> Pass {
 async fn waits(bench: &Bench, device: &str, seconds: u32) {
     let refused = ask(bench, device, MUCH, seconds).await.unwrap_err().into_response();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.headers()[header::RETRY_AFTER], "10");
+    let again: u32 = refused.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    // The offer is as old as the test.
+    let expected = [(0, 30), (9, 12), (11, 8), (12, 6), (13, 5)];
+    assert_eq!(Some(&(seconds, again)), expected.iter().find(|(at, _)| *at == seconds));
 }
 
 /// Both terminals have the offer, and both servers know it.
@@ -67,7 +75,7 @@ async fn a_place_is_one_of_all_servers() {
     assert!(ask(&other, "d1", 1000, 0).await.unwrap().is_none(), "a document is no download");
     for seconds in [4, 8, 12] {
         tick(&one, seconds).await;
-        assert_eq!(first.take(1, later(seconds)).unwrap(), 0);
+        assert_eq!(first.take(1, later(seconds), u64::from(seconds) * 1000).unwrap(), 0);
     }
     tick(&other, 12).await;
     assert_eq!(said(&other, "d0").unwrap(), "it downloads");
@@ -86,11 +94,11 @@ async fn what_a_server_held_that_is_cut_off_is_free_again_and_it_stops() {
     offered(&one, &other, Terms { downloads: limit(1, None), ..Terms::default() }).await;
     let stale = enters(&other, "d1", 0).await;
     waits(&one, "d0", 9).await;
-    assert!(stale.take(1, later(10)).is_ok());
-    assert!(stale.take(1, later(11)).is_err(), "its time is over");
+    assert!(stale.take(1, later(10), 10_000).is_ok());
+    assert!(stale.take(1, later(11), 11_000).is_err(), "its time is over");
     let _next = enters(&one, "d0", 11).await;
     tick(&other, 11).await;
-    assert!(stale.take(1, later(9)).is_err(), "its place is another one's");
+    assert!(stale.take(1, later(9), 9000).is_err(), "its place is another one's");
     waits(&other, "d1", 11).await;
 }
 
@@ -121,8 +129,8 @@ async fn a_rate_is_shared_out_and_a_site_has_its_own() {
     assert_eq!(sited.piece(), 500_000 / 8, "the site has less");
     let free = enters(&bench, "d1", 0).await;
     assert_eq!((sited.piece(), free.piece()), (500_000 / 8, 1_000_000 / 8));
-    assert_eq!(free.take(500_000, NOW).unwrap(), 250, "a quarter of a second may go at once");
-    assert_eq!(free.take(500_000, later(1)).unwrap(), 250);
+    assert_eq!(free.take(500_000, NOW, 1000).unwrap(), 250, "a quarter of a second may go at once");
+    assert_eq!(free.take(500_000, later(1), 2000).unwrap(), 250);
     drop(sited);
     tick(&bench, 1).await;
     assert_eq!(free.piece(), 2_000_000 / 8, "what nobody uses is the others'");
@@ -141,5 +149,29 @@ async fn who_takes_no_bytes_loses_its_place() {
     assert_eq!(bench.server.snapshot().downloads[&name("spring")].len(), 1);
     tick(&bench, 61).await;
     assert!(!bench.server.snapshot().downloads.contains_key(&name("spring")));
-    assert!(idle.take(1, later(61)).is_err());
+    assert!(idle.take(1, later(61), 61_000).is_err());
+}
+
+#[tokio::test]
+async fn a_place_is_one_servers_through_a_clock_that_is_set() {
+    for hours in [5, -5] {
+        let (_place, one, other) = two().await;
+        offered(&one, &other, Terms { downloads: limit(1, None), ..Terms::default() }).await;
+        let held = enters(&one, "d0", 0).await;
+        let set = |second: i64| Timestamp(NOW.0 + hours * 3_600_000 + second * 1000);
+        let step = Step { to: set(0), by: hours * 3_600_000 };
+        // The other one notices first.
+        other.server.clock_was_set(step).await.unwrap();
+        assert!(ask_at(&other, "d1", MUCH, set(1)).await.is_err(), "set by {hours} h");
+        one.server.clock_was_set(step).await.unwrap();
+        for second in [1, 5, 9, 13] {
+            assert!(held.take(1, set(second), 0).is_ok(), "set by {hours} h, {second} s");
+            jobs::tick(&one.server, set(second)).await.unwrap();
+            assert!(ask_at(&other, "d1", MUCH, set(second)).await.is_err());
+        }
+        // Nobody moves it on any more.
+        jobs::tick(&other.server, set(24)).await.unwrap();
+        assert!(held.take(1, set(24), 0).is_err());
+        assert!(ask_at(&other, "d1", MUCH, set(24)).await.unwrap().is_some());
+    }
 }

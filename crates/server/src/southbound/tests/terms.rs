@@ -2,9 +2,9 @@
 
 use super::*;
 use fleet::filter::Filter;
-use fleet::{Latecomers, Mode, Schedule, SiteLimit};
+use fleet::{Schedule, SiteLimit};
 use protocols::operator::{LabelOrder, LabelsView};
-use types::Outcome;
+use types::{Latecomers, Mode, Outcome};
 
 impl Bench {
     /// Starts a rollout on these terms.

@@ -1,6 +1,6 @@
 //! The queue of jobs, and what came of making deltas, on either engine.
 
-use super::super::bench::on_both;
+use super::super::bench::{Place, on_both};
 use super::super::*;
 use super::name;
 use types::{Digest, Name, Seconds, Timestamp};
@@ -195,4 +195,45 @@ async fn what_came_of_deltas_is_read_back() {
         assert_eq!(tx.deltas().await.unwrap(), [StoredDelta { used: Timestamp(9), ..made }]);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_gives_no_job_away_and_lets_none_wait() {
+    const HOUR: i64 = 3_600_000;
+    for set in [5 * HOUR, -5 * HOUR] {
+        on_both(async |place| {
+            let store = place.open().await;
+            let mut tx = store.begin().await.unwrap();
+            let at = |seconds: i64| 10 * HOUR + seconds * 1000;
+            add(&mut tx, "held", 0, at(0)).await;
+            let held = claim(&mut tx, "w1", at(0)).await.unwrap();
+            add(&mut tx, "later", 0, at(100)).await;
+            tx.hold_jobs_anew(Timestamp(at(1) + set)).await.unwrap();
+            let next = claimed(&mut tx, "w2", at(2) + set).await;
+            assert_eq!(next.as_deref(), Some("later"), "set by {set}: it waits no longer");
+            assert_eq!(claimed(&mut tx, "w2", at(60) + set).await.as_deref(), Some("later"));
+            let ours = tx.renew_job(&held, &Far::default(), Timestamp(at(60) + set), LEASE).await;
+            assert!(ours.unwrap(), "set by {set}: its worker lives");
+            tx.give_back_job(&held).await.unwrap();
+            assert_eq!(claimed(&mut tx, "w2", at(60) + set).await.as_deref(), Some("held"));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_time_is_the_databases_even_where_it_was_away() {
+    let place = Place::postgres();
+    let store = place.open().await;
+    let near = async || {
+        let told = crate::clock::told(store.time()).await.unwrap();
+        told.step().is_none()
+    };
+    assert!(near().await, "this machine has one clock");
+    let mut tx = store.begin().await.unwrap();
+    tx.raise_generation().await.unwrap();
+    drop(tx);
+    assert!(near().await, "a transaction that was dropped is not in the way");
+    place.hang_up();
+    assert!(near().await, "nor is a connection that broke");
 }

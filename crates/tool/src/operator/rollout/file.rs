@@ -24,6 +24,7 @@ const KEYS: &[&str] = &[
     "audience.group",
     "audience.filter",
     "audience.abroad",
+    "audience.outside",
     "audience.latecomers",
     "waves",
     "waves.percent",
@@ -117,7 +118,8 @@ fn meant(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocols::operator::{Mode, OpenRule, Tenths};
+    use protocols::operator::{OpenRule, Tenths};
+    use types::Mode;
 
     const WHOLE: &str = include_str!("../../../../../docs/examples/rollout.toml");
 

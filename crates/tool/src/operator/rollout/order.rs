@@ -1,6 +1,7 @@
 //! `refit rollout create`: from words on a command line, or a file, to an order.
 
 use crate::operator::access::Access;
+use crate::operator::product::written;
 use anyhow::{Context as _, bail};
 use protocols::operator::{
     AudienceRule, DownloadRule, HaltRule, OpenRule, RolloutOrder, ScheduleRule, Tenths, TermsRule,
@@ -8,7 +9,7 @@ use protocols::operator::{
 };
 use std::path::PathBuf;
 use std::str::FromStr;
-use types::{Name, Seconds, Version};
+use types::{Abroad, Elsewhere, Name, Seconds, Version};
 
 /// Makes a rollout, as a draft
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,15 @@ pub(crate) struct Args {
     /// Only terminals for which this filter holds
     #[arg(long)]
     filter: Option<String>,
+    /// Terminals outside of the region that they were sold for: used and home say where
+    /// they count to, ask has their owners asked, nothing gives them nothing; what the
+    /// product says where absent (refit product)
+    #[arg(long, value_name = "WORD", value_parser = written::<Abroad>)]
+    abroad: Option<Abroad>,
+    /// Terminals in none of the regions that the release is for: refuse, ask, allow; what
+    /// the product says where absent
+    #[arg(long, value_name = "WORD", value_parser = written::<Elsewhere>)]
+    outside: Option<Elsewhere>,
     /// A wave, as 3, 25% or 50%@by-hand; may be repeated
     #[arg(long)]
     wave: Vec<WaveArg>,
@@ -72,7 +82,7 @@ pub(crate) struct Args {
     wait_for_deltas: Option<u32>,
     /// A file with all of this, JSON or TOML, in place of the options
     #[arg(long, conflicts_with_all = ["name", "release", "product", "hardware", "region", "variant",
-        "running", "filter", "wave", "failures_percent", "failures_count", "back_percent", "not_back",
+        "running", "filter", "abroad", "outside", "wave", "failures_percent", "failures_count", "back_percent", "not_back",
         "wait_for_deltas", "starts", "downloads", "megabits", "in_flight"])]
     file: Option<PathBuf>,
     /// Start it at once
@@ -156,6 +166,8 @@ impl Args {
                 variants: self.variant.clone(),
                 running: self.running.clone(),
                 filter: self.filter.clone(),
+                abroad: self.abroad,
+                outside: self.outside,
                 ..AudienceRule::default()
             },
             waves: self.wave.iter().map(|WaveArg(wave)| wave.clone()).collect(),

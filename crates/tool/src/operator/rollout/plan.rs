@@ -5,7 +5,7 @@ use crate::operator::access::Access;
 use crate::operator::client::Client;
 use crate::operator::show::{json, table};
 use anyhow::bail;
-use protocols::operator::forecast::{Crowd, Forecast};
+use protocols::operator::forecast::{Bytes, Crowd, Forecast};
 use protocols::operator::{Reason, RolloutList, RolloutOrder, RolloutState, RolloutView};
 use std::path::PathBuf;
 use types::{Text, Timestamp, Version};
@@ -101,29 +101,32 @@ fn step(order: &RolloutOrder, version: &Version) -> RolloutOrder {
     RolloutOrder { name, release: version.to_string(), ..order.clone() }
 }
 
-/// How long the bytes take at least, where the rollout bounds their rate.
-fn least_time(bytes: u64, order: &RolloutOrder) -> Option<String> {
+/// How long the bytes take, where the rollout bounds their rate.
+fn time(bytes: u64, order: &RolloutOrder) -> Option<String> {
     let megabits = order.terms.downloads.megabits?;
     let seconds = bytes.div_ceil(u64::from(megabits.max(1)) * 125_000);
     let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
-    Some(format!(
-        "at {megabits} Mbit/s in all, full packages take {hours} h {minutes} min at least"
-    ))
+    Some(format!("at {megabits} Mbit/s in all, that takes about {hours} h {minutes} min"))
 }
 
 fn print(forecast: &Forecast, order: &RolloutOrder) -> anyhow::Result<()> {
     let release = &forecast.release;
     println!("{} {} would go to {}", release.product, release.version, some(&forecast.gets));
-    println!("at most {} of packages in all", bytes(forecast.bytes));
-    least_time(forecast.bytes, order).iter().for_each(|line| println!("{line}"));
+    if forecast.asked.count > 0 {
+        println!("of them, the owners of {} are asked first: their region", some(&forecast.asked));
+    }
+    println!("{}", volume(&forecast.bytes));
+    time(forecast.bytes.with_deltas, order).iter().for_each(|line| println!("{line}"));
     println!();
-    let time =
+    let opens =
         |at: Option<Timestamp>| at.map_or("when its condition holds".into(), |t| t.to_string());
     let waves = forecast.waves.iter().enumerate().map(|(index, wave)| {
         let number = (index + 1).to_string();
-        vec![number, wave.count.to_string(), bytes(wave.bytes), time(wave.earliest)]
+        let Bytes { full, with_deltas, .. } = wave.bytes;
+        let count = wave.count.to_string();
+        vec![number, count, bytes(full), bytes(with_deltas), opens(wave.earliest)]
     });
-    println!("{}", table(&["wave", "terminals", "at most", "opens"], waves));
+    println!("{}", table(&["wave", "terminals", "in full", "with deltas", "opens"], waves));
     if let (Some(first), Some(last)) = (forecast.first, forecast.last) {
         println!("\nthe schedule lets the first begin at {first}, the last at {last}");
     }
@@ -144,6 +147,19 @@ fn print(forecast: &Forecast, order: &RolloutOrder) -> anyhow::Result<()> {
         println!("{}", table(&["left out because of", "terminals"], rows));
     }
     Ok(())
+}
+
+/// How many bytes, as a sentence.
+fn volume(sent: &Bytes) -> String {
+    let Bytes { full, with_deltas, unknown } = *sent;
+    let plain = format!("{} in full payloads, {} with the deltas", bytes(full), bytes(with_deltas));
+    match unknown {
+        0 => format!("{plain} that there are"),
+        _ => format!(
+            "{plain} that there are; {} of that may become less: deltas are still to be made",
+            bytes(unknown)
+        ),
+    }
 }
 
 fn some(crowd: &Crowd) -> String {
@@ -191,8 +207,9 @@ mod tests {
         };
         let forecast = Forecast {
             release,
-            gets: Crowd { count: 0, examples: vec![] },
-            bytes: 0,
+            gets: Crowd::default(),
+            asked: Crowd::default(),
+            bytes: Bytes::default(),
             waves: vec![],
             first: None,
             last: None,
@@ -207,10 +224,20 @@ mod tests {
     fn a_bounded_rate_says_how_long_it_takes() {
         let text = r#"{"name": "spring", "release": "2.0", "downloads": {"megabits": 80}}"#;
         let order: RolloutOrder = serde_json::from_str(text).unwrap();
-        let said = "at 80 Mbit/s in all, full packages take 2 h 46 min at least";
-        assert_eq!(least_time(100_000_000_000, &order).as_deref(), Some(said));
+        let said = "at 80 Mbit/s in all, that takes about 2 h 46 min";
+        assert_eq!(time(100_000_000_000, &order).as_deref(), Some(said));
         let free = serde_json::from_str(r#"{"name": "spring", "release": "2.0"}"#).unwrap();
-        assert_eq!(least_time(1, &free), None);
+        assert_eq!(time(1, &free), None);
+    }
+
+    #[test]
+    fn bytes_are_told_with_deltas_and_without() {
+        let said = |full, with_deltas, unknown| volume(&Bytes { full, with_deltas, unknown });
+        let plain = "4.0 KiB in full payloads, 1.0 KiB with the deltas that there are";
+        assert_eq!(said(4096, 1024, 0), plain);
+        let open =
+            format!("{plain}; 512 bytes of that may become less: deltas are still to be made");
+        assert_eq!(said(4096, 1024, 512), open);
     }
 
     #[test]
