@@ -9,7 +9,7 @@ use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
 use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
-use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Symbols};
+use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Pace, Symbols};
 use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -20,8 +20,14 @@ const COPY_MAX: usize = 4 << 20;
 /// The most bytes of one change: a span can end between two.
 const CHANGE_MAX: usize = 4 << 10;
 
-/// So many bytes that stay end a change.
-const STAYS: usize = 64;
+/// So many bytes that stay end a change: to say that a word stays costs quick models
+/// more time than to begin a copy, others fewer bytes.
+const fn stays(pace: Pace) -> usize {
+    match pace {
+        Pace::Mixed => 128,
+        Pace::Quick => 64,
+    }
+}
 
 /// Bytes that choose their grid together.
 const GRID_BLOCK: usize = 8 << 10;
@@ -62,6 +68,7 @@ pub(crate) fn write(
         finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
+        stays: stays(header.models.pace),
         ends: Ends::new(header, pair.new, pair.image, covers, options.span),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
@@ -132,6 +139,8 @@ struct Writer<'a> {
     from: u64,
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
+    /// Bytes that end a change.
+    stays: usize,
     ends: Ends<'a>,
     bytes: Vec<u8>,
     prices: Prices,
@@ -346,7 +355,7 @@ impl Writer<'_> {
                 self.choose_grid(from, grid_end);
             }
             let same = self.same(from, self.at, end);
-            if same >= STAYS || self.at + same == end {
+            if same >= self.stays || self.at + same == end {
                 self.copy(from, same.min(COPY_MAX));
             } else {
                 self.change(from, end);
@@ -403,7 +412,7 @@ impl Writer<'_> {
         let mut until = self.at;
         while until < limit {
             let same = self.same(from + (until - self.at), until, limit);
-            if same >= STAYS || until + same == end {
+            if same >= self.stays || until + same == end {
                 break;
             }
             // The byte behind differs, or the limit is reached.
