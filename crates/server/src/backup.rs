@@ -97,7 +97,7 @@ pub(crate) async fn restore(args: &Restore) -> Result<()> {
     ensure!(fresh, "{} is a server's folder already", args.data.display());
     let folder = Folder::open(&args.data)?;
     let database = args.database.clone();
-    let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));
+    let database = database.map_or_else(|| folder.database().map(Address::File), Ok)?;
     let store = Store::connect(&database).await.context("cannot use the database")?;
     let rows = store::restore(&store, &mut BufReader::new(file)).await?;
     for (name, audience) in FILES {

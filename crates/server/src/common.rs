@@ -75,8 +75,10 @@ pub(crate) async fn agree(
         let agreed = tx.agree(OPERATOR, &operator.0).await?;
         let agreed = Digest(agreed.try_into().map_err(|_| StoreError::Row { what: "token" })?);
         if agreed != operator {
-            made = Made::Before;
-            operator = agreed;
+            if made == Made::Now {
+                folder.forget_token()?;
+            }
+            (made, operator) = (Made::Elsewhere, agreed);
         }
         keys = root_of(&mut tx, keys, root.is_some()).await?;
         tx.commit().await?;

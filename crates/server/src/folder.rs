@@ -61,9 +61,24 @@ impl Folder {
         let options = options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(failed)?;
         lock.try_lock().map_err(|_| FolderError::InUse(path.into()))?;
-        // SQLite gives its other files the mode of this one.
-        options.open(path.join("server.db")).map_err(failed)?;
         Ok(Self { path: path.into(), _lock: lock })
+    }
+
+    /// The database in it, for whoever has no other one.
+    pub(crate) fn database(&self) -> Result<PathBuf, FolderError> {
+        let path = self.path("server.db");
+        let failed = |cause| FolderError::File { path: path.clone(), cause };
+        // SQLite gives its other files the mode of this one.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        options.open(&path).map_err(failed)?;
+        Ok(path)
+    }
+
+    /// A token that was just made is of no use to anybody.
+    pub(crate) fn forget_token(&self) -> Result<(), FolderError> {
+        let path = self.path("operator.token");
+        fs::remove_file(&path).map_err(|cause| FolderError::File { path, cause })
     }
 
     /// The path of `name` in it.
@@ -142,6 +157,8 @@ pub(crate) enum Made {
     Before,
     /// It was made by this start.
     Now,
+    /// By another server of the fleet, which has it.
+    Elsewhere,
 }
 
 /// Who may read a file.
@@ -179,6 +196,7 @@ mod tests {
         assert_eq!((made, token.len()), (Made::Now, 47));
         assert_eq!(folder.operator_token().unwrap(), (token, Made::Before));
         assert_eq!(folder.payload_secret().unwrap(), folder.payload_secret().unwrap());
+        folder.database().unwrap();
         for name in ["operator.token", "payload.secret", "lock", "server.db"] {
             let mode = fs::metadata(folder.path(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -98,7 +98,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
     listen::allow_connections();
     let folder = Folder::open(&args.data)?;
     let database = args.database.clone();
-    let database = database.unwrap_or_else(|| Address::File(folder.path("server.db")));
+    let database = database.map_or_else(|| folder.database().map(Address::File), Ok)?;
     let store = Store::open(&database).await.context("cannot use the database")?;
     jobs::ask_time(&store).await.context("the database does not tell the time")?.take_over();
     // Made before the servers agree, so that the first one's becomes all servers'.
@@ -111,6 +111,7 @@ pub(crate) async fn serve(args: Serve) -> anyhow::Result<()> {
         folder.plan_key()?;
     }
     let common = common::agree(&folder, &store, args.root.as_deref()).await?;
+    let authority = if common.token == Made::Elsewhere { common.token } else { authority };
     let place = args.artifacts.clone().unwrap_or_default().with(&args.access);
     let blobs = Blobs::open(folder.path("blobs"), &place);
     let blobs = blobs.with_context(|| format!("cannot keep packages in {place:?}"))?;
@@ -239,6 +240,9 @@ fn announce(app: &Server, args: &Serve, address: &str, made: [Made; 2]) -> anyho
     let [authority, token] = made;
     if authority == Made::Now {
         println!("refit-server: made an authority of its own; terminals need {data}/ca.pem");
+    }
+    if token == Made::Elsewhere {
+        println!("refit-server: joins a fleet, whose ca.pem and operator's token are good here");
     }
     if token == Made::Now {
         println!("refit-server: made an operator's token; to use it:");
