@@ -170,6 +170,7 @@ mod tests {
             "faults",
             "boot-full",
             "boot-grub",
+            "boot-mips",
             "foreign",
             "idle",
             "demo-stores",
