@@ -84,7 +84,7 @@ const DEFECTS: &[Defect] = &[
         "progress is recorded before it is durable",
         "agent/src/install.rs",
         "self.flush(task, &job, cursor, sink)",
-        "if cursor.chunk % 8 == 0 { self.flush(task, &job, cursor) } else { Ok(()) }",
+        "if cursor.chunk % 8 == 0 { self.flush(task, &job, cursor, sink) } else { Ok(()) }",
     ),
     defect(
         "nothing is read back",
