@@ -12,6 +12,7 @@ use crate::secret;
 use crate::server::Server;
 use crate::store::{Claim, Kind, Store, StoreError, Stored, UNASKED};
 use protocols::json::sentence;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,6 +31,9 @@ const AT_ONCE: usize = 100;
 /// For how long nothing is removed by its age after the clock was set, or the store was
 /// out of reach: that clock may be wrong.
 const RESTS: Seconds = Seconds(3600);
+
+/// Fewer attempts are read quickly in any order.
+const SURVEYED: u64 = 1000;
 
 /// How long people can see what became of a job.
 const SHOWN: Seconds = Seconds(7 * 24 * 3600);
@@ -60,8 +64,10 @@ pub(crate) fn start(app: &Arc<Server>, stop: &watch::Receiver<bool>) -> Vec<Join
 async fn plan(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
     loop {
         let planned = async {
-            if let Err(error) = plan_all(&app).await {
-                eprintln!("refit-server: {}", sentence(&error));
+            for done in [plan_all(&app).await, survey(&app).await] {
+                if let Err(error) = done {
+                    eprintln!("refit-server: {}", sentence(&error));
+                }
             }
             tokio::time::sleep(TICK).await;
         };
@@ -70,6 +76,20 @@ async fn plan(app: Arc<Server>, mut stop: watch::Receiver<bool>) {
             _ = stop.changed() => return,
         }
     }
+}
+
+/// Whenever attempts have doubled, the database looks at its table of them: by itself it
+/// does within some minutes, in which a large rollout begins.
+async fn survey(app: &Server) -> Stored<()> {
+    let (there, before) = (app.roster.attempts(), app.surveyed.load(Ordering::Relaxed));
+    if !app.store.is_shared() || there < SURVEYED.max(before.saturating_mul(2)) {
+        return Ok(());
+    }
+    let mut tx = app.store.begin().await?;
+    tx.survey_attempts().await?;
+    tx.commit().await?;
+    app.surveyed.store(there, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Plans the deltas of the releases that are due.

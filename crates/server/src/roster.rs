@@ -237,6 +237,12 @@ impl Roster {
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
+    /// How many attempts there are.
+    pub(crate) fn attempts(&self) -> u64 {
+        let count = self.attempts.read().unwrap_or_else(PoisonError::into_inner).len();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
     /// All terminals.
     pub(crate) fn all(&self) -> Vec<Shared> {
         self.page(None, usize::MAX)

@@ -67,6 +67,8 @@ pub(crate) struct Server {
     pub(crate) wake: Notify,
     /// Rings when there are deltas to make.
     pub(crate) delta_wake: Notify,
+    /// How many attempts there were when the database last looked at its table of them.
+    pub(crate) surveyed: AtomicU64,
     /// When, of each rollout, the first terminal in flight may have failed by its silence.
     pub(crate) expected: Mutex<BTreeMap<Name, Timestamp>>,
     /// Who downloads from here, of rollouts that bound downloads.
@@ -115,6 +117,7 @@ impl Server {
             plans: OnceLock::new(),
             wake: Notify::new(),
             delta_wake: Notify::new(),
+            surveyed: AtomicU64::new(0),
             expected: Mutex::default(),
             drift: Mutex::default(),
             downloads: Downloads::default(),

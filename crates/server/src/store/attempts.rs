@@ -95,6 +95,12 @@ impl Tx {
         Ok(all)
     }
 
+    /// Has the database look at how its table of attempts is filled. Until it did, it takes
+    /// terminals for few with many attempts each, and reads all of it to find some.
+    pub(crate) async fn survey_attempts(&mut self) -> Stored<()> {
+        self.run(query("ANALYZE attempts")).await.map(drop)
+    }
+
     /// Whose attempt this is.
     pub(crate) async fn device_of(&mut self, attempt: AttemptId) -> Stored<Option<DeviceId>> {
         let text = "SELECT device FROM attempts WHERE attempt = $1";
