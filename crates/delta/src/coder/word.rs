@@ -13,8 +13,7 @@ use super::logistic::{Mixer, Tables};
 use super::moves::Moves;
 use super::number::Flag;
 use super::{Coder, Models, Pace};
-use alloc::boxed::Box;
-use alloc::vec;
+use alloc::{boxed::Box, vec};
 
 /// The steps in which aligned bytes are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
