@@ -123,7 +123,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
-        ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 2400, boot_grub)
+        ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 1200, boot_grub)
     },
     Stage {
         group: Group::Terminals,

@@ -2,7 +2,8 @@
 //! browser in the terminal's own network. Off unless it is configured.
 //!
 //! It reads and leaves what lies on the owner's desk (`desk.rs`), and nothing else but the
-//! files that are uploaded.
+//! files that are uploaded. It is the way in when no release works: what keeps it from
+//! opening is told and tried again, and never ends the agent.
 
 mod html;
 mod request;
@@ -11,6 +12,7 @@ mod session;
 mod upload;
 
 use crate::desk::Desk;
+use crate::platform::watchdog::Pulse;
 use request::{Answer, Refused, Request};
 use session::Sessions;
 use std::io;
@@ -27,10 +29,13 @@ const CONNECTIONS_MAX: usize = 8;
 const SILENCE: Duration = Duration::from_secs(15);
 /// Pieces of 4 KiB that are taken from a browser that goes on after its answer.
 const DRAINED_MAX: u32 = 16 << 10;
+/// Between two tries to open the page.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Bytes of a thread's stack.
 const STACK: usize = 128 << 10;
 
 /// What a page needs to know of its terminal.
+#[derive(Clone)]
 pub struct Setup {
     /// What it reads and leaves.
     pub desk: Desk,
@@ -45,6 +50,8 @@ pub struct Setup {
     pub upload: PathBuf,
     /// Its most bytes.
     pub upload_limit: u64,
+    /// Where it is told that a person asks for something.
+    pub pulse: Pulse,
 }
 
 /// The page and who is signed in.
@@ -55,26 +62,45 @@ struct Page {
     open: AtomicUsize,
 }
 
-/// Serves the page from threads of its own, until the process ends; returns where.
+/// Serves the page from threads of its own, until the process ends, and says where. An
+/// address that the terminal does not have yet, or a password that cannot be used, is tried
+/// again.
 ///
 /// # Errors
-/// The password is missing or one that everybody knows, or the address is taken.
-pub fn serve(setup: Setup) -> io::Result<SocketAddr> {
+/// A thread cannot be started.
+pub fn serve(setup: Setup) -> io::Result<()> {
+    serve_with(setup, AGAIN)
+}
+
+fn serve_with(setup: Setup, again: Duration) -> io::Result<()> {
+    let work = move || {
+        let (page, listener) = loop {
+            match open(&setup) {
+                Ok(opened) => break opened,
+                Err(error) => eprintln!("refit-agent: cannot open the local page: {error}"),
+            }
+            thread::sleep(again);
+        };
+        for stream in listener.incoming().flatten() {
+            page.accept(stream);
+        }
+    };
+    thread::Builder::new().name("page".into()).stack_size(STACK).spawn(work)?;
+    Ok(())
+}
+
+fn open(setup: &Setup) -> io::Result<(Arc<Page>, TcpListener)> {
     let sessions = Mutex::new(Sessions::open(&setup.password_file)?);
     let listener = TcpListener::bind(setup.listen)?;
     let address = listener.local_addr()?;
+    eprintln!("refit-agent: the local page is at http://{address}/");
     let mut hosts = setup.hosts.clone();
     hosts.push(address.to_string());
     if address.port() == 80 {
         hosts.push(address.ip().to_string());
     }
-    let page = Arc::new(Page { setup, hosts, sessions, open: AtomicUsize::new(0) });
-    thread::Builder::new().name("page".into()).stack_size(STACK).spawn(move || {
-        for stream in listener.incoming().flatten() {
-            page.accept(stream);
-        }
-    })?;
-    Ok(address)
+    let page = Page { setup: setup.clone(), hosts, sessions, open: AtomicUsize::new(0) };
+    Ok((Arc::new(page), listener))
 }
 
 /// Counts one browser, as long as it lives.
@@ -154,5 +180,63 @@ fn finish(stream: &mut TcpStream) {
         if !matches!(io::Read::read(stream, &mut rest), Ok(1..)) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::store::Directory;
+    use crate::platform::watchdog::Vigil;
+    use std::io::{Read, Write};
+
+    /// A page on a port that somebody else has until it is asked for, with a password that
+    /// comes late; and the pulse that it tells of people.
+    #[test]
+    fn what_keeps_it_from_opening_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listen = taken.local_addr().unwrap();
+        let pulse = Pulse::default();
+        let password_file = dir.path().join("password");
+        let setup = Setup {
+            desk: Desk {
+                device: "bench".parse().unwrap(),
+                rules: Default::default(),
+                store: Directory::open(dir.path()).unwrap(),
+                status: dir.path().join("status"),
+                wake: dir.path().join("wake"),
+                floor: types::Timestamp(0),
+            },
+            listen,
+            hosts: Vec::new(),
+            password_file: password_file.clone(),
+            upload: dir.path().join("upload.zip"),
+            upload_limit: 1,
+            pulse: pulse.clone(),
+        };
+        serve_with(setup, Duration::from_millis(5)).unwrap();
+        std::fs::write(password_file, "k7-otter-lamp").unwrap();
+        drop(taken);
+        let body = "password=k7-otter-lamp";
+        let request = format!(
+            "POST /login HTTP/1.1\r\nHost: {listen}\r\nContent-Type: \
+             application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = loop {
+            if let Ok(stream) = TcpStream::connect(listen) {
+                break stream;
+            }
+        };
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+        let failing = crate::platform::health::Check::command(vec![], types::Seconds(0));
+        let mut vigil = Vigil::new(vec![failing], pulse);
+        assert_eq!(vigil.fault(0), None);
+        assert_eq!(vigil.fault(10_000), None, "a person is at it");
+        assert!(vigil.fault(10_000_000).is_some());
     }
 }

@@ -12,6 +12,7 @@ use agent::platform::stop::Stop;
 use agent::platform::watchdog::Pulse;
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
+use engine::Phase;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     }
     let pulse = Pulse::default();
     let keeper = terminal::keep_watchdog(config, &pulse)?;
-    open_page(config)?;
+    open_page(config, &pulse)?;
     join_bus(config)?;
     let mut told = Told::new(terminal::status_path(config));
     let mut screen = Screen::new(config);
@@ -58,6 +59,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
         let turn = terminal.device.step();
         told.tell(&mut terminal, &turn)?;
         match turn {
+            Ok(Turn::Moved) if is_writing(&terminal) => pulse.mend(),
             Ok(Turn::Moved) => {}
             Ok(Turn::Idle) if until == Until::Idle => break,
             Ok(turn) if screen.ask(&mut terminal.device, turn)? => {}
@@ -74,8 +76,13 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     Ok(End::Done)
 }
 
+/// Whether what runs next is being fetched, written or looked at.
+fn is_writing(terminal: &Terminal) -> bool {
+    matches!(terminal.device.state().phase(), Phase::Downloading | Phase::Verifying)
+}
+
 #[cfg(feature = "page")]
-fn open_page(config: &Config) -> anyhow::Result<()> {
+fn open_page(config: &Config, pulse: &Pulse) -> anyhow::Result<()> {
     let Some(page) = &config.page else { return Ok(()) };
     let upload = page.upload.clone();
     let setup = agent::page::Setup {
@@ -85,14 +92,13 @@ fn open_page(config: &Config) -> anyhow::Result<()> {
         password_file: page.password_file.clone(),
         upload: upload.unwrap_or_else(|| terminal::state_file(config, "upload.zip")),
         upload_limit: u64::from(page.upload_mib) << 20,
+        pulse: pulse.clone(),
     };
-    let address = agent::page::serve(setup).context("cannot open the local page")?;
-    eprintln!("refit-agent: the local page is at http://{address}/");
-    Ok(())
+    agent::page::serve(setup).context("cannot start a thread for the local page")
 }
 
 #[cfg(not(feature = "page"))]
-fn open_page(config: &Config) -> anyhow::Result<()> {
+fn open_page(config: &Config, _: &Pulse) -> anyhow::Result<()> {
     anyhow::ensure!(config.page.is_none(), "this agent was built without the local page");
     Ok(())
 }

@@ -188,6 +188,8 @@ pub enum LineWord {
     NetworkManager,
     /// ModemManager knows.
     ModemManager,
+    /// Whichever of both is there.
+    Auto,
 }
 
 impl Senses {
@@ -199,6 +201,7 @@ impl Senses {
             WordOrProgram::Word(LineWord::Metered) => always(Cost::Metered),
             WordOrProgram::Word(LineWord::NetworkManager) => Line::NetworkManager,
             WordOrProgram::Word(LineWord::ModemManager) => Line::ModemManager,
+            WordOrProgram::Word(LineWord::Auto) => Line::WhoeverIsThere,
             WordOrProgram::Program(command) => Line::Program(command.clone()),
         });
         Sensors {

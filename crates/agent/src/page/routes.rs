@@ -55,6 +55,7 @@ fn enter(page: &Page, mut request: Request, stream: &mut TcpStream) -> Answered 
     let form = request.form(stream)?;
     let denied = match page.sessions().enter(form.get("password")) {
         Ok(cookie) => {
+            page.setup.pulse.mend();
             let cookie = format!("{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/");
             return Ok(Answer::see("/").with("set-cookie", cookie));
         }
@@ -104,6 +105,8 @@ fn act(page: &Page, mut request: Request, stream: &mut TcpStream, token: &str) -
         return Ok(Answer::plain("403 Forbidden", "this form is not from this session"));
     }
     let desk = &page.setup.desk;
+    // A script that looks for news is nobody who mends.
+    page.setup.pulse.mend();
     let on = |name: &str| form.get(name) == "on";
     let done = match request.path.as_str() {
         "/check" => done(desk.call(Call::Ask), Message::Checked),
@@ -174,6 +177,7 @@ fn take(page: &Page, mut request: Request, stream: &mut TcpStream, token: &str) 
     if !same(form.get("token"), token) {
         return Answer::plain("403 Forbidden", "this form is not from this session");
     }
+    page.setup.pulse.mend();
     let done = receive(page, &mut request, stream);
     finish(page, token, done)
 }

@@ -1,8 +1,10 @@
 //! Named partitions: their bytes into a file that says what it holds, and back.
 //!
 //! The file begins with one line of JSON: whose bytes follow, how many, and their
-//! SHA-256. Nothing is written back before all of it was read and matched.
+//! SHA-256. Nothing is written back before all of it was read and matched. Of raw flash,
+//! what its good blocks hold is kept, without the blank bytes at its end.
 
+use super::mtd::{self, Access, Stream};
 use super::{files, partition};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -40,7 +42,7 @@ pub struct Head {
 /// One of both cannot be used, or the partition changed meanwhile.
 pub fn backup(device: &DeviceId, name: &Name, place: &Path, to: &Path) -> io::Result<Head> {
     let place = &partition::locate(place)?;
-    let (size, sha256) = digest(File::open(place)?, &mut io::sink())?;
+    let (size, sha256) = digest(bytes_of(place)?, &mut io::sink())?;
     let (device, partition) = (device.clone(), name.clone());
     let head = Head { refit_backup: FORMAT, device, partition, size, sha256 };
     let mut beside = to.to_path_buf().into_os_string();
@@ -60,10 +62,18 @@ fn write(head: &Head, place: &Path, beside: &Path) -> io::Result<()> {
     let mut line = serde_json::to_vec(head).map_err(io::Error::other)?;
     line.push(b'\n');
     out.write_all(&line)?;
-    if digest(File::open(place)?, &mut out)? != (head.size, head.sha256) {
+    if digest(bytes_of(place)?, &mut out)? != (head.size, head.sha256) {
         return Err(io::Error::other("the partition changed while it was read"));
     }
     out.sync_all()
+}
+
+/// What a partition holds.
+fn bytes_of(place: &Path) -> io::Result<Box<dyn Read>> {
+    Ok(match mtd::open(place, Access::Read)? {
+        Some(blocks) => Box::new(Stream::reading(blocks)?),
+        None => Box::new(File::open(place)?),
+    })
 }
 
 /// Writes a backup of `name` back to `place`, and reads it again.
@@ -81,23 +91,42 @@ pub fn restore(device: &DeviceId, name: &Name, place: &Path, from: &Path) -> io:
     if digest(&mut bytes, &mut io::sink())? != (head.size, head.sha256) {
         return Err(io::Error::other("it is damaged: its digest is another one"));
     }
-    let mut to = File::options().read(true).write(true).open(partition::locate(place)?)?;
+    bytes.seek(SeekFrom::Start(at))?;
+    let place = partition::locate(place)?;
+    let found = match mtd::open(&place, Access::Write)? {
+        Some(blocks) => {
+            let mut to = Stream::writing(blocks, head.size)?;
+            copy(&head, &mut bytes, &mut to)?;
+            digest(to.written()?, &mut io::sink())?
+        }
+        None => restore_plain(&head, &mut bytes, &place)?,
+    };
+    if found != (head.size, head.sha256) {
+        return Err(io::Error::other("the partition does not hold what was written to it"));
+    }
+    Ok(head)
+}
+
+/// Each time all of it is matched: the file may be on a card that is pulled.
+fn copy(head: &Head, bytes: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    if digest(bytes, to)? != (head.size, head.sha256) {
+        return Err(io::Error::other("it changed while it was read; restore it again"));
+    }
+    Ok(())
+}
+
+/// Writes a partition that is no flash; what it holds then.
+fn restore_plain(head: &Head, bytes: &mut impl Read, place: &Path) -> io::Result<(u64, Digest)> {
+    let mut to = File::options().read(true).write(true).open(place)?;
     if to.seek(SeekFrom::End(0))? != head.size {
         return Err(io::Error::other("the partition has another size"));
     }
     to.rewind()?;
-    bytes.seek(SeekFrom::Start(at))?;
-    // Each time all of it is matched: the file may be on a card that is pulled.
-    if digest(&mut bytes, &mut to)? != (head.size, head.sha256) {
-        return Err(io::Error::other("it changed while it was read; restore it again"));
-    }
+    copy(head, bytes, &mut to)?;
     to.sync_all()?;
     rustix::fs::fadvise(&to, 0, None, rustix::fs::Advice::DontNeed)?;
     to.rewind()?;
-    if digest(&mut to, &mut io::sink())? != (head.size, head.sha256) {
-        return Err(io::Error::other("the partition does not hold what was written to it"));
-    }
-    Ok(head)
+    digest(&mut to, &mut io::sink())
 }
 
 /// The first line, and the bytes behind it.

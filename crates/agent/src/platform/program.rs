@@ -12,8 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// The most bytes of a program's words that are heard.
-pub const HEARD_MAX: usize = 4096;
+/// The most bytes of a program's words that are heard: what `mmcli` says of a modem that
+/// knows all bands is more than 4 KiB.
+pub const HEARD_MAX: usize = 32 << 10;
 
 /// The time between two looks at a running program.
 const LOOK: Duration = Duration::from_millis(20);
@@ -147,6 +148,7 @@ mod tests {
         assert_eq!(sh("echo metered roaming", 5000).words(), Some("metered roaming"));
         assert_eq!(sh("echo metered; exit 1", 5000).words(), None);
         assert_eq!(sh("echo $REFIT_PHASE $HOME", 5000).words(), Some("health"));
+        assert!(sh("head -c 9000 /dev/zero; echo end", 5000).said.ends_with("end\n"));
         assert!(run(&["/no/such/program".into()], &[], 1000).is_err());
         assert!(run(&[], &[], 1000).is_err());
     }

@@ -4,7 +4,8 @@
 //! feeds the watchdog while both are well. That it runs is no reason to feed it. A
 //! check may fail for as long as the configuration gives it; an agent may be busy with
 //! one thing for [`BUSY`] seconds. What is withheld for the watchdog's whole time ends
-//! in a reset, which the bootloader counts.
+//! in a reset, which the bootloader counts. Where no release is healthy, resets mend
+//! nothing: while an update is written, or a person is at the local page, checks may fail.
 
 use super::clock::Stopwatch;
 use super::health::Check;
@@ -21,6 +22,8 @@ use types::{Seconds, Text};
 
 /// Seconds that the agent may be busy with one thing.
 pub const BUSY: u32 = 900;
+/// Seconds for which checks may fail after someone was last seen mending the terminal.
+pub const MENDING: u32 = 900;
 /// How often in the watchdog's time it is looked whether to feed it.
 const LOOKS: u32 = 4;
 /// How often the thread looks whether it is to end.
@@ -71,6 +74,7 @@ pub struct Pulse(Arc<Beat>);
 struct Beat {
     turns: AtomicU32,
     rests: AtomicBool,
+    mends: AtomicU32,
 }
 
 impl Pulse {
@@ -83,6 +87,12 @@ impl Pulse {
     /// The agent waits for something to do.
     pub fn rest(&self) {
         self.0.rests.store(true, Ordering::SeqCst);
+    }
+
+    /// What runs is about to be replaced: the agent writes an update, or a person asks for
+    /// something.
+    pub fn mend(&self) {
+        self.0.mends.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -100,19 +110,31 @@ pub struct Vigil {
     pulse: Pulse,
     turns: u32,
     turned: u64,
+    mends: u32,
+    mended: Option<u64>,
 }
 
 impl Vigil {
     /// Watches these checks and this pulse.
     pub fn new(checks: Vec<Check>, pulse: Pulse) -> Self {
         let checks = checks.into_iter().map(|check| Watched { check, since: None }).collect();
-        Self { checks, pulse, turns: 0, turned: 0 }
+        Self { checks, pulse, turns: 0, turned: 0, mends: 0, mended: None }
     }
 
     /// Why the watchdog is not fed at `now`, in milliseconds of a clock that only goes
     /// forward; `None` while all is well.
     pub fn fault(&mut self, now: u64) -> Option<Text> {
-        self.hung(now).or_else(|| self.checks.iter_mut().find_map(|watched| watched.fault(now)))
+        let ill = self.checks.iter_mut().find_map(|watched| watched.fault(now));
+        let mended = self.is_mended(now);
+        self.hung(now).or_else(|| ill.filter(|_| !mended))
+    }
+
+    fn is_mended(&mut self, now: u64) -> bool {
+        let mends = self.pulse.0.mends.load(Ordering::SeqCst);
+        if mends != self.mends {
+            (self.mends, self.mended) = (mends, Some(now));
+        }
+        self.mended.is_some_and(|at| now.saturating_sub(at) <= u64::from(MENDING) * 1000)
     }
 
     fn hung(&mut self, now: u64) -> Option<Text> {
@@ -230,6 +252,25 @@ mod tests {
         assert_eq!(vigil.fault(31_000), None);
         std::fs::remove_file(&mark).unwrap();
         assert_eq!(vigil.fault(90_000), None, "it may fail anew");
+    }
+
+    #[test]
+    fn who_mends_is_not_interrupted_by_a_check() {
+        let pulse = Pulse::default();
+        pulse.rest();
+        let mut vigil = Vigil::new(vec![exists(Path::new("/no/such"), 10)], pulse.clone());
+        let mending = u64::from(MENDING) * 1000;
+        assert_eq!(vigil.fault(0), None);
+        pulse.mend();
+        assert_eq!(vigil.fault(10_001), None);
+        assert_eq!(vigil.fault(10_001 + mending), None);
+        assert!(vigil.fault(10_002 + mending).is_some(), "it is fed for health after that");
+        pulse.mend();
+        pulse.beat();
+        assert_eq!(vigil.fault(20_000 + mending), None);
+        let hung = 20_001 + mending + u64::from(BUSY) * 1000;
+        pulse.mend();
+        assert!(vigil.fault(hung).is_some(), "an agent that hangs mends nothing");
     }
 
     #[test]

@@ -28,20 +28,41 @@ impl Terminal {
     fn new() -> Self {
         let bench = Bench::new();
         bench.drain_battery();
+        let (_, night) = night_in_some_hours();
+        let power = bench.path("power");
+        let power = power.display();
+        let more = format!(
+            "[policy]\nbattery_percent = 30\n{night}[senses]\npower_supply = \"{power}\"\n"
+        );
+        Self::with(bench, &more)
+    }
+
+    /// With these tables, beside the page's own.
+    fn with(bench: Bench, more: &str) -> Self {
         let password = bench.path("password");
         std::fs::write(&password, format!("{PASSWORD}\n")).unwrap();
-        let (_, night) = night_in_some_hours();
         bench.configure(&format!(
-            "[policy]\nbattery_percent = 30\n{night}[senses]\npower_supply = \"{}\"\n\
-             [page]\nlisten = \"127.0.0.1:0\"\nhosts = [\"router.test\"]\npassword_file = \"{}\"\n\
-             upload_mib = 16\n",
-            bench.path("power").display(),
+            "{more}[page]\nlisten = \"127.0.0.1:0\"\nhosts = [\"router.test\"]\n\
+             password_file = \"{}\"\nupload_mib = 16\n",
             password.display()
         ));
+        Self::start(bench)
+    }
+
+    fn start(bench: Bench) -> Self {
         let mut agent = bench.start_with(&["run"], Stdio::piped());
         let address = said_address(&mut agent);
         while bench.status()["agent_runs"] != true {}
         Self { bench, agent, address }
+    }
+
+    /// A person uploads a package, and the terminal restarts.
+    fn takes(mut self, package: &std::path::Path) -> Bench {
+        let (cookie, token) = self.enter();
+        let body = form(package);
+        check(&upload(&self, &cookie, &token, body.len(), &body), "303");
+        assert_eq!(self.agent.wait().unwrap().code(), Some(100));
+        std::mem::replace(&mut self.bench, Bench::new())
     }
 
     /// Sends bytes and returns what comes back.
@@ -147,6 +168,15 @@ fn strangers_and_other_sites_do_nothing() {
     check(&terminal.post("/login", "", &format!("password={PASSWORD}")), "429");
 }
 
+/// A package as a browser sends it.
+fn form(package: &std::path::Path) -> Vec<u8> {
+    let mut body =
+        b"--x\r\nContent-Disposition: form-data; name=\"package\"; filename=\"u\"\r\n\r\n".to_vec();
+    body.extend(std::fs::read(package).unwrap());
+    body.extend(b"\r\n--x--\r\n");
+    body
+}
+
 fn upload(terminal: &Terminal, cookie: &str, token: &str, len: usize, body: &[u8]) -> String {
     let mut bytes = format!(
         "POST /upload?token={token} HTTP/1.1\r\nHost: {}\r\n{cookie}Content-Type: \
@@ -163,10 +193,7 @@ fn an_upload_that_was_cut_short_is_no_success() {
     let terminal = Terminal::new();
     let (cookie, token) = terminal.enter();
     let package = terminal.bench.package("2.0", Effect::Slot, &image(IMAGE, 1));
-    let mut body =
-        b"--x\r\nContent-Disposition: form-data; name=\"package\"; filename=\"u\"\r\n\r\n".to_vec();
-    body.extend(std::fs::read(package).unwrap());
-    body.extend(b"\r\n--x--\r\n");
+    let body = form(&package);
     let nothing_left = || {
         let names = std::fs::read_dir(terminal.bench.path("state")).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
@@ -189,6 +216,34 @@ fn an_upload_that_was_cut_short_is_no_success() {
     while terminal.bench.status()["why"] != "battery-low" {}
     assert_eq!(terminal.bench.status()["version"], "2.0");
     check(&upload(&terminal, &cookie, &token, body.len(), &body), "409");
+}
+
+/// The services of neither release work: the page is still there, and takes one that does.
+#[test]
+fn it_is_the_way_in_when_both_releases_fail() {
+    let bench = Bench::new();
+    let works = bench.path("works");
+    let more = format!(
+        "[[health.checks]]\ncommand = [\"/usr/bin/test\", \"-e\", \"{}\"]\nwithin_seconds = 1\n",
+        works.display()
+    );
+    let second = bench.package("2.0", Effect::Slot, &image(IMAGE, 1));
+    let third = bench.package("3.0", Effect::Slot, &image(IMAGE, 2));
+    let bench = Terminal::with(bench, &more).takes(&second);
+    bench.boot("B", 2);
+    assert_eq!(bench.agent(&["run", "--once"]).code, Some(100), "it is left");
+    bench.boot("A", 3);
+    let terminal = Terminal::start(bench);
+    let over =
+        |status: serde_json::Value| status["last"]["outcome"] == 210 && status["phase"] == "idle";
+    while !over(terminal.bench.status()) {}
+    let (cookie, _) = terminal.enter();
+    assert!(terminal.get("/", &cookie).contains("Code 210."), "the page says why");
+    let bench = terminal.takes(&third);
+    bench.boot("B", 4);
+    std::fs::write(works, "").unwrap();
+    assert_eq!(bench.agent(&["run", "--once"]).code, Some(0));
+    assert_eq!(bench.status()["last"]["outcome"], 0);
 }
 
 #[test]

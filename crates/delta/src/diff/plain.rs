@@ -8,6 +8,7 @@ use crate::patch::{Holes, MODELS, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
 use crate::verity::Verity;
 use crate::verity::find::Found;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use std::collections::{HashMap, HashSet};
 
@@ -232,14 +233,24 @@ fn heap(stream: &Stream) -> u64 {
 impl PlainOld {
     /// Lays out the old image.
     pub(crate) fn new(
-        image: &[u8],
+        image: Cow<'_, [u8]>,
         opened: Opened,
         budget: &Budget,
         recipes: &mut Recipes,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(image.len() + content(&opened.streams));
-        bytes.extend_from_slice(image);
-        let mut plain = Self { bytes, image: image.len(), streams: Vec::new() };
+        let (len, content) = (image.len(), content(&opened.streams));
+        let bytes = match image {
+            Cow::Owned(mut bytes) => {
+                bytes.reserve_exact(content);
+                bytes
+            }
+            Cow::Borrowed(image) => {
+                let mut bytes = Vec::with_capacity(len + content);
+                bytes.extend_from_slice(image);
+                bytes
+            }
+        };
+        let mut plain = Self { bytes, image: len, streams: Vec::new() };
         for stream in opened.streams {
             plain.add(stream, None, 0, budget, recipes);
         }

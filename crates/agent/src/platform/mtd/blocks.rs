@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 /// What an erased byte is.
-const BLANK: u8 = 0xff;
+pub(super) const BLANK: u8 = 0xff;
 /// Bytes that are copied at once.
 const PIECE: usize = 64 << 10;
 
@@ -154,6 +154,13 @@ impl Blocks {
             rest = more;
         }
         Ok(())
+    }
+
+    /// All blocks behind the one that holds the byte before `at` are blank from now on.
+    pub(crate) fn blank_from(&mut self, at: u64) -> io::Result<()> {
+        let first = usize::try_from(at.div_ceil(self.shape.block.into())).unwrap_or(usize::MAX);
+        let mut rest = self.good.get(first..).unwrap_or_default().iter();
+        rest.try_for_each(|block| self.chip.erase(*block))
     }
 
     /// Makes everything durable.

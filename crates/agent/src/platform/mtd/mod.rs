@@ -11,10 +11,12 @@ pub(super) mod abi;
 mod blocks;
 mod partition;
 mod reader;
+mod stream;
 mod ubi;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use reader::Reader;
+pub(crate) use stream::Stream;
 
 use super::partition::locate;
 use std::fs::{self, Metadata};

@@ -245,3 +245,33 @@ fn a_region_is_all_that_changes() {
     after[2 * (16 << 10) + 512..][..1024].fill(7);
     assert!(chip.image(after.len()) == after);
 }
+
+/// A chip is backed up, loses a block, and gets all of it back; what it had besides goes.
+#[test]
+fn what_it_holds_comes_back_into_fewer_blocks() {
+    use super::stream::Stream;
+    use std::io::{Read, Write};
+    let chip = Simulated::new(&[3]);
+    let open = || Blocks::new(Box::new(chip.clone())).unwrap();
+    let image: Vec<u8> = (0..100_001_u32).map(|n| (n * 7 + n / 251) as u8).collect();
+    let put = |bytes: &[u8]| {
+        let mut to = Stream::writing(open(), bytes.len() as u64).unwrap();
+        bytes.chunks(5000).for_each(|piece| to.write_all(piece).unwrap());
+        assert!(to.write_all(&[0]).is_err(), "no more than was said");
+        let mut found = Vec::new();
+        to.written().unwrap().read_to_end(&mut found).unwrap();
+        found
+    };
+    assert!(put(&image) == image);
+    let mut kept = Vec::new();
+    Stream::reading(open()).unwrap().read_to_end(&mut kept).unwrap();
+    assert!(kept == image, "blank bytes at the end are not kept");
+    assert!(put(&vec![1; 23 * (16 << 10)]).len() == 23 * (16 << 10), "all good blocks");
+    chip.0.borrow_mut().bad.insert(5);
+    assert!(put(&kept) == image);
+    assert!(Stream::writing(open(), 23 * (16 << 10)).is_err(), "one block is gone");
+    assert!(put(&[]).is_empty());
+    let mut nothing = Vec::new();
+    Stream::reading(open()).unwrap().read_to_end(&mut nothing).unwrap();
+    assert!(nothing.is_empty());
+}

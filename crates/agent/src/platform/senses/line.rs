@@ -3,13 +3,14 @@
 
 use super::program::{self, Ended};
 use engine::policy::rules::{Cost, Fact, Link, Network};
+use std::io;
 
 /// `nmcli` prints a block of these per device.
 const NETWORK_MANAGER: &[&str] = &[
     "nmcli",
     "-t",
     "-f",
-    "GENERAL.METERED,GENERAL.STATE,IP4.GATEWAY,IP6.GATEWAY",
+    "GENERAL.TYPE,GENERAL.METERED,GENERAL.STATE,IP4.GATEWAY,IP6.GATEWAY",
     "device",
     "show",
 ];
@@ -21,10 +22,14 @@ const MODEM_MANAGER: &[&str] = &["mmcli", "-m", "any", "-K"];
 pub enum Line {
     /// It is always so.
     Always(Link),
-    /// NetworkManager: metered as soon as one device with a way out is.
+    /// NetworkManager: metered as soon as one device with a way out is. Where one of
+    /// these is a modem, ModemManager says whether it is at home.
     NetworkManager,
     /// ModemManager: metered, and at home or roaming.
     ModemManager,
+    /// NetworkManager where it answers, else ModemManager where that does; without both
+    /// the line is not judged.
+    WhoeverIsThere,
     /// A program that says `free` or `metered`, and `roaming` where it is.
     Program(Vec<String>),
 }
@@ -34,22 +39,48 @@ impl Line {
     pub(super) fn ask(&self, limit: u64) -> Fact<Link> {
         match self {
             Self::Always(link) => Fact::Known(*link),
-            Self::NetworkManager => heard(NETWORK_MANAGER, limit, network_manager),
-            Self::ModemManager => heard(MODEM_MANAGER, limit, modem_manager),
-            Self::Program(command) => understood(command, limit, words),
+            Self::Program(command) => {
+                let said = |command: &[String]| program::run(command, &[], limit).ok();
+                let link = said(command).as_ref().and_then(Ended::words).and_then(words);
+                link.map_or(Fact::Unknown, Fact::Known)
+            }
+            _ => self.ask_services(&|command| {
+                let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+                program::run(&command, &[("LC_ALL", "C")], limit)
+            }),
+        }
+    }
+
+    /// The same of the network's own services, whose programs `run` runs.
+    fn ask_services(&self, run: &dyn Fn(&[&str]) -> io::Result<Ended>) -> Fact<Link> {
+        let modem = || run(MODEM_MANAGER).map(|said| said.words().and_then(modem_manager));
+        let network = || {
+            let link = run(NETWORK_MANAGER)?.words().and_then(network_manager);
+            Ok(link.and_then(|(link, way)| match way {
+                Way::Modem => modem().ok()?.map(|modem| Link { network: modem.network, ..link }),
+                Way::Other => Some(link),
+            }))
+        };
+        let link: io::Result<Option<Link>> = match self {
+            Self::NetworkManager => network(),
+            Self::ModemManager => modem(),
+            _ => network().or_else(|_| modem()),
+        };
+        match (self, link) {
+            // Neither program is there: nobody has the line in hand who could be asked.
+            (Self::WhoeverIsThere, Err(_)) => Fact::Absent,
+            (_, link) => link.ok().flatten().map_or(Fact::Unknown, Fact::Known),
         }
     }
 }
 
-fn heard(command: &[&str], limit: u64, read: fn(&str) -> Option<Link>) -> Fact<Link> {
-    let command: Vec<String> = command.iter().map(ToString::to_string).collect();
-    understood(&command, limit, read)
-}
-
-fn understood(command: &[String], limit: u64, read: fn(&str) -> Option<Link>) -> Fact<Link> {
-    let ended = program::run(command, &[("LC_ALL", "C")], limit).ok();
-    let link = ended.as_ref().and_then(Ended::words).and_then(read);
-    link.map_or(Fact::Unknown, Fact::Known)
+/// How a device of NetworkManager gets out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By a modem, which may roam.
+    Modem,
+    /// By anything else.
+    Other,
 }
 
 fn words(said: &str) -> Option<Link> {
@@ -68,7 +99,7 @@ fn words(said: &str) -> Option<Link> {
 }
 
 /// No device with a way out: nothing is known.
-fn network_manager(said: &str) -> Option<Link> {
+fn network_manager(said: &str) -> Option<(Link, Way)> {
     let blocks = said.split("\n\n").filter_map(|block| {
         let value = |key: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
@@ -77,11 +108,15 @@ fn network_manager(said: &str) -> Option<Link> {
         value("IP4.GATEWAY").or(value("IP6.GATEWAY"))?;
         value("GENERAL.STATE").filter(|state| state.starts_with("100"))?;
         let metered = value("GENERAL.METERED").is_some_and(|word| word.starts_with("yes"));
-        Some(if metered { Cost::Metered } else { Cost::Free })
+        let way = if value("GENERAL.TYPE") == Some("gsm") { Way::Modem } else { Way::Other };
+        Some((if metered { Cost::Metered } else { Cost::Free }, way))
     });
-    let costs: Vec<Cost> = blocks.collect();
-    let cost = if costs.contains(&Cost::Metered) { Cost::Metered } else { *costs.first()? };
-    Some(Link { cost, network: Network::Home })
+    let ways: Vec<(Cost, Way)> = blocks.collect();
+    let (first, _) = *ways.first()?;
+    let cost = if ways.iter().any(|way| way.0 == Cost::Metered) { Cost::Metered } else { first };
+    let modem = ways.iter().any(|way| way.1 == Way::Modem);
+    let way = if modem { Way::Modem } else { Way::Other };
+    Some((Link { cost, network: Network::Home }, way))
 }
 
 fn modem_manager(said: &str) -> Option<Link> {
@@ -119,28 +154,67 @@ mod tests {
         }
     }
 
+    /// A device as `nmcli` shows it.
+    fn device(kind: &str, metered: &str, state: &str, gateway: &str) -> String {
+        format!(
+            "GENERAL.TYPE:{kind}\nGENERAL.METERED:{metered}\nGENERAL.STATE:{state}\n\
+             IP4.GATEWAY:{gateway}\nIP6.GATEWAY:\n"
+        )
+    }
+
+    const UP: &str = "100 (connected)";
+
     #[test]
     fn words_of_networkmanager() {
-        let block = |metered: &str, state: &str, way: &str| {
-            format!(
-                "GENERAL.METERED:{metered}\nGENERAL.STATE:{state}\nIP4.GATEWAY:{way}\nIP6.GATEWAY:\n"
-            )
-        };
-        let up = "100 (connected)";
-        let ethernet = block("no (guessed)", up, "192.0.2.1");
-        let phone = block("yes (guessed)", up, "198.51.100.1");
-        let lo = block("unknown", "100 (connected (externally))", "");
-        let down = block("yes", "30 (disconnected)", "192.0.2.9");
+        let ethernet = device("ethernet", "no (guessed)", UP, "192.0.2.1");
+        let phone = device("bt", "yes (guessed)", UP, "198.51.100.1");
+        let lo = device("loopback", "unknown", "100 (connected (externally))", "");
+        let down = device("gsm", "yes", "30 (disconnected)", "192.0.2.9");
+        let modem = device("gsm", "yes (guessed)", UP, "192.0.2.8");
+        let home = |cost, way| Some((Link { cost, network: Network::Home }, way));
         for (blocks, expected) in [
-            (vec![&ethernet], link(Cost::Free, Network::Home)),
-            (vec![&lo, &ethernet, &down], link(Cost::Free, Network::Home)),
-            (vec![&ethernet, &phone], link(Cost::Metered, Network::Home)),
+            (vec![&ethernet], home(Cost::Free, Way::Other)),
+            (vec![&lo, &ethernet, &down], home(Cost::Free, Way::Other)),
+            (vec![&ethernet, &phone], home(Cost::Metered, Way::Other)),
+            (vec![&ethernet, &modem], home(Cost::Metered, Way::Modem)),
             (vec![&lo], None),
             (vec![], None),
         ] {
             let said = blocks.into_iter().map(String::as_str).collect::<Vec<_>>().join("\n");
             assert_eq!(network_manager(&said), expected, "{said}");
         }
+    }
+
+    /// What `line` comes to where the programs say this; `None` where there is none.
+    #[track_caller]
+    fn check(line: &Line, nmcli: Option<&str>, mmcli: Option<&str>, expected: Fact<Link>) {
+        let run = |command: &[&str]| {
+            let said = if command[0] == "nmcli" { nmcli } else { mmcli };
+            let said = said.ok_or(io::ErrorKind::NotFound)?.to_string();
+            Ok(Ended { status: Some(Default::default()), said })
+        };
+        assert_eq!(line.ask_services(&run), expected, "{line:?} {nmcli:?} {mmcli:?}");
+    }
+
+    #[test]
+    fn whoever_is_there_is_asked() {
+        let (nm, mm, any) = (Line::NetworkManager, Line::ModemManager, Line::WhoeverIsThere);
+        let ethernet = device("ethernet", "no", UP, "192.0.2.1");
+        let modem = device("gsm", "yes (guessed)", UP, "192.0.2.8");
+        let (ethernet, modem) = (Some(ethernet.as_str()), Some(modem.as_str()));
+        let roaming = Some("modem.3gpp.registration-state : roaming\n");
+        let known = |cost, network| Fact::Known(Link { cost, network });
+        let abroad = known(Cost::Metered, Network::Roaming);
+        check(&nm, ethernet, roaming, known(Cost::Free, Network::Home));
+        check(&nm, modem, roaming, abroad);
+        check(&nm, modem, None, Fact::Unknown);
+        check(&nm, None, roaming, Fact::Unknown);
+        check(&mm, ethernet, roaming, abroad);
+        check(&any, ethernet, roaming, known(Cost::Free, Network::Home));
+        check(&any, modem, roaming, abroad);
+        check(&any, None, roaming, abroad);
+        check(&any, Some(""), roaming, Fact::Unknown);
+        check(&any, None, None, Fact::Absent);
     }
 
     #[test]
