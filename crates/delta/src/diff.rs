@@ -8,6 +8,8 @@
 mod cover;
 mod earlier;
 mod ends;
+mod flat;
+mod grid;
 mod index;
 mod lists;
 mod moves;
@@ -15,10 +17,11 @@ mod packed;
 mod plain;
 mod price;
 mod resume;
+mod spaces;
 mod spans;
 mod way;
 
-use crate::coder::Moves;
+use crate::coder::{Moves, Space};
 use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
@@ -249,7 +252,8 @@ impl Maker<'_> {
         let new =
             plain::PlainNew::new(self.new, streams, shut, &self.trees, &self.budget, &mut recipes);
         let covers;
-        (covers, header.moves) = self.compare(&new.bytes, progress)?;
+        let spaces = spaces::spaces(self.plain_old, &new);
+        (covers, header.moves) = self.compare(&new.bytes, &spaces, progress)?;
         self.budget.declare(&mut header);
         plain::declare(&mut header, recipes, &new);
         let pair = spans::Pair { old: self.plain_old, new: &new, image: self.new };
@@ -263,19 +267,27 @@ impl Maker<'_> {
     fn compare(
         &self,
         new: &[u8],
+        spaces: &[Space; 2],
         progress: &dyn Progress,
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
         let old = self.plain_old.bytes.as_slice();
-        let compare = |old: &[u8]| {
+        let find = |covers: &[cover::Cover]| {
+            let covers = spaces::placed(covers, spaces);
+            let moves = moves::find(&covers, old, new, spaces);
+            (covers, moves)
+        };
+        let compare = |old: &[u8], new: &[u8]| {
             let index = index::Index::new(old, self.way, progress)?;
             Ok(cover::covers(&index, old, new, self.threads, progress))
         };
-        let covers = compare(old)?;
-        let moves = moves::find(&covers, old, new);
+        let covers = compare(old, new)?;
+        let (placed, moves) = find(&covers);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
-        let Some(translated) = known.translate(old) else { return Ok((covers, moves)) };
-        let covers = compare(&translated)?;
-        let moves = moves::find(&covers, old, new);
+        let Some((flat_old, flat_new)) = flat::flat(&known, &placed, spaces, old, new) else {
+            return Ok((covers, moves));
+        };
+        let covers = compare(&flat_old, &flat_new)?;
+        let (_, moves) = find(&covers);
         Ok((covers, moves))
     }
 }
