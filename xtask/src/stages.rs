@@ -127,7 +127,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
-        ..long("boot-mips", "the agent on a MIPS board, its bootloader simulated", 2400, boot_mips)
+        ..long("boot-mips", "the agent on a MIPS board, its bootloader simulated", 900, boot_mips)
     },
     Stage {
         group: Group::Terminals,
