@@ -2,7 +2,8 @@
 //! that others write flash with.
 //!
 //! The guest tries `cases.sh` and says how each went. Deliberately absent: torn pages and
-//! NOR chips. `nandsim` has neither, so a cut is the agent's sudden end here, and UBI's new
+//! NOR chips (`mtdram` is written byte by byte as they are, and needs no erasure). `nandsim`
+//! has neither, so a cut is the agent's sudden end here, and UBI's new
 //! start from what is on the flash; pages and erasures are judged by the agent's own
 //! tests, on a simulated chip.
 
@@ -23,9 +24,10 @@ use types::Digest;
 const SCRIPTS: [(&str, &str); 2] =
     [("init", include_str!("init.sh")), ("cases", include_str!("cases.sh"))];
 /// Modules of the kernel, in the order in which they are loaded.
-const MODULES: [&str; 6] = ["bch", "mtd", "nandcore", "nand", "nandsim", "ubi"];
+const MODULES: [&str; 7] = ["bch", "mtd", "nandcore", "nand", "nandsim", "mtdram", "ubi"];
 /// The tools of others, and their packages.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 9] = [
+    ("flash_erase", "mtd-utils"),
     ("nanddump", "mtd-utils"),
     ("nandwrite", "mtd-utils"),
     ("ubiattach", "mtd-utils"),
