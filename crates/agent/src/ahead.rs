@@ -5,7 +5,7 @@
 
 use crate::device::{Device, DeviceError};
 use crate::edges::Stage;
-use crate::install::{Sink, none_left};
+use crate::install::{Runs, Sink, none_left};
 use crate::job::{Job, Way};
 use crate::perform::chain;
 use crate::recovery::Staging;
@@ -70,12 +70,10 @@ impl Device {
         locator: &Locator,
         cursor: Cursor,
     ) -> Result<Event, DeviceError> {
-        let Some(job) = self.job(task) else {
-            return self.failed(Outcome::JobLost, Outcome::JobLost.sentence());
+        let job = match self.take_up(task, Runs::Target)? {
+            Ok(job) => job,
+            Err(over) => return Ok(over),
         };
-        if let Some(over) = self.left_by_itself(task)? {
-            return Ok(over);
-        }
         let Some(place) = skeleton(&job).and_then(|skeleton| place_of(&skeleton, cursor)) else {
             return self.failed(Outcome::CorruptPayload, none_left());
         };
@@ -95,19 +93,11 @@ impl Device {
         locator: &Locator,
         cursor: Cursor,
     ) -> Result<Event, DeviceError> {
-        let Some(job) = self.job(task) else {
-            return self.failed(Outcome::JobLost, Outcome::JobLost.sentence());
+        let job = match self.take_up(task, Runs::Target)? {
+            Ok(job) => job,
+            Err(over) => return Ok(over),
         };
-        if let Some(over) = self.left_by_itself(task)? {
-            return Ok(over);
-        }
         self.pump_on(task, locator, cursor, (job, Sink::Nowhere))
-    }
-
-    /// The bootloader came to the recovery without being told.
-    fn left_by_itself(&self, task: &Task) -> Result<Option<Event>, DeviceError> {
-        let start = self.start_facts()?;
-        Ok((task.target != Some(start.slot)).then_some(Event::Booted(start)))
     }
 
     /// All payloads are kept: what makes them a package is put around them.

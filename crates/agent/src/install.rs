@@ -41,6 +41,15 @@ pub(crate) enum Sink {
     Nowhere,
 }
 
+/// Which slot runs while an update is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runs {
+    /// The one that it is for: its package is only kept and looked at.
+    Target,
+    /// Another one: the update is written.
+    Other,
+}
+
 /// What the pump works on.
 struct Pumping {
     job: Rc<Job>,
@@ -62,13 +71,10 @@ impl Device {
         locator: &Locator,
         cursor: Cursor,
     ) -> Result<Event, DeviceError> {
-        let Some(job) = self.job(task) else {
-            return self.failed(Outcome::JobLost, Outcome::JobLost.sentence());
+        let job = match self.take_up(task, Runs::Other)? {
+            Ok(job) => job,
+            Err(over) => return Ok(over),
         };
-        let start = self.start_facts()?;
-        if task.target == Some(start.slot) {
-            return Ok(Event::Booted(start));
-        }
         if let Some(fault) = self.asked_before(task, &job, cursor)? {
             return Ok(Event::Refused(Outcome::HookRefused, fault));
         }
@@ -79,6 +85,22 @@ impl Device {
             return self.flash_failed(&error);
         }
         self.pump_on(task, locator, cursor, (job, Sink::Bank))
+    }
+
+    /// The job, or what becomes of the update without it, or where the bootloader started
+    /// another slot than this part of the work is done in.
+    pub(crate) fn take_up(
+        &mut self,
+        task: &Task,
+        runs: Runs,
+    ) -> Result<Result<Rc<Job>, Event>, DeviceError> {
+        let Some(job) = self.job(task) else {
+            return self.failed(Outcome::JobLost, Outcome::JobLost.sentence()).map(Err);
+        };
+        let start = self.start_facts()?;
+        let is_target = task.target == Some(start.slot);
+        let as_meant = is_target == (runs == Runs::Target);
+        Ok(if as_meant { Ok(job) } else { Err(Event::Booted(start)) })
     }
 
     /// Pumps from `cursor` on until the next checkpoint.

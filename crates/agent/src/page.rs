@@ -17,7 +17,7 @@ use request::{Answer, Refused, Request};
 use session::Sessions;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -60,6 +60,14 @@ struct Page {
     hosts: Vec<String>,
     sessions: Mutex<Sessions>,
     open: AtomicUsize,
+}
+
+/// Whether the password in the file at `path` can be used.
+///
+/// # Errors
+/// It cannot be read, or its password is too short, too long or known to all.
+pub fn usable(path: &Path) -> io::Result<()> {
+    Sessions::open(path).map(drop)
 }
 
 /// Serves the page from threads of its own, until the process ends, and says where. An

@@ -8,6 +8,8 @@
 mod cover;
 mod earlier;
 mod ends;
+mod flat;
+mod grid;
 mod index;
 mod lists;
 mod moves;
@@ -15,11 +17,12 @@ mod packed;
 mod plain;
 mod price;
 mod resume;
+mod spaces;
 mod spans;
 mod undo;
 mod way;
 
-use crate::coder::Moves;
+use crate::coder::{Moves, Space};
 use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
@@ -262,10 +265,11 @@ impl Maker<'_> {
         progress: &dyn Progress,
     ) -> Result<spans::Written, DiffError> {
         let (mut header, mut recipes) = (self.header.clone(), self.recipes.clone());
-        let new =
+        let mut new =
             plain::PlainNew::new(self.new, streams, shut, &self.trees, &self.budget, &mut recipes);
         let covers;
-        (covers, header.moves) = self.compare(&new.bytes, progress)?;
+        let spaces = spaces::spaces(&self.plain_old, &new);
+        (covers, header.moves) = self.compare(&mut new.bytes, &spaces, progress)?;
         self.budget.declare(&mut header);
         plain::declare(&mut header, recipes, &new);
         let pair = spans::Pair { old: &self.plain_old, new: &new, image: self.new };
@@ -278,26 +282,32 @@ impl Maker<'_> {
     /// of addresses are only found once it is known what their addresses became.
     fn compare(
         &mut self,
-        new: &[u8],
+        new: &mut Vec<u8>,
+        spaces: &[Space; 2],
         progress: &dyn Progress,
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
         let (way, threads) = (self.way, self.threads);
         let old = &mut self.plain_old.bytes;
-        let compare = |old: &[u8]| {
+        let compare = |old: &[u8], new: &[u8]| {
             let index = index::Index::new(old, way, progress)?;
             Ok(cover::covers(&index, old, new, threads, progress))
         };
-        let covers = compare(old)?;
-        let moves = moves::find(&covers, old, new);
+        let covers = compare(old, new)?;
+        let placed = spaces::placed(&covers, spaces);
+        let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
-        let Some(translated) = known.translate(old) else { return Ok((covers, moves)) };
-        drop(covers);
-        // Sorting takes most of the memory: no second old image beside it.
-        let undo = Undo::replace(old, translated);
-        let covers = compare(old);
-        undo.undo(old);
+        let Some([flat_old, flat_new]) = flat::flat(&known, &placed, spaces, old, new) else {
+            return Ok((covers, moves));
+        };
+        drop((covers, placed));
+        // Sorting takes most of the memory: no second old or new image beside it.
+        let undo = [Undo::replace(old, flat_old), Undo::replace(new, flat_new)];
+        let covers = compare(old, new);
+        let [undo_old, undo_new] = undo;
+        undo_old.undo(old);
+        undo_new.undo(new);
         let covers = covers?;
-        let moves = moves::find(&covers, old, new);
+        let moves = moves::find(&spaces::placed(&covers, spaces), old, new, spaces);
         Ok((covers, moves))
     }
 }

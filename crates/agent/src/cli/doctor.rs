@@ -101,6 +101,7 @@ fn all(config: &Config, path: &Path) -> Vec<Finding> {
     findings.extend(twice(config));
     findings.extend(boot(config));
     findings.push(watchdog(config));
+    findings.extend(page(config));
     findings.push(health(config));
     findings.extend(trust(config));
     findings.extend(factory_trust(config));
@@ -336,6 +337,24 @@ fn room(config: &Config) -> Finding {
         }
         Err(e) => fail("storage", format!("{}: {e}", dir.display()), "check `state_dir`"),
     }
+}
+
+#[cfg(feature = "page")]
+fn page(config: &Config) -> Option<Finding> {
+    let page = config.page.as_ref()?;
+    let says = format!("{}: {}", page.listen, page.password_file.display());
+    Some(match agent::page::usable(&page.password_file) {
+        Ok(()) => ok("local page", says),
+        Err(e) => fail("local page", format!("{says}: {e}"), "give each terminal its own password"),
+    })
+}
+
+#[cfg(not(feature = "page"))]
+fn page(config: &Config) -> Option<Finding> {
+    config.page.as_ref().map(|_| {
+        let says = "this agent was built without it";
+        fail("local page", says, "leave the table `[page]` out, or build it in")
+    })
 }
 
 fn server(config: &Config) -> Vec<Finding> {

@@ -59,6 +59,12 @@ fn what_is_wrong_is_told() {
         4,
         "are one place",
     );
+    check(
+        "[page]\nlisten = \"127.0.0.1:1\"\npassword_file = \"{dir}/agent.toml\"\n",
+        "local page",
+        4,
+        "fail 127.0.0.1:1: ",
+    );
     check("[watchdog]\ndevice = \"/no/such/watchdog\"\n", "watchdog", 4, "fail");
     check("[hooks]\nuser = \"nobody-at-all\"\n", "configuration", if root() { 4 } else { 0 }, "ok");
     check(

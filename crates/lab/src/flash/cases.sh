@@ -18,6 +18,23 @@ is 'nanddump reads its release' dumped 2 "$new_sha" "$new_size"
 is 'it is on trial' on_trial
 is 'it is trusted' confirmed
 
+more='[partitions.factory]
+path = "/dev/mtd3"
+protected = true'
+config bytes "$part 1" 'mtd:mtdram test device'
+more=
+is 'a release goes into flash that is written byte by byte' install /delta.zip
+is 'its first bytes are the new release' volume_of /dev/mtd4 "$new_sha" "$new_size"
+is 'it is on trial' on_trial
+is 'it is trusted' confirmed
+is 'nandwrite fills the area of the factory around its bad block' \
+	/tools/nandwrite -q -p /dev/mtd3 /old.img
+is 'it is backed up' refit-agent backup factory /run/factory
+is 'flash_erase and nandwrite spoil it' \
+	sh -c '/tools/flash_erase -q /dev/mtd3 0 0 && /tools/nandwrite -q -p /dev/mtd3 /new.img'
+is 'it is restored' refit-agent restore factory /run/factory --yes
+is 'nanddump reads what was in it' dumped 3 "$old_sha" "$old_size"
+
 /tools/ubiformat -q -y /dev/mtd3
 /tools/ubiattach -m 3 >/run/said
 /tools/ubimkvol /dev/ubi0 -N system-a -s 10MiB >/run/said

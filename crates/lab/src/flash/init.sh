@@ -10,16 +10,19 @@ mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /run
 . /facts
 # Blocks of 128 KiB: 16 for the environment, 96 for each slot, the rest for UBI. Bad from
-# the factory are one of the environment's, one of A's and two of B's; one of B's cannot
-# be erased, and one page of B's cannot be written, which shows only when it is tried.
+# the factory are one of the environment's, one of A's, two of B's and one of the rest; one
+# of B's cannot be erased, and one page of B's cannot be written, which shows only when it
+# is tried. Another chip is written byte by byte and has no bad blocks, as NOR.
 for module in bch mtd nandcore nand ubi; do insmod /lib/$module.ko; done
 insmod /lib/nandsim.ko first_id_byte=0x20 second_id_byte=0xa2 third_id_byte=0 \
-	fourth_id_byte=0x15 parts=16,96,96 badblocks=0,17,112,115 weakblocks=120:0 \
+	fourth_id_byte=0x15 parts=16,96,96 badblocks=0,17,112,115,210 weakblocks=120:0 \
 	weakpages=7557:0
+insmod /lib/mtdram.ko total_size=8192 erase_size=64
 part='mtd:NAND simulator partition'
 env=/etc/fw_env.config
 tried=0
 lost=0
+more=
 
 # is WHAT COMMAND...: the command has to succeed.
 is() {
@@ -70,6 +73,7 @@ boot_id_file = "/run/boot_id"
 [[health.checks]]
 command = ["/bin/true"]
 within_seconds = 5
+$more
 END
 	export REFIT_AGENT_CONFIG=/run/agent.toml
 	echo A >/run/slot
@@ -130,7 +134,8 @@ confirmed() {
 sum() { head -c "$1" | sha256sum | cut -d ' ' -f 1; }
 # The bytes of a partition without its bad blocks.
 dumped() { same "$(/tools/nanddump -q --bb=skipbad "/dev/mtd$1" | sum "$3")" "$2"; }
-volume() { same "$(sum "$3" <"/dev/ubi0_$1")" "$2"; }
+volume() { volume_of "/dev/ubi0_$1" "$2" "$3"; }
+volume_of() { same "$(sum "$3" <"$1")" "$2"; }
 
 . /cases
 echo "guest: the end"

@@ -2,7 +2,8 @@
 //! that others write flash with.
 //!
 //! The guest tries `cases.sh` and says how each went. Deliberately absent: torn pages and
-//! NOR chips. `nandsim` has neither, so a cut is the agent's sudden end here, and UBI's new
+//! NOR chips (`mtdram` is written byte by byte as they are, and needs no erasure). `nandsim`
+//! has neither, so a cut is the agent's sudden end here, and UBI's new
 //! start from what is on the flash; pages and erasures are judged by the agent's own
 //! tests, on a simulated chip.
 
@@ -23,9 +24,10 @@ use types::Digest;
 const SCRIPTS: [(&str, &str); 2] =
     [("init", include_str!("init.sh")), ("cases", include_str!("cases.sh"))];
 /// Modules of the kernel, in the order in which they are loaded.
-const MODULES: [&str; 6] = ["bch", "mtd", "nandcore", "nand", "nandsim", "ubi"];
+const MODULES: [&str; 7] = ["bch", "mtd", "nandcore", "nand", "nandsim", "mtdram", "ubi"];
 /// The tools of others, and their packages.
-const TOOLS: [(&str, &str); 8] = [
+const TOOLS: [(&str, &str); 9] = [
+    ("flash_erase", "mtd-utils"),
     ("nanddump", "mtd-utils"),
     ("nandwrite", "mtd-utils"),
     ("ubiattach", "mtd-utils"),
@@ -163,13 +165,13 @@ fn program(from: &Path, root: &Path, folder: &str) -> Result<()> {
 }
 
 /// The first file below `folder` that is `wanted`.
-fn find(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+pub(crate) fn find(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     let mut files = Vec::new();
     list(folder, &mut files)?;
     let found = files.into_iter().find(|file| wanted(file));
     found.with_context(|| format!("a part is missing in {}", folder.display()))
 }
 
-fn named(file: &Path) -> String {
+pub(crate) fn named(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

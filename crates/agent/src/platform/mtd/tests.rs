@@ -29,12 +29,23 @@ struct Cells {
 struct Simulated(Rc<RefCell<Cells>>);
 
 impl Simulated {
+    /// NAND.
     fn new(bad: &[u32]) -> Self {
-        let shape = Shape { block: 16 << 10, page: 2048, count: 24 };
+        Self::of(2048, bad)
+    }
+
+    /// NOR: it is written byte by byte, in which bits are only cleared; it has no bad
+    /// blocks, and none can be marked.
+    fn nor() -> Self {
+        Self::of(1, &[])
+    }
+
+    fn of(page: u32, bad: &[u32]) -> Self {
+        let shape = Shape { block: 16 << 10, page, count: 24 };
         Self(Rc::new(RefCell::new(Cells {
             shape,
             bytes: vec![0x5a; (shape.block * shape.count) as usize],
-            written: (0..(shape.count * 8) as usize).collect(),
+            written: pages(page, 0, (shape.count * shape.block) as usize).collect(),
             bad: bad.iter().copied().collect(),
             worn: BTreeSet::new(),
             erasures: 0,
@@ -56,6 +67,14 @@ impl Simulated {
         let blocks = cells.bytes.chunks(size).enumerate();
         let good = blocks.filter(|(number, _)| !cells.bad.contains(&(*number as u32)));
         good.flat_map(|(_, bytes)| bytes).copied().take(len).collect()
+    }
+}
+
+/// The pages in `len` bytes from `from` that can be written once only: none in NOR.
+fn pages(page: u32, from: usize, len: usize) -> std::ops::Range<usize> {
+    match page as usize {
+        1 => 0..0,
+        page => from / page..(from + len) / page,
     }
 }
 
@@ -84,7 +103,7 @@ impl Chip for Simulated {
         }
         let (from, len) = ((block * cells.shape.block) as usize, cells.shape.block as usize);
         cells.bytes[from..from + len].fill(0xff);
-        let pages = from / 2048..(from + len) / 2048;
+        let pages = pages(cells.shape.page, from, len);
         cells.written.retain(|page| !pages.contains(page));
         cells.erasures += 1;
         Ok(())
@@ -93,20 +112,27 @@ impl Chip for Simulated {
     fn program(&mut self, block: u32, at: u32, bytes: &[u8]) -> io::Result<()> {
         let mut cells = self.0.borrow_mut();
         assert!(!cells.bad.contains(&block), "block {block} is bad");
-        assert!(at.is_multiple_of(2048) && bytes.len().is_multiple_of(2048), "whole pages");
+        let page = cells.shape.page as usize;
+        let whole = (at as usize).is_multiple_of(page) && bytes.len().is_multiple_of(page);
+        assert!(whole, "whole pages");
         assert!(at as usize + bytes.len() <= cells.shape.block as usize, "within the block");
         if cells.worn.contains(&block) {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         let from = (block * cells.shape.block + at) as usize;
-        for page in from / 2048..(from + bytes.len()) / 2048 {
+        for page in pages(cells.shape.page, from, bytes.len()) {
             assert!(cells.written.insert(page), "page {page} is written twice");
         }
-        cells.bytes[from..from + bytes.len()].copy_from_slice(bytes);
+        for (cell, byte) in cells.bytes[from..].iter_mut().zip(bytes) {
+            *cell &= byte;
+        }
         Ok(())
     }
 
     fn condemn(&mut self, block: u32) -> io::Result<()> {
+        if self.shape().page == 1 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.0.borrow_mut().bad.insert(block);
         Ok(())
     }
@@ -154,6 +180,32 @@ fn flash_with_bad_blocks_passes_the_suite() {
         let chip = Simulated::new(bad);
         conformance::flash(|| Box::new(chip.open()));
     }
+}
+
+#[test]
+fn nor_is_written_byte_by_byte() {
+    let chip = Simulated::nor();
+    conformance::flash(|| Box::new(chip.open()));
+    let (chip, image) = (Simulated::nor(), pattern(70_001, 6));
+    let mut slot = chip.open();
+    assert_eq!(slot.0.geometry().block, 1);
+    slot.0.prepare().unwrap();
+    for (index, piece) in image.chunks(3333).enumerate() {
+        slot.0.write((index * 3333) as u64, piece).unwrap();
+    }
+    assert_eq!(chip.image(image.len()), image);
+    assert_eq!(chip.0.borrow().erasures, 5, "each block once");
+    // A flag goes down without an erasure, and only then is anything else needed.
+    slot.0.clear_byte(4).unwrap();
+    assert_eq!((chip.image(5)[4], chip.0.borrow().erasures), (0, 5));
+    slot.0.write(4, &image[4..6]).unwrap();
+    assert_eq!(chip.image(image.len()), image);
+    assert_eq!(chip.0.borrow().erasures, 6);
+    // It has no bad blocks to go around: the update fails, and says so.
+    chip.wear(4);
+    let mut slot = chip.open();
+    slot.0.prepare().unwrap();
+    assert_eq!(slot.0.write(0, &image).unwrap_err().raw_os_error(), Some(EIO));
 }
 
 #[test]
@@ -213,8 +265,8 @@ fn a_chip_that_is_worn_out_is_full() {
 #[test]
 fn it_goes_on_after_a_cut() {
     let image = pattern(120_000, 4);
-    for cut in (4096..120_000).step_by(12_288) {
-        let chip = Simulated::new(&[1]);
+    let chips = || [Simulated::new(&[1]), Simulated::nor()];
+    for (cut, chip) in (4096..120_000).step_by(12_288).flat_map(|cut| chips().map(|c| (cut, c))) {
         let mut slot = chip.open();
         slot.0.prepare().unwrap();
         slot.0.write(0, &image[..cut]).unwrap();
