@@ -7,6 +7,7 @@
 
 mod bytes;
 mod census;
+mod closed;
 mod ext;
 mod fat;
 mod guess;
@@ -238,12 +239,12 @@ type Outcome = (Option<Stream>, Census);
 impl Work<'_> {
     /// The streams in `bytes`, which lie `depth` streams deep.
     fn level(&self, bytes: &[u8], depth: usize) -> (Vec<Stream>, Census) {
-        let scan::Scan { found, places, scattered } = scan::scan(bytes, self.content_left());
+        let scan::Scan { found, places, left } = scan::scan(bytes, self.content_left());
         let mut outcomes = self.each(found, |found| self.one(bytes, found, &places, depth));
         outcomes.sort_by_key(|(stream, _)| stream.as_ref().map(|stream| stream.at));
         let mut census = Census::default();
-        for (kind, bytes) in scattered {
-            census.count(kind, bytes, Fate::Raw(Reason::Pieces));
+        for (kind, bytes, reason) in left {
+            census.count(kind, bytes, Fate::Raw(reason));
         }
         let mut streams = Vec::new();
         for (stream, counted) in outcomes {

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 const LEVEL: i32 = 12;
 
 /// The patch that makes `new` of nothing, if it is shorter than `longest` bytes and takes
-/// at most `heap` to apply.
+/// at most `heap` to apply. It is given up as soon as it is as long: what is tried in vain
+/// is so much of the image as packs into the patch that there is.
 pub(super) fn packed(
     header: &PatchHeader,
     new: &[u8],
@@ -26,9 +27,6 @@ pub(super) fn packed(
     }
     let header = PatchHeader { heap: needs, window_log, models, ..header.clone() };
     let mut bytes = header.to_bytes();
-    if !may_be_shorter(new, longest) {
-        return None;
-    }
     let mut encoder = FrameEncoder::new(LEVEL).ok()?;
     for chunk in new.chunks(PACKED) {
         let whole = span(&mut encoder, chunk)?;
@@ -50,17 +48,6 @@ pub(super) fn packed(
         }
     }
     (bytes.len() < longest).then_some(bytes)
-}
-
-/// A quick look says whether it is worth packing: nothing is packed to less than
-/// three fifths of what the quickest level makes of it.
-fn may_be_shorter(new: &[u8], longest: usize) -> bool {
-    let Ok(mut encoder) = FrameEncoder::new(1) else { return false };
-    let mut sum = 0;
-    new.chunks(PACKED).all(|chunk| {
-        sum += encoder.encode(chunk).map_or(chunk.len(), |frame| frame.len());
-        sum / 5 * 3 < longest
-    })
 }
 
 /// One frame without its first four bytes, which are always the same.

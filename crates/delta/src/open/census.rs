@@ -32,6 +32,10 @@ pub enum ContainerKind {
     AndroidSparse,
     /// Volumes of UBI.
     Ubi,
+    /// An erofs.
+    Erofs,
+    /// A stream of LZ4.
+    Lz4,
 }
 
 impl ContainerKind {
@@ -51,6 +55,8 @@ impl ContainerKind {
             Self::AndroidBoot => "android boot",
             Self::AndroidSparse => "android sparse",
             Self::Ubi => "ubi",
+            Self::Erofs => "erofs",
+            Self::Lz4 => "lz4",
         }
     }
 }
@@ -66,6 +72,8 @@ pub enum Reason {
     Limit,
     /// Its pieces do not follow each other in the image, or much lies between them.
     Pieces,
+    /// What it is compressed with is not opened.
+    Codec,
 }
 
 impl Reason {
@@ -76,6 +84,7 @@ impl Reason {
             Self::Heap => "needs more memory than allowed",
             Self::Limit => "beyond the limits",
             Self::Pieces => "lies in scattered pieces",
+            Self::Codec => "of a codec that is not opened",
         }
     }
 }

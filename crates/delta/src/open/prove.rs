@@ -31,8 +31,10 @@ const TRIED: usize = 4 * BLOCK;
 /// edits.
 const RETOLD_MAX: usize = 64 << 20;
 
-/// Levels of zlib that other encoders' choices are compared with.
+/// Levels of zlib that other encoders' choices are compared with; all of them where there
+/// is not more content than this.
 const RETOLD_LEVELS: [u8; 3] = [9, 6, 1];
+const RETOLD_BY_ALL: usize = 16 << 20;
 
 /// Edits of so small a part of the stream are those of the right level.
 const CERTAIN_SHARE: usize = 50;
@@ -224,7 +226,8 @@ fn retold(
     // GNU gzip's hashes have the width of memory level 8.
     let likely = all.iter().filter(|recipe| {
         matches!(recipe, Recipe::Deflate { options, .. } if options.mem_level == 8
-            && options.strategy == 0 && RETOLD_LEVELS.contains(&options.level))
+            && options.strategy == 0
+            && (plain.len() <= RETOLD_BY_ALL || RETOLD_LEVELS.contains(&options.level)))
     });
     let mut best: Option<(usize, Recipe, Told)> = None;
     for (size, recipe, told) in likely.filter_map(made) {

@@ -4,7 +4,7 @@
 use super::Region;
 use super::bytes::{be32_at, u16_at, u32_at, u64_at};
 use super::census::ContainerKind as Kind;
-use super::{sparse, ubi};
+use super::{closed, sparse, ubi};
 
 /// A signature, how far into its container it lies, and what finds the end.
 struct Signature {
@@ -15,7 +15,7 @@ struct Signature {
     len: fn(&[u8]) -> Option<usize>,
 }
 
-const SIGNATURES: [Signature; 17] = [
+const SIGNATURES: [Signature; 20] = [
     Signature { bytes: b"\x53\xef", into: 0x438, kind: Kind::Ext4, len: ext4 },
     Signature { bytes: b"FAT12   ", into: 54, kind: Kind::Fat, len: fat },
     Signature { bytes: b"FAT16   ", into: 54, kind: Kind::Fat, len: fat },
@@ -30,6 +30,9 @@ const SIGNATURES: [Signature; 17] = [
     Signature { bytes: b"HdrS", into: 0x202, kind: Kind::Kernel, len: bzimage },
     Signature { bytes: b"zimg", into: 4, kind: Kind::Kernel, len: zboot },
     Signature { bytes: b"\x3a\xff\x26\xed", into: 0, kind: Kind::AndroidSparse, len: sparse::len },
+    Signature { bytes: b"\xe2\xe1\xf5\xe0", into: 1024, kind: Kind::Erofs, len: closed::erofs },
+    Signature { bytes: b"\x04\x22\x4d\x18", into: 0, kind: Kind::Lz4, len: closed::lz4 },
+    Signature { bytes: b"\x02\x21\x4c\x18", into: 0, kind: Kind::Lz4, len: closed::lz4_legacy },
     Signature { bytes: b"UBI#\x01", into: 0, kind: Kind::Ubi, len: ubi::len },
     Signature { bytes: b"\x7fELF", into: 0, kind: Kind::Kernel, len: elf_kernel },
     Signature {
@@ -39,6 +42,11 @@ const SIGNATURES: [Signature; 17] = [
         len: |bytes| Some(bytes.len()),
     },
 ];
+
+/// What is in such a container cannot be opened.
+pub(super) fn is_closed(kind: Kind) -> bool {
+    matches!(kind, Kind::Erofs | Kind::Lz4)
+}
 
 /// First bytes of all signatures.
 pub(super) fn starts(table: &mut [bool; 256]) {

@@ -2,7 +2,7 @@
 //! container has one, by signature everywhere else.
 
 use super::bytes::{u16_at, u32_at};
-use super::census::ContainerKind;
+use super::census::{ContainerKind, Reason};
 use super::squashfs::{self, Role};
 use super::unpack::{Unpacked, unpack_counted};
 use super::{Form, Found, Place, Region, pieces, regions};
@@ -17,9 +17,11 @@ use core::ops::Range;
 pub(super) struct Scan {
     pub(super) found: Vec<Found>,
     pub(super) places: Vec<Place>,
-    /// What lies in pieces that cannot be put together again: its kind and bytes.
-    pub(super) scattered: Vec<(ContainerKind, u64)>,
+    /// What was found and cannot be opened: its kind, its bytes and why.
+    pub(super) left: Vec<Left>,
 }
+
+pub(super) type Left = (ContainerKind, u64, Reason);
 
 /// How deep containers that cut files up are followed into each other: a file system in
 /// a sparse image, and two more.
@@ -64,7 +66,7 @@ fn apart(scan: &mut Scan) {
             Some(last) if last.encoded() >= found.encoded() => (last, Some(found)),
             last => (found, last),
         };
-        scan.scattered.extend(goes.map(|goes| (goes.kind, goes.encoded() as u64)));
+        scan.left.extend(goes.map(|goes| (goes.kind, goes.encoded() as u64, Reason::Pieces)));
         kept.push(stays);
     }
     scan.found = kept;
@@ -81,7 +83,7 @@ fn sweep(bytes: &[u8], most: usize, cuts: usize, gathered: usize) -> (Scan, usiz
         regions: Vec::new(),
         blocks: Vec::new(),
         passed: Vec::new(),
-        scattered: Vec::new(),
+        left: Vec::new(),
         cuts,
         gathered,
     };
@@ -118,7 +120,7 @@ struct Sweep<'a> {
     blocks: Vec<Range<usize>>,
     /// Pieces of files that were looked through, the next one last.
     passed: Vec<Range<usize>>,
-    scattered: Vec<(ContainerKind, u64)>,
+    left: Vec<Left>,
     /// How deep containers may cut up what was cut up.
     cuts: usize,
     /// Bytes of files that may still be put together.
@@ -144,6 +146,9 @@ impl Sweep<'_> {
         if let Some(region) = regions::region(self.bytes, at)
             && !self.regions.iter().any(|known| known.kind == region.kind && covered(known))
         {
+            if regions::is_closed(region.kind) {
+                self.left.push((region.kind, region.range.len() as u64, Reason::Codec));
+            }
             self.cut_up(&region);
             self.regions.push(region);
         }
@@ -166,7 +171,7 @@ impl Sweep<'_> {
             self.passed.extend(file.ranges(base));
             let places = self.places.len();
             self.places.extend(scan.places);
-            self.scattered.extend(scan.scattered);
+            self.left.extend(scan.left);
             for mut found in scan.found {
                 if found.kind == ContainerKind::Bare {
                     found.kind = region.kind;
@@ -174,7 +179,7 @@ impl Sweep<'_> {
                 found.place += places;
                 let held = found.plain.as_ref().map_or(0, |(plain, _)| plain.len());
                 let Some((range, holes)) = file.place(&found.range, &found.holes) else {
-                    self.scattered.push((found.kind, found.encoded() as u64));
+                    self.left.push((found.kind, found.encoded() as u64, Reason::Pieces));
                     continue;
                 };
                 self.most = self.most.saturating_sub(held);
@@ -229,6 +234,10 @@ impl Sweep<'_> {
         let (data, metadata) = (self.places.len(), self.places.len() + 1);
         self.places.push(Place::of(image.hints()));
         self.places.push(Place::of(image.hints()));
+        if image.form.is_none() {
+            let bytes = image.range.len() as u64;
+            self.left.push((ContainerKind::Squashfs, bytes, Reason::Codec));
+        }
         let form = image.form.unwrap_or(Form::Raw);
         for block in image.blocks {
             let (place, most) = match block.role {
@@ -268,7 +277,7 @@ impl Sweep<'_> {
                 self.places.len() - 1
             });
         }
-        Scan { found: self.found, places: self.places, scattered: self.scattered }
+        Scan { found: self.found, places: self.places, left: self.left }
     }
 }
 

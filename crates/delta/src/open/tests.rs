@@ -140,6 +140,34 @@ fn squashfs_of_zstd() {
     squashfs(&["-comp", "zstd", "-Xcompression-level", "19", "-b", "256k"]);
 }
 
+/// What is not opened is counted, with all its bytes.
+#[test]
+fn codecs_that_are_not_opened_are_counted() {
+    let folder = tree();
+    let options = ["tree", "image", "-noappend", "-quiet", "-comp", "lzo"];
+    run(folder.path(), "mksquashfs", &options);
+    let mut image = fs::read(folder.path().join("image")).unwrap();
+    // An erofs that compresses, of two blocks.
+    let mut erofs = alloc::vec![0u8; 8192];
+    erofs[1024..1028].copy_from_slice(&[0xe2, 0xe1, 0xf5, 0xe0]);
+    (erofs[1036], erofs[1060], erofs[1104]) = (12, 2, 1);
+    image.extend(erofs);
+    let opened = opened(&image, Purpose::New);
+    assert!(opened.streams.is_empty());
+    let text = opened.census.to_string();
+    assert!(text.contains("erofs: 1 streams, 8192 compressed bytes, 0.0 % opened"), "{text}");
+    assert!(text.contains("squashfs: 1 streams"), "{text}");
+    assert!(text.contains("raw: of a codec that is not opened"), "{text}");
+}
+
+/// GNU gzip at the levels between the usual ones.
+#[test]
+fn every_level_of_gzip() {
+    for level in ["-3", "-5", "-7"] {
+        compressed("gzip", &[level, "a"], "a.gz", ContainerKind::Bare);
+    }
+}
+
 /// `program` with `arguments` compresses a file; it opens as `kind`.
 fn compressed(program: &str, arguments: &[&str], name: &str, kind: ContainerKind) {
     let folder = tree();
