@@ -22,9 +22,9 @@ const FAR: u32 = 1 << 16;
 /// What one distance of a table leads to is not farther from what the last one does.
 const NEAR: u64 = 1 << 16;
 
-/// Where no base is known at least one byte in so many has to be a distance: looking
-/// again takes as long as looking once.
-const WORTH: usize = 256;
+/// At least one byte in so many of an image with x86 code is in an operand that follows
+/// its moves.
+const WORTH: usize = 4096;
 
 /// Old and new, to be compared; nothing where that says no more than they do.
 pub(crate) fn flat(
@@ -42,17 +42,19 @@ pub(crate) fn flat(
     let from = Side::new(old, from, Some(moves));
     let to = Side::new(new, to, None);
     let code = Code::new(moves, covers, old, new);
-    let (tables, tables_new) = (from.tables(), to.tables());
-    let found = code.hits() * 4 + tables.len() * TABLE;
-    if moves.base() == 0 && found < old.len() / WORTH {
+    let is_code = code.hits() * 4 >= (old.len() / WORTH).max(1);
+    if moves.base() == 0 && !is_code {
         return None;
     }
     let (mut flat, mut flat_new) = (old.to_vec(), new.to_vec());
     from.addresses(moves, &mut flat);
     code.old.ranges().into_iter().for_each(|range| from.code(moves, &mut flat, range));
     code.new.ranges().into_iter().for_each(|range| to.code(&stays, &mut flat_new, range));
-    tables.into_iter().for_each(|range| from.table(&mut flat, range));
-    tables_new.into_iter().for_each(|range| to.table(&mut flat_new, range));
+    if is_code {
+        // On an arm64 kernel they cost more than they save.
+        from.tables().into_iter().for_each(|range| from.table(&mut flat, range));
+        to.tables().into_iter().for_each(|range| to.table(&mut flat_new, range));
+    }
     Some([flat, flat_new])
 }
 
