@@ -131,7 +131,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
-        ..long("emmc", "bootloaders in an eMMC's two boot partitions, in QEMU", 900, emmc)
+        ..long("emmc", "bootloaders in an eMMC's two boot partitions, in QEMU", 1200, emmc)
     },
     Stage {
         group: Group::Terminals,
