@@ -94,6 +94,11 @@ pub(crate) const BOARD_MIPS: [Need; 2] = [
     Need { program: "qemu-system-mipsel", package: "qemu-system-mips" },
     Need { program: "debugfs", package: "e2fsprogs" },
 ];
+/// What the machine with an eMMC needs.
+pub(crate) const EMMC: [Need; 2] = [
+    Need { program: "qemu-system-arm", package: "qemu-system-arm" },
+    Need { program: "mkenvimage", package: "u-boot-tools" },
+];
 /// The bus on which the agent's owner is spoken for.
 pub(crate) const BUS: [Need; 2] = [
     Need { program: "dbus-daemon", package: "dbus" },

@@ -123,11 +123,15 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
-        ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 2400, boot_grub)
+        ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 1200, boot_grub)
     },
     Stage {
         group: Group::Terminals,
-        ..long("boot-mips", "the agent on a MIPS board, its bootloader simulated", 2400, boot_mips)
+        ..long("boot-mips", "the agent on a MIPS board, its bootloader simulated", 900, boot_mips)
+    },
+    Stage {
+        group: Group::Terminals,
+        ..long("emmc", "bootloaders in an eMMC's two boot partitions, in QEMU", 900, emmc)
     },
     Stage {
         group: Group::Terminals,
@@ -237,6 +241,11 @@ fn boot(bench: &Bench) -> Result<Count> {
 fn flash(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     bench.counted(&mut board::flash(&bench.root, Path::new(lab.get_program()))?)
+}
+
+fn emmc(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    bench.counted(&mut board::emmc(&bench.root, Path::new(lab.get_program()))?)
 }
 
 fn foreign(bench: &Bench) -> Result<Count> {

@@ -171,6 +171,7 @@ mod tests {
             "boot-full",
             "boot-grub",
             "boot-mips",
+            "emmc",
             "foreign",
             "idle",
             "demo-stores",

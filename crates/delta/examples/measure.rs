@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         delta.bytes.len()
     );
     println!("at most {again} bytes of it again after a cut");
-    println!("{:#?}", delta.explanation);
+    print!("{}", delta.census);
+    println!("{:?}", delta.explanation);
     Ok(())
 }
 

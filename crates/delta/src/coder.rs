@@ -12,20 +12,26 @@ mod logistic;
 mod moves;
 mod number;
 mod range;
+mod site;
+mod space;
 mod symbols;
 mod word;
+mod x86;
 
 pub(crate) use moves::{MOVES_BYTES_MAX, Moves};
 pub(crate) use number::{Number, Tree};
 pub(crate) use range::{Coder, Decoder};
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use range::{Encoder, Meter};
+pub(crate) use site::Grid;
+pub(crate) use space::Space;
 pub(crate) use symbols::{EARLIER_MIN, Guess, Kind, Symbols};
-pub(crate) use word::Grid;
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use {
     arm64::{Pages, Place},
     moves::MOVES_MAX,
+    space::REGIONS_MAX,
+    x86::{Operand, operand},
 };
 
 /// How decisions are judged.

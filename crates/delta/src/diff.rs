@@ -8,6 +8,8 @@
 mod cover;
 mod earlier;
 mod ends;
+mod flat;
+mod grid;
 mod index;
 mod lists;
 mod moves;
@@ -15,18 +17,22 @@ mod packed;
 mod plain;
 mod price;
 mod resume;
+mod spaces;
 mod spans;
+mod undo;
 mod way;
 
-use crate::coder::Moves;
+use crate::coder::{Moves, Space};
 use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use index::Find;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
+use undo::Undo;
 
 /// How hard to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -150,12 +156,22 @@ pub enum DiffError {
     Span,
 }
 
-/// Makes the patch that turns `old` into `new`.
+/// Makes the patch that turns `old` into `new`. An old image that is given away is kept in
+/// memory once, a borrowed one twice.
 ///
 /// # Errors
 /// The options leave too little heap or memory.
-pub fn diff(
-    old: &[u8],
+pub fn diff<'a>(
+    old: impl Into<Cow<'a, [u8]>>,
+    new: &[u8],
+    options: &DiffOptions,
+    progress: &dyn Progress,
+) -> Result<Delta, DiffError> {
+    whole(old.into(), new, options, progress)
+}
+
+fn whole(
+    old: Cow<'_, [u8]>,
     new: &[u8],
     options: &DiffOptions,
     progress: &dyn Progress,
@@ -165,16 +181,19 @@ pub fn diff(
         count => count,
     };
     let Both { old: opened_old, new: opened_new } =
-        Both::open(old, new, options, threads, progress);
+        Both::open(&old, new, options, threads, progress);
     let mut trees = verity::find::trees(new);
     // One that stays is copied.
     trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
     let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees, new.len())?;
-    let way = way_to_find(options, [old, new], [&opened_old.streams, &opened_new.streams])?;
+    let borrowed = if matches!(old, Cow::Borrowed(_)) { old.len() } else { 0 };
+    let plain = [&opened_old.streams, &opened_new.streams].map(|streams| plain::content(streams));
+    let way = way_to_find(options, borrowed, [old.len(), new.len()], plain)?;
     let mut recipes = plain::Recipes::default();
+    let source = image(&old);
     let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
     let header = PatchHeader {
-        source: image(old),
+        source,
         target: image(new),
         heap: 0,
         window_log: 0,
@@ -186,8 +205,8 @@ pub fn diff(
         recipes: Vec::new(),
         moves: Vec::new(),
     };
-    let maker =
-        Maker { new, trees, plain_old: &plain_old, way, header, budget, recipes, options, threads };
+    let mut maker =
+        Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
     let mut shut = HashSet::new();
     let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
     if !shut.is_empty() && options.effort == Effort::Best {
@@ -205,16 +224,17 @@ pub fn diff(
     Ok(Delta { bytes, census: opened_new.census, explanation })
 }
 
-/// The best way to look for old pieces that fits the memory.
+/// The best way to look for old pieces that fits the memory. Of the old image so many
+/// bytes are `borrowed`, and in memory once more; the content is that of all streams.
 fn way_to_find(
     options: &DiffOptions,
-    [old, new]: [&[u8]; 2],
-    [old_streams, new_streams]: [&[Stream]; 2],
+    borrowed: usize,
+    [old, new]: [usize; 2],
+    [old_content, new_content]: [usize; 2],
 ) -> Result<Find, DiffError> {
-    let plain_old = old.len() + plain::content(old_streams);
-    let content = plain::content(new_streams);
-    let images = (old.len() + plain_old + 2 * (new.len() + content)) as u64;
-    let writing = spans::memory(new.len() + content);
+    let plain_old = old + old_content;
+    let images = (borrowed + plain_old + 2 * (new + new_content)) as u64;
+    let writing = spans::memory(new + new_content);
     let takes = |way: Find| images + writing + way.memory(plain_old);
     let limit = options.memory;
     let ways = [Find::Sorted, Find::Sampled];
@@ -227,7 +247,7 @@ fn way_to_find(
 struct Maker<'a> {
     new: &'a [u8],
     trees: Vec<verity::find::Found>,
-    plain_old: &'a plain::PlainOld,
+    plain_old: plain::PlainOld,
     way: Find,
     header: PatchHeader,
     budget: plain::Budget,
@@ -240,19 +260,20 @@ impl Maker<'_> {
     /// Writes the patch that opens all `streams` but those that are `shut`; then
     /// those are shut that cost more than they have compressed bytes.
     fn make(
-        &self,
+        &mut self,
         streams: &[Stream],
         shut: &mut HashSet<u64>,
         progress: &dyn Progress,
     ) -> Result<spans::Written, DiffError> {
         let (mut header, mut recipes) = (self.header.clone(), self.recipes.clone());
-        let new =
+        let mut new =
             plain::PlainNew::new(self.new, streams, shut, &self.trees, &self.budget, &mut recipes);
         let covers;
-        (covers, header.moves) = self.compare(&new.bytes, progress)?;
+        let spaces = spaces::spaces(&self.plain_old, &new);
+        (covers, header.moves) = self.compare(&mut new.bytes, &spaces, progress)?;
         self.budget.declare(&mut header);
         plain::declare(&mut header, recipes, &new);
-        let pair = spans::Pair { old: self.plain_old, new: &new, image: self.new };
+        let pair = spans::Pair { old: &self.plain_old, new: &new, image: self.new };
         let written = spans::write(&header, pair, &covers, self.options, progress)?;
         *shut = written.prices.dear(&new);
         Ok(written)
@@ -261,21 +282,33 @@ impl Maker<'_> {
     /// What of plain new comes from where, and the moves that addresses follow. Tables
     /// of addresses are only found once it is known what their addresses became.
     fn compare(
-        &self,
-        new: &[u8],
+        &mut self,
+        new: &mut Vec<u8>,
+        spaces: &[Space; 2],
         progress: &dyn Progress,
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
-        let old = self.plain_old.bytes.as_slice();
-        let compare = |old: &[u8]| {
-            let index = index::Index::new(old, self.way, progress)?;
-            Ok(cover::covers(&index, old, new, self.threads, progress))
+        let (way, threads) = (self.way, self.threads);
+        let old = &mut self.plain_old.bytes;
+        let compare = |old: &[u8], new: &[u8]| {
+            let index = index::Index::new(old, way, progress)?;
+            Ok(cover::covers(&index, old, new, threads, progress))
         };
-        let covers = compare(old)?;
-        let moves = moves::find(&covers, old, new);
+        let covers = compare(old, new)?;
+        let placed = spaces::placed(&covers, spaces);
+        let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
-        let Some(translated) = known.translate(old) else { return Ok((covers, moves)) };
-        let covers = compare(&translated)?;
-        let moves = moves::find(&covers, old, new);
+        let Some([flat_old, flat_new]) = flat::flat(&known, &placed, spaces, old, new) else {
+            return Ok((covers, moves));
+        };
+        drop((covers, placed));
+        // Sorting takes most of the memory: no second old or new image beside it.
+        let undo = [Undo::replace(old, flat_old), Undo::replace(new, flat_new)];
+        let covers = compare(old, new);
+        let [undo_old, undo_new] = undo;
+        undo_old.undo(old);
+        undo_new.undo(new);
+        let covers = covers?;
+        let moves = moves::find(&spaces::placed(&covers, spaces), old, new, spaces);
         Ok((covers, moves))
     }
 }

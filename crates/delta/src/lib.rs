@@ -34,7 +34,7 @@ pub use correction::{Correction, CorrectionError, Edit};
 #[cfg(any(test, feature = "diff"))]
 pub use diff::{Delta, DiffError, DiffOptions, Effort, Explanation, Progress, Stage, diff};
 pub use frames::{DecodeError, FrameDecoder, Step};
-pub use patch::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX, SPAN_MAX};
+pub use patch::{HEADER_MAX, Hole, Holes, Image, PatchError, PatchHeader, RECIPES_MAX, SPAN_MAX};
 pub use recipe::{
     Codec, Decoded, Decoder, Encoder, Library, Recipe, RecipeError, WINDOW_LOG_MAX, Wrapper,
     XzRecipe,

@@ -7,16 +7,23 @@
 
 mod bytes;
 mod census;
+mod ext;
+mod fat;
 mod guess;
+mod pieces;
 mod prove;
 mod regions;
 mod scan;
+mod sparse;
 mod squashfs;
+mod ubi;
 mod unpack;
 mod zstd_frame;
 
 use crate::correction::Correction;
+use crate::patch::{Holes, width};
 use crate::recipe::Recipe;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use census::Fate;
 pub use census::{Census, ContainerKind, Reason, Row, Tally};
@@ -82,8 +89,10 @@ pub struct OpenOptions {
 pub struct Stream {
     /// Where it starts in its parent's bytes.
     pub at: u64,
-    /// Its compressed bytes.
+    /// Its compressed bytes with what lies between them.
     pub len: u64,
+    /// What lies between its pieces, where a file system cut it up.
+    pub holes: Holes,
     /// What decodes it and, in the new image, makes it.
     pub recipe: Recipe,
     /// What the recipe does not make right.
@@ -94,6 +103,35 @@ pub struct Stream {
     pub inner: Vec<Stream>,
     /// What it lies in.
     pub container: ContainerKind,
+}
+
+impl Stream {
+    /// Its compressed bytes, without what lies between them.
+    pub fn encoded<'a>(&self, parent: &'a [u8]) -> Cow<'a, [u8]> {
+        gathered(parent, &(self.at as usize..(self.at + self.len) as usize), &self.holes)
+    }
+
+    /// The bytes of its parent that lie between its pieces.
+    pub(crate) fn between(&self, parent: &[u8]) -> Vec<u8> {
+        let (mut at, mut out) = (self.at, Vec::new());
+        for hole in &self.holes {
+            at += hole.after;
+            let bytes = parent.get(at as usize..(at + hole.len) as usize);
+            out.extend_from_slice(bytes.unwrap_or_default());
+            at += hole.len;
+        }
+        out
+    }
+}
+
+/// The bytes of a range without its holes.
+fn gathered<'a>(bytes: &'a [u8], range: &Range<usize>, holes: &Holes) -> Cow<'a, [u8]> {
+    if holes.is_empty() {
+        return Cow::Borrowed(bytes.get(range.clone()).unwrap_or_default());
+    }
+    let parts = pieces::parts(range, holes);
+    let parts = parts.into_iter().map(|part| bytes.get(part).unwrap_or_default());
+    Cow::Owned(parts.collect::<Vec<_>>().concat())
 }
 
 /// An opened image.
@@ -107,7 +145,10 @@ pub struct Opened {
 
 /// A stream that a scan found.
 struct Found {
+    /// From its first byte to its last.
     range: Range<usize>,
+    /// What of that is not its own.
+    holes: Holes,
     form: Form,
     kind: ContainerKind,
     /// Index of its place.
@@ -116,6 +157,13 @@ struct Found {
     most: usize,
     /// Its content, if the scan had to decode it to find its end.
     plain: Option<(Vec<u8>, Recipe)>,
+}
+
+impl Found {
+    /// Its compressed bytes.
+    fn encoded(&self) -> usize {
+        self.range.len().saturating_sub(width(&self.holes) as usize)
+    }
 }
 
 /// Streams that were probably all made by one program run in one way.
@@ -190,10 +238,13 @@ type Outcome = (Option<Stream>, Census);
 impl Work<'_> {
     /// The streams in `bytes`, which lie `depth` streams deep.
     fn level(&self, bytes: &[u8], depth: usize) -> (Vec<Stream>, Census) {
-        let scan::Scan { found, places } = scan::scan(bytes, self.content_left());
+        let scan::Scan { found, places, scattered } = scan::scan(bytes, self.content_left());
         let mut outcomes = self.each(found, |found| self.one(bytes, found, &places, depth));
         outcomes.sort_by_key(|(stream, _)| stream.as_ref().map(|stream| stream.at));
         let mut census = Census::default();
+        for (kind, bytes) in scattered {
+            census.count(kind, bytes, Fate::Raw(Reason::Pieces));
+        }
         let mut streams = Vec::new();
         for (stream, counted) in outcomes {
             census.join(&counted);
@@ -232,7 +283,7 @@ impl Work<'_> {
     }
 
     fn one(&self, bytes: &[u8], mut found: Found, places: &[Place], depth: usize) -> Outcome {
-        let encoded = bytes.get(found.range.clone()).unwrap_or_default();
+        let encoded = &*gathered(bytes, &found.range, &found.holes);
         let (len, kind) = (encoded.len() as u64, found.kind);
         let (at, new) = (found.range.start as u64, self.options.purpose == Purpose::New);
         let mut census = Census::default();
@@ -271,7 +322,9 @@ impl Work<'_> {
             census.join(&counted);
             inner = streams;
         }
-        (Some(Stream { at, len, recipe, correction, plain, inner, container: kind }), census)
+        let (len, holes) = (found.range.len() as u64, found.holes);
+        let container = kind;
+        (Some(Stream { at, len, holes, recipe, correction, plain, inner, container }), census)
     }
 
     /// The content of what was found, counted against the limits.

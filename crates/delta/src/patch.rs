@@ -1,11 +1,14 @@
 //! The patch: a header and spans. `docs/delta-format.md` has every byte.
 
 mod header;
+mod holes;
 mod lists;
 
 pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use header::{MODELS, WINDOW_LOGS};
+pub use holes::{Hole, Holes};
+pub(crate) use holes::{Way, Weaver, width};
 pub(crate) use lists::{DEPTH_MAX, Inside, Lists, NewStream, OldStream, Part};
 
 /// Bytes of a span's frame: method and length of the body.

@@ -14,6 +14,7 @@ pub mod corpus;
 pub mod cuts;
 pub mod deltas;
 pub mod demo;
+pub mod emmc;
 pub mod entry;
 pub mod faults;
 pub mod flash;

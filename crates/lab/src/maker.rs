@@ -43,6 +43,8 @@ pub struct Details {
     pub keys: &'static [u32],
     /// Until when the signatures count.
     pub expires: Option<&'static str>,
+    /// The file with a bootloader that comes with it.
+    pub bootloader: Option<PathBuf>,
 }
 
 impl Default for Details {
@@ -55,6 +57,7 @@ impl Default for Details {
             level: 3,
             keys: &[1, 2],
             expires: None,
+            bootloader: None,
         }
     }
 }
@@ -87,13 +90,21 @@ impl Maker {
     /// The tool fails.
     pub fn pack(&self, release: &Release<'_>, package: &Path) -> Result<()> {
         let Details { hardware, variant, region, chunk_size, level, .. } = &release.details;
+        let bootloader = release.details.bootloader.as_ref().map(|file| {
+            format!(
+                "[[components]]\nname = \"bootloader\"\nkind = \"bootloader\"\n\
+                 effect = \"direct\"\nworks_with_both = true\nfile = {:?}\n",
+                file.display().to_string()
+            )
+        });
+        let bootloader = bootloader.unwrap_or_default();
         let variants = variant.map(|v| format!("variants = [{v:?}]\n")).unwrap_or_default();
         let regions = region.map(|r| format!("regions = [{r:?}]\n")).unwrap_or_default();
         let description = format!(
             "product = {PRODUCT:?}\nversion = {:?}\nrollback_index = {}\nclass = \"feature\"\n\
              hardware = [{hardware:?}]\n{variants}{regions}[notes]\nen = \"Release {}.\"\n\
              [[components]]\nname = {COMPONENT:?}\nkind = \"rootfs\"\neffect = \"slot\"\n\
-             file = {:?}\nchunk_size = {chunk_size}\n",
+             file = {:?}\nchunk_size = {chunk_size}\n{bootloader}",
             release.version,
             release.index,
             release.version,

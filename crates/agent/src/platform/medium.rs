@@ -59,8 +59,9 @@ struct Open {
     direct: Option<File>,
     kind: Kind,
     bounce: Option<Box<BounceBuffer>>,
-    /// Whoever writes here may do so as long as it is open.
-    _unlocked: Unlocked,
+    /// Held from the first write to the flush: a restart may come right behind it, and
+    /// would not come past here.
+    unlocked: Option<Unlocked>,
 }
 
 struct BounceBuffer(Aligned);
@@ -123,7 +124,7 @@ impl Medium {
     pub(crate) fn prepare(&mut self) -> io::Result<()> {
         self.open = None;
         let (size, extent, trim) = (self.size, self.extent, self.trim);
-        let open = self.opened()?;
+        let open = self.unlocked()?;
         match (open.kind, extent) {
             (Kind::Device(_), _) if trim == Trim::Before => discard(&open.cached),
             (Kind::Device(_), _) => Ok(()),
@@ -134,7 +135,7 @@ impl Medium {
 
     /// Writes `bytes` at `at`, which is a multiple of the block.
     pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let open = self.opened()?;
+        let open = self.unlocked()?;
         if open.direct.is_none() {
             return open.cached.write_all_at(bytes, at);
         }
@@ -152,6 +153,7 @@ impl Medium {
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let open = self.opened()?;
         open.cached.sync_data()?;
+        open.unlocked = None;
         match open.direct {
             // It reads past the cache.
             Some(_) => Ok(()),
@@ -162,6 +164,7 @@ impl Medium {
     /// Reads from the medium itself.
     pub(crate) fn read_back(&mut self, at: u64, into: &mut [u8]) -> io::Result<()> {
         let open = self.opened()?;
+        open.unlocked = None;
         if open.direct.is_some() {
             match open.read_direct(at, into) {
                 Err(e) if e.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
@@ -188,6 +191,19 @@ impl Medium {
         Ok(self.open.insert(open))
     }
 
+    /// The same, for writing.
+    fn unlocked(&mut self) -> io::Result<&mut Open> {
+        let missing = self.open.as_ref().is_some_and(|open| open.unlocked.is_none());
+        let unlocked = if missing { Some(self.unlock()?) } else { None };
+        let open = self.opened()?;
+        open.unlocked = open.unlocked.take().or(unlocked);
+        Ok(open)
+    }
+
+    fn unlock(&self) -> io::Result<Unlocked> {
+        Unlocked::of(&partition::locate(&self.path)?)
+    }
+
     fn open_now(&self) -> io::Result<Open> {
         let path = partition::locate(&self.path)?;
         let is_new = self.may_create() && !path.try_exists()?;
@@ -201,7 +217,7 @@ impl Medium {
         let direct = i32::try_from(OFlags::DIRECT.bits()).map_err(io::Error::other)?;
         let direct = options.custom_flags(direct).open(&path).ok();
         let kind = kind_of(&cached)?;
-        Ok(Open { cached, direct, kind, bounce: None, _unlocked: unlocked })
+        Ok(Open { cached, direct, kind, bounce: None, unlocked: Some(unlocked) })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::refeed::{self, Refeed};
 use super::{ApplyError, ReadAt};
 use crate::correction::Correction;
-use crate::patch::{DEPTH_MAX, Inside, NewStream, Part};
+use crate::patch::{DEPTH_MAX, Hole, Inside, NewStream, Part, Weaver, width};
 use crate::recipe::{Encoder, Recipe};
 use crate::verity::Tree;
 use alloc::collections::VecDeque;
@@ -19,6 +19,8 @@ struct Open {
     left: u64,
     /// Bytes of heap that it takes.
     heap: u64,
+    /// What lies between its pieces.
+    weaver: Weaver,
 }
 
 /// Where plain new goes.
@@ -136,7 +138,8 @@ impl Emitter {
                     let stream = core::mem::take(stream);
                     self.parts.pop_front();
                     self.parts.push_front(Part::Close);
-                    self.parts.push_front(Part::Raw(stream.plain));
+                    let own = width(&stream.holes).saturating_add(stream.plain);
+                    self.parts.push_front(Part::Raw(own));
                     self.start(&stream)?;
                 }
                 Some(Part::Open(stream)) => {
@@ -200,13 +203,14 @@ impl Emitter {
             mut bytes => Correction::from_bytes(&mut bytes)
                 .map_err(|_| ApplyError::Damaged("a correction makes no sense"))?,
         };
-        let heap = stream_heap(recipe, stream.plain, &correction);
+        let heap = stream_heap(recipe, stream.plain, &correction, &stream.holes);
         let used: u64 = self.open.iter().map(|open| open.heap).sum();
         if used.saturating_add(heap) > self.heap {
             return Err(ApplyError::Damaged("a stream needs more heap than declared"));
         }
         let encoder = recipe.corrected(stream.plain, correction).map_err(ApplyError::Codec)?;
-        self.open.push(Open { encoder, left: stream.plain, heap });
+        let weaver = Weaver::new(stream.holes.clone());
+        self.open.push(Open { encoder, left: stream.plain, heap, weaver });
         Ok(())
     }
 
@@ -219,6 +223,14 @@ impl Emitter {
         }
         let mut made = core::mem::take(&mut self.made);
         open.encoder.finish(&mut made).map_err(ApplyError::Codec)?;
+        if !open.weaver.is_idle() {
+            let mut woven = Vec::new();
+            open.weaver.weave(&made, &mut woven);
+            made = woven;
+        }
+        if !open.weaver.is_done() {
+            return Err(ApplyError::Damaged("a stream ends before its pieces do"));
+        }
         drop(open);
         let pushed = self.push(self.open.len(), &made);
         made.clear();
@@ -236,16 +248,30 @@ impl Emitter {
             return Ok(());
         };
         let Some(open) = self.open.get_mut(around) else { return Ok(()) };
+        let bytes = open.weaver.take(bytes);
         let left = open.left.checked_sub(bytes.len() as u64);
         open.left = left.ok_or(ApplyError::Damaged("a stream has more content than it says"))?;
         let mut made = Vec::new();
         open.encoder.push(bytes, &mut made).map_err(ApplyError::Codec)?;
+        if !open.weaver.is_idle() {
+            let mut woven = Vec::new();
+            open.weaver.weave(&made, &mut woven);
+            made = woven;
+        }
         self.push(around, &made)
     }
 }
 
 /// Bytes of heap that making a stream takes, with what comes out at once.
-pub(crate) fn stream_heap(recipe: &Recipe, plain: u64, correction: &Correction) -> u64 {
+pub(crate) fn stream_heap(
+    recipe: &Recipe,
+    plain: u64,
+    correction: &Correction,
+    holes: &[Hole],
+) -> u64 {
     let at_once = plain.min(1 << 20).saturating_mul(2).saturating_add(4 * PIECE as u64);
-    recipe.corrected_heap(plain, correction).saturating_add(at_once)
+    recipe
+        .corrected_heap(plain, correction)
+        .saturating_add(at_once)
+        .saturating_add(2 * Weaver::heap(holes))
 }

@@ -2,7 +2,7 @@
 
 use super::pages::{PAGE, Pages};
 use super::{ApplyError, ReadAt};
-use crate::patch::OldStream;
+use crate::patch::{OldStream, Way, width};
 use crate::recipe::Recipe;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -124,7 +124,7 @@ impl PlainOld {
     fn content_at(&mut self, old: &mut dyn ReadAt, at: u64) -> Result<&[u8], ApplyError> {
         let behind = self.streams.partition_point(|stream| stream.plain_at <= at);
         let Some(number) = behind.checked_sub(1) else { return Ok(&[]) };
-        let Some(stream) = self.streams.get(number).copied() else { return Ok(&[]) };
+        let Some(stream) = self.streams.get(number) else { return Ok(&[]) };
         let offset = at - stream.plain_at;
         if offset >= stream.plain {
             return Ok(&[]);
@@ -142,7 +142,7 @@ impl PlainOld {
         depth: usize,
     ) -> Result<usize, ApplyError> {
         self.clock += 1;
-        let Some(stream) = self.streams.get(number).copied() else { return Err(NO_STREAM) };
+        let Some(stream) = self.streams.get(number).cloned() else { return Err(NO_STREAM) };
         // A parent comes before its children, or the numbers make no sense.
         if stream.parent.is_some_and(|parent| parent >= number) || depth > crate::patch::DEPTH_MAX {
             return Err(NO_STREAM);
@@ -199,15 +199,19 @@ impl PlainOld {
         let mut decoder = recipe.decoder(stream.plain).map_err(ApplyError::Codec)?;
         let mut bytes = vec![0; stream.plain as usize];
         let mut piece = vec![0; PIECE];
-        let (mut done, mut filled) = (0u64, 0usize);
+        let (mut way, mut at) = (Way::new(&stream.holes), stream.at);
+        let mut left = stream.len.saturating_sub(width(&stream.holes));
+        let mut filled = 0usize;
         let (mut have, mut ended) = (0..0, false);
         while filled < bytes.len() && !ended {
             if have.is_empty() {
-                let count = (stream.len - done).min(PIECE as u64) as usize;
-                let into = piece.get_mut(..count).unwrap_or_default();
-                read(old, parent, stream.at + done, into)?;
-                done += count as u64;
-                have = 0..count;
+                let (over, count) = way.step(left.min(PIECE as u64));
+                at = at.saturating_add(over);
+                let into = piece.get_mut(..count as usize).unwrap_or_default();
+                read(old, parent, at, into)?;
+                at = at.saturating_add(count);
+                left -= count;
+                have = 0..count as usize;
             }
             let input = piece.get(have.clone()).unwrap_or_default();
             let room = bytes.get_mut(filled..).unwrap_or_default();

@@ -101,7 +101,7 @@ mod tests {
 
     /// Behind 0x8000 everything moved by 0x1010 bytes.
     fn check(from: u64, old: &[u32], expected: &[Option<u32>]) {
-        let moves = Moves::new([(0, 0), (0x8000, 0x1010)].into(), 0);
+        let moves = Moves::new([(0, 0), (0x8000, 0x1010)].into(), 0, Default::default());
         let mut pages = Pages::NONE;
         let found = old.iter().enumerate().map(|(number, word)| {
             let from = from + 4 * number as u64;

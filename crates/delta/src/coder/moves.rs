@@ -1,15 +1,19 @@
 //! Where the pieces of plain old went: what becomes of addresses.
 
-use super::{Coder, Decoder, Number};
+use super::space::REGIONS_MAX;
+use super::{Coder, Decoder, Number, Space};
 use alloc::vec::Vec;
 
-/// Where pieces went, and how addresses are written down.
+/// Where pieces went, and how addresses are written down. Pieces are told by
+/// their addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Moves {
-    /// Places in plain old, in order, and by how much what stands behind each moved.
+    /// Addresses in plain old, in order, and by how much what stands behind each moved.
     pieces: Vec<(u64, i64)>,
-    /// The address of plain old's first byte, the lower 32 bits; 0: not known.
+    /// What is added to an address where one is written down, the lower 32 bits; 0: not known.
     base: u32,
+    /// The addresses of places in plain old and in plain new.
+    spaces: [Space; 2],
 }
 
 /// The most bytes of all moves in a header: with it and a span a resume reads at
@@ -19,16 +23,19 @@ pub(crate) const MOVES_BYTES_MAX: usize = 24 << 10;
 /// The most pieces.
 pub(crate) const MOVES_MAX: usize = 1 << 14;
 
+/// So far behind the start of the last piece addresses are taken for such.
+const BEHIND: u64 = 1 << 24;
+
 impl Moves {
     /// The moves of these pieces.
     #[cfg(any(test, feature = "diff"))]
-    pub(crate) fn new(pieces: Vec<(u64, i64)>, base: u32) -> Self {
-        Self { pieces, base }
+    pub(crate) fn new(pieces: Vec<(u64, i64)>, base: u32, spaces: [Space; 2]) -> Self {
+        Self { pieces, base, spaces }
     }
 
     /// Bytes of heap that moves with this stored form take at most, with it.
     pub(crate) const fn heap(bytes: &[u8]) -> u64 {
-        let most = MOVES_BYTES_MAX + MOVES_MAX * size_of::<(u64, i64)>();
+        let most = MOVES_BYTES_MAX + (MOVES_MAX + 2 * REGIONS_MAX) * size_of::<(u64, i64)>();
         if bytes.is_empty() { 0 } else { most as u64 }
     }
 
@@ -43,32 +50,27 @@ impl Moves {
         at.checked_add_signed(self.pieces.get(number)?.1)
     }
 
-    /// The address of plain old's first byte.
+    /// The addresses of a place in plain old and of one in plain new.
+    #[inline]
+    pub(crate) fn addresses(&self, from: u64, to: u64) -> (u64, u64) {
+        (self.spaces[0].address(from), self.spaces[1].address(to))
+    }
+
+    /// What is added to an address where one is written down.
     pub(crate) fn base(&self) -> u32 {
         self.base
     }
 
-    /// What a word becomes that is an address where plain old begins at `base`.
+    /// A word may be an address of what moved.
+    pub(crate) fn has_address(&self, word: u32) -> bool {
+        let last = self.pieces.last().map_or(0, |(start, _)| *start);
+        self.base != 0 && u64::from(word.wrapping_sub(self.base)) < last.saturating_add(BEHIND)
+    }
+
+    /// What a word becomes that is an address that is written down with `base` added.
     pub(crate) fn absolute(&self, base: u32, old: u32) -> Option<u32> {
         let moved = self.moved(old.wrapping_sub(base).into())?;
         u32::try_from(moved).ok().map(|moved| moved.wrapping_add(base))
-    }
-
-    /// Old with all words in it changed that look like addresses; nothing where no
-    /// base is known.
-    #[cfg(any(test, feature = "diff"))]
-    pub(crate) fn translate(&self, old: &[u8]) -> Option<Vec<u8>> {
-        let base = Some(self.base).filter(|base| *base != 0)?;
-        let mut translated = old.to_vec();
-        for word in translated.as_chunks_mut::<4>().0 {
-            let address = u32::from_le_bytes(*word);
-            if (address.wrapping_sub(base) as usize) < old.len()
-                && let Some(moved) = self.absolute(base, address)
-            {
-                *word = moved.to_le_bytes();
-            }
-        }
-        Some(translated)
     }
 
     /// What a word becomes that is a distance from where it stands.
@@ -98,7 +100,10 @@ impl Moves {
 
     /// Codes them; a decoder gets what it read.
     fn code<C: Coder>(&self, coder: &mut C) -> Option<Self> {
-        let mut numbers = Number::new(4);
+        let mut numbers = Number::new(6);
+        let [from, to] = &self.spaces;
+        let from = from.code(coder, &mut numbers, 4)?;
+        let to = to.code(coder, &mut numbers, 4)?;
         let base = numbers.code(coder, 3, self.base.into()) as u32;
         let count = numbers.code(coder, 0, self.pieces.len() as u64) as usize;
         if count > MOVES_MAX {
@@ -112,7 +117,7 @@ impl Moves {
             last = (last.0.checked_add(gap)?, last.1.wrapping_add(unfold(more)));
             pieces.push(last);
         }
-        Some(Self { pieces, base })
+        Some(Self { pieces, base, spaces: [from, to] })
     }
 }
 
@@ -131,8 +136,10 @@ mod tests {
 
     #[test]
     fn moves_come_back() {
+        let regions = [[(5, 0), (9, 1 << 40)].into(), Vec::new()];
+        let spaces = regions.map(Space::new);
         let pieces = (0..1000).map(|at| (at * 77, at as i64 * 13 % 100 - 50)).collect();
-        let moves = Moves::new(pieces, 0x0800_0000);
+        let moves = Moves::new(pieces, 0x0800_0000, spaces);
         assert_eq!(Moves::from_bytes(&moves.to_bytes()), Some(moves.clone()));
         assert_eq!(moves.moved(77 * 5 + 3), Some(77 * 5 + 3 + 5 * 13 - 50));
         assert_eq!(moves.absolute(0x0800_0000, 0x0800_0000 + 77), Some(0x0800_0000 + 77 - 37));

@@ -4,7 +4,8 @@ use super::byte::{NewBytes, NewPlace};
 use super::logistic::Tables;
 use super::moves::Moves;
 use super::number::{Flag, Number, Tree};
-use super::word::{Site, WordModel};
+use super::site::Site;
+use super::word::WordModel;
 use super::{Coder, Grid, Models};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -28,7 +29,7 @@ pub(crate) enum Kind {
     Noise,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::New,
     Kind::Copy,
     Kind::Change(Grid::Words),
@@ -37,11 +38,18 @@ const KINDS: [Kind; 8] = [
     Kind::Earlier,
     Kind::Again,
     Kind::Noise,
+    Kind::Change(Grid::Code),
 ];
 
 impl Kind {
     fn code(self) -> usize {
         KINDS.iter().position(|kind| *kind == self).unwrap_or(0)
+    }
+
+    /// The kind with this number in the tree of those that are not new: the number of
+    /// what is new is the last one's.
+    fn in_tree(number: usize) -> usize {
+        if number == 0 { KINDS.len() - 1 } else { number }
     }
 }
 
@@ -55,6 +63,9 @@ pub(crate) enum Guess {
     /// This far before, where bytes made before would go on.
     Earlier(u64),
 }
+
+/// What the last two kinds may be.
+const STATES: usize = KINDS.len() * KINDS.len();
 
 /// How many diagonals and distances are remembered.
 pub(crate) const REMEMBERED: usize = 4;
@@ -101,11 +112,11 @@ impl Symbols {
             tables: Tables::new(),
             new_bytes: NewBytes::new(models),
             words: WordModel::new(models, moves),
-            is_new: vec![Flag::new(1 << 15); 64 * 4].into(),
-            kinds: Tree::new(3, 64),
-            lengths: Number::new(8),
+            is_new: vec![Flag::new(1 << 15); STATES * 4].into(),
+            kinds: Tree::new(3, STATES),
+            lengths: Number::new(KINDS.len()),
             distances: Number::new(4),
-            places: Tree::new(3, 8),
+            places: Tree::new(3, KINDS.len()),
             offsets: Number::new(2),
             distance_of: Tree::new(2, 1),
             kind: (0, 0),
@@ -146,16 +157,19 @@ impl Symbols {
 
     /// What comes next.
     pub(crate) fn kind<C: Coder>(&mut self, coder: &mut C, kind: Kind) -> Kind {
-        let state = self.kind.0 * 8 + self.kind.1;
+        let state = self.kind.0 * KINDS.len() + self.kind.1;
         let at = state * 4 + (self.to & 3) as usize;
         let is_new = match self.is_new.get_mut(at) {
             Some(flag) => flag.code(coder, kind == Kind::New),
             None => false,
         };
-        let code =
-            if is_new { 0 } else { self.kinds.code(coder, 3, state, kind.code() as u32) as usize };
+        let code = if is_new {
+            0
+        } else {
+            Kind::in_tree(self.kinds.code(coder, 3, state, kind.code() as u32 & 7) as usize)
+        };
         let kind = KINDS.get(code).copied().unwrap_or(Kind::New);
-        self.kind = (code & 7, self.kind.0);
+        self.kind = (code, self.kind.0);
         kind
     }
 
@@ -255,21 +269,24 @@ impl Symbols {
         room: u64,
         new: u32,
     ) -> (u32, u32) {
+        let to = self.base.saturating_add(self.to);
+        let (from, to) = self.words.moves.addresses(self.from, to);
         let site = Site {
             old: (old >> 32) as u32,
             next: (old >> 64) as u32,
             before: old as u32,
             last: self.last as u32,
-            from: self.from,
-            to: self.base.saturating_add(self.to),
+            from,
+            to,
         };
         let (bytes, count) = match grid {
             Grid::Words => (self.words.word(&self.tables, coder, &site, new), 4),
             Grid::Bytes => self.words.bytes(&self.tables, coder, &site, room, new),
+            Grid::Code => self.words.code(&self.tables, coder, &site, room, new),
         };
         (0..count).for_each(|at| self.made((bytes >> (8 * at)) as u8));
         self.from = self.from.saturating_add(count.into());
-        if grid == Grid::Bytes {
+        if grid != Grid::Words {
             self.spelled(&site, bytes, count);
         }
         (bytes, count)

@@ -12,35 +12,10 @@ use super::half::HalfModel;
 use super::logistic::{Mixer, Tables};
 use super::moves::Moves;
 use super::number::Flag;
+use super::site::{Grid, Site, apply, difference, place};
+use super::x86::operand;
 use super::{Coder, Models, Pace};
 use alloc::{boxed::Box, vec};
-
-/// The steps in which aligned bytes are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grid {
-    /// Four bytes, instructions of fixed size: relative places count in words
-    /// and have 24 bits.
-    Words,
-    /// Single bytes: relative places count in bytes and have 32 bits.
-    Bytes,
-}
-
-/// One place in old and new.
-#[derive(Clone, Copy)]
-pub(crate) struct Site {
-    /// The old bytes from here, little-endian.
-    pub(crate) old: u32,
-    /// The four old bytes behind those.
-    pub(crate) next: u32,
-    /// The four old bytes before, the nearest highest.
-    pub(crate) before: u32,
-    /// The two new bytes before, the nearest lowest.
-    pub(crate) last: u32,
-    /// Address in plain old.
-    pub(crate) from: u64,
-    /// Address in plain new.
-    pub(crate) to: u64,
-}
 
 /// What was learned about one key.
 #[derive(Clone, Copy, Default)]
@@ -131,7 +106,7 @@ pub(crate) struct WordModel {
     history: u32,
     /// The last change that no guess knew.
     change: u32,
-    moves: Moves,
+    pub(super) moves: Moves,
     pages: Pages,
 }
 
@@ -259,6 +234,35 @@ impl WordModel {
         }
     }
 
+    /// Codes one new byte, or the four that an instruction of x86 holds as an address.
+    pub(crate) fn code<C: Coder>(
+        &mut self,
+        tables: &Tables,
+        coder: &mut C,
+        site: &Site,
+        room: u64,
+        new: u32,
+    ) -> (u32, u32) {
+        let holds = operand(&self.moves, site.before, site.old)
+            .filter(|_| room >= 4 && site.last & 0xff == site.before >> 24);
+        let Some(operand) = holds else { return self.bytes(tables, coder, site, room, new) };
+        let mut guesses = self.guesses(site, Grid::Code);
+        let moved = operand.translate(&self.moves, site.old, site.from, site.to);
+        guesses[INSTRUCTION] = moved.map(|word| (word, 1));
+        let read = match self.choose(tables, coder, site, &guesses, new) {
+            Some((word, _)) => {
+                self.history <<= 1;
+                word
+            }
+            None => {
+                self.history = self.history << 1 | 1;
+                self.spell(tables, coder, site, 4, new)
+            }
+        };
+        self.learn(site, Grid::Code, &guesses, read);
+        (read, 4)
+    }
+
     /// Learns a change of four bytes that was spelled byte by byte.
     pub(crate) fn spelled(&mut self, site: &Site, new: u32) {
         let guesses = self.guesses(site, Grid::Bytes);
@@ -296,7 +300,8 @@ impl WordModel {
             let (at, tag) = self.key(kind, site, grid);
             let entry = self.entries.get(at).copied().unwrap_or_default();
             if entry.trust > 0 && entry.tag == tag {
-                *guess = Some((apply(kind, site, grid, entry.value), entry.trust.into()));
+                *guess =
+                    Some((apply(is_relative(kind), site, grid, entry.value), entry.trust.into()));
             }
         }
         guesses
@@ -422,7 +427,11 @@ impl WordModel {
                 if right {
                     entry.trust = (entry.trust + 1).min(4);
                 } else {
-                    *entry = Entry { tag, trust: 1, value: difference(kind, site, grid, new) };
+                    *entry = Entry {
+                        tag,
+                        trust: 1,
+                        value: difference(is_relative(kind), site, grid, new),
+                    };
                 }
             }
         }
@@ -449,51 +458,13 @@ fn rate(kind: usize, trust: usize, site: &Site) -> usize {
     (kind * 5 + trust) * 32 + (site.old >> 27) as usize
 }
 
+/// What this kind knows is about where words refer to.
+const fn is_relative(kind: usize) -> bool {
+    matches!(kind, SAME_PLACE | NEAR_PLACE)
+}
+
 /// The slot for a number.
 fn hash(value: u32, kind: u32) -> usize {
     let mixed = (value ^ kind << 27).wrapping_mul(0x9e37_79b1);
     ((mixed ^ mixed >> 15).wrapping_mul(0x85eb_ca6b) >> 12) as usize
-}
-
-/// The bits of a relative place on the grid of words.
-const PLACE: u32 = 0x00ff_ffff;
-
-/// The place that an old word would refer to.
-fn place(site: &Site, grid: Grid) -> u32 {
-    match grid {
-        Grid::Words => site.old.wrapping_add((site.from >> 2) as u32) & PLACE,
-        Grid::Bytes => site.old.wrapping_add(site.from as u32),
-    }
-}
-
-/// How far a word's place moved between old and new addresses.
-fn difference(kind: usize, site: &Site, grid: Grid, new: u32) -> u32 {
-    let plain = new.wrapping_sub(site.old);
-    match (kind, grid) {
-        (SAME_PLACE | NEAR_PLACE, Grid::Words) => {
-            plain.wrapping_add((site.to >> 2) as u32).wrapping_sub((site.from >> 2) as u32)
-        }
-        (SAME_PLACE | NEAR_PLACE, Grid::Bytes) => {
-            plain.wrapping_add(site.to as u32).wrapping_sub(site.from as u32)
-        }
-        _ => plain,
-    }
-}
-
-/// The new word when its place moves as `difference` says.
-fn apply(kind: usize, site: &Site, grid: Grid, difference: u32) -> u32 {
-    match (kind, grid) {
-        (SAME_PLACE | NEAR_PLACE, Grid::Words) => {
-            let moved = site.old.wrapping_add(difference);
-            let moved =
-                moved.wrapping_sub((site.to >> 2) as u32).wrapping_add((site.from >> 2) as u32);
-            site.old & !PLACE | moved & PLACE
-        }
-        (SAME_PLACE | NEAR_PLACE, Grid::Bytes) => site
-            .old
-            .wrapping_add(difference)
-            .wrapping_sub(site.to as u32)
-            .wrapping_add(site.from as u32),
-        _ => site.old.wrapping_add(difference),
-    }
 }

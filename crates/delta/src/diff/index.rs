@@ -281,39 +281,38 @@ struct Grams(Vec<u64>);
 
 impl Grams {
     fn new(bytes: &[u8]) -> Self {
-        let mut grams = Self(alloc::vec![0; 1 << Self::log(bytes.len())]);
+        let mut grams = Self(alloc::vec![0; bytes.len() / Self::BYTES + 1]);
         for gram in bytes.windows(GRAM) {
-            let Some((word, bit)) = grams.place(gram) else { break };
+            let Some((word, bits)) = grams.place(gram) else { break };
             if let Some(word) = grams.0.get_mut(word) {
-                *word |= 1 << bit;
+                *word |= bits;
             }
         }
         grams
     }
 
-    /// Words of 64 bits for so many bytes, as a power of two: at least eight bits for
-    /// each.
-    fn log(len: usize) -> u32 {
-        (len / 8).max(1).ilog2() + 1
-    }
+    /// So many bytes share a word of 64 bits.
+    const BYTES: usize = 12;
 
     /// Bytes of memory for so many bytes.
     const fn memory(len: usize) -> u64 {
-        2 * len as u64 + 16
+        (len / Self::BYTES + 1) as u64 * 8
     }
 
     fn may_hold(&self, bytes: &[u8]) -> bool {
         let place = self.place(bytes);
-        place.is_some_and(|(word, bit)| self.0.get(word).is_some_and(|word| word >> bit & 1 == 1))
+        place.is_some_and(|(word, bits)| self.0.get(word).is_some_and(|word| word & bits == bits))
     }
 
-    fn place(&self, bytes: &[u8]) -> Option<(usize, u32)> {
+    /// Its word, and two bits in it.
+    fn place(&self, bytes: &[u8]) -> Option<(usize, u64)> {
         let first = u64::from_le_bytes(*bytes.first_chunk()?);
         let last = u64::from_le_bytes(*bytes.get(GRAM - 8..)?.first_chunk()?);
         let hash = (first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.rotate_left(23))
             .wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         let hash = hash ^ hash >> 32;
-        Some(((hash >> 6) as usize & (self.0.len() - 1), hash as u32 & 63))
+        let word = (u128::from(hash) * self.0.len() as u128) >> 64;
+        Some((word as usize, 1 << (hash & 63) | 1 << (hash >> 6 & 63)))
     }
 }
 

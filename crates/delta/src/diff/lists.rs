@@ -5,7 +5,7 @@ use super::DiffError;
 use super::plain::Turn;
 use super::spans::Pair;
 use crate::coder::Encoder;
-use crate::patch::{Inside, Lists, NewStream, OldStream, Part};
+use crate::patch::{Inside, Lists, NewStream, OldStream, Part, width};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -14,6 +14,8 @@ use core::ops::Range;
 const OLD_STREAM: usize = 6;
 /// The same for a turn of plain new.
 const TURN: usize = 5;
+/// The same for a hole in a stream.
+const HOLE: usize = 4;
 
 /// The lists of a span.
 pub(crate) struct SpanLists {
@@ -64,8 +66,8 @@ impl<'a> Ledger<'a> {
             && *start <= at
         {
             self.bytes += TURN;
-            if let Turn::Open { correction, .. } = turn {
-                self.bytes += correction.len() + correction.len() / 64;
+            if let Turn::Open { correction, holes, .. } = turn {
+                self.bytes += correction.len() + correction.len() / 64 + HOLE * holes.len();
             }
             self.ahead += 1;
         }
@@ -98,15 +100,18 @@ impl<'a> Ledger<'a> {
     pub(crate) fn inside(&self, finished: usize) -> Option<(usize, Inside)> {
         (self.depth == 1).then_some(())?;
         let turns = &self.pair.new.turns;
-        let (_, Turn::Open { at, recipe, plain, correction }) = turns.get(self.outermost)? else {
+        let (_, Turn::Open { at, recipe, plain, correction, holes }) = turns.get(self.outermost)?
+        else {
             return None;
         };
+        holes.is_empty().then_some(())?;
         let done = match turns.get(self.turn)? {
             (_, Turn::Raw { at, .. }) => at + self.done,
             (_, Turn::Open { at, .. }) => *at,
             _ => return None,
         };
-        let stream = NewStream { recipe: *recipe, plain: *plain, correction: correction.clone() };
+        let (recipe, plain, correction) = (*recipe, *plain, correction.clone());
+        let stream = NewStream { recipe, plain, correction, holes: holes.clone() };
         let (at, finished, done) = (*at as u64, finished as u64, done as u64);
         Some((self.outermost, Inside { stream, at, finished, done, needs: at }))
     }
@@ -144,7 +149,7 @@ impl<'a> Ledger<'a> {
         streams
             .map(|stream| {
                 let parent = stream.parent.and_then(|parent| numbers.binary_search(&parent).ok());
-                OldStream { parent, ..*stream }
+                OldStream { parent, ..stream.clone() }
             })
             .collect()
     }
@@ -172,10 +177,10 @@ impl<'a> Ledger<'a> {
                 Turn::Open { .. } if *start >= at => break,
                 Turn::Verity { .. } if *start > base => break,
                 Turn::Verity { verity, .. } => parts.push(Part::Verity(verity.clone())),
-                Turn::Open { recipe, plain, correction, .. } => {
-                    let (recipe, plain) = (*recipe, *plain);
+                Turn::Open { recipe, plain, correction, holes, .. } => {
+                    let (recipe, plain, holes) = (*recipe, *plain, holes.clone());
                     let correction = correction.clone();
-                    parts.push(Part::Open(NewStream { recipe, plain, correction }));
+                    parts.push(Part::Open(NewStream { recipe, plain, correction, holes }));
                     if self.depth == 0 {
                         self.outermost = self.turn;
                     }
@@ -218,7 +223,7 @@ fn put_raw(parts: &mut Vec<Part>, count: u64) {
 /// A stream that is exactly its bytes is one part.
 fn close(parts: &mut Vec<Part>) {
     if let [.., Part::Open(stream), Part::Raw(bytes)] = parts.as_slice()
-        && stream.plain == *bytes
+        && stream.plain + width(&stream.holes) == *bytes
     {
         let stream = stream.clone();
         parts.truncate(parts.len() - 2);

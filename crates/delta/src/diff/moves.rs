@@ -1,7 +1,8 @@
 //! Which moves of old pieces are worth telling: those that addresses follow.
 
-use super::cover::Cover;
-use crate::coder::{MOVES_BYTES_MAX, MOVES_MAX, Moves, Pages, Place};
+use super::flat::Code;
+use super::spaces::Placed;
+use crate::coder::{MOVES_BYTES_MAX, MOVES_MAX, Moves, Pages, Place, Space};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::ops::Range;
@@ -14,7 +15,8 @@ const SHORTEST: usize = 32;
 const SAVES: usize = 1;
 
 /// The stored form of the moves; nothing where they do not pay.
-pub(crate) fn find(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<u8> {
+pub(crate) fn find(covers: &[Placed], old: &[u8], new: &[u8], spaces: &[Space; 2]) -> Vec<u8> {
+    let most = spaces[0].address(old.len() as u64);
     let mut shortest = SHORTEST;
     loop {
         let pieces = pieces(covers, shortest);
@@ -25,33 +27,35 @@ pub(crate) fn find(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<u8> {
         if pieces.len() > MOVES_MAX {
             continue;
         }
-        let base = base(&pieces, covers, old, new);
-        let moves = Moves::new(pieces, base);
+        let base = base(&pieces, most, covers, old, new);
+        let moves = Moves::new(pieces, base, spaces.clone());
         let bytes = moves.to_bytes();
         if bytes.len() > MOVES_BYTES_MAX {
             continue;
         }
-        if hits(&moves, covers, old, new) * SAVES > bytes.len() * 8 {
+        let words = hits(&moves, covers, old, new);
+        let code = Code::new(&moves, covers, old, new).hits();
+        if (words + code) * SAVES > bytes.len() * 8 {
             return bytes;
         }
     }
 }
 
-/// Where in old something begins that moved by another distance.
-fn pieces(covers: &[Cover], shortest: usize) -> Vec<(u64, i64)> {
-    let mut long: Vec<&Cover> = covers.iter().filter(|cover| cover.len >= shortest).collect();
-    long.sort_by_key(|cover| (cover.from, cover.to));
+/// Which addresses in old something begins at that moved by another distance.
+fn pieces(covers: &[Placed], shortest: usize) -> Vec<(u64, i64)> {
+    let mut long: Vec<&Placed> = covers.iter().filter(|part| part.cover.len >= shortest).collect();
+    long.sort_by_key(|part| (part.from, part.to));
     let mut pieces: Vec<(u64, i64)> = Vec::new();
     let mut end = 0;
-    for cover in long {
-        let start = cover.from.max(end);
-        if start + shortest > cover.from + cover.len {
+    for part in long {
+        let (start, behind) = (part.from.max(end), part.from + part.cover.len as u64);
+        if start + shortest as u64 > behind {
             continue;
         }
-        end = cover.from + cover.len;
-        let moved = cover.to as i64 - cover.from as i64;
+        end = behind;
+        let moved = part.to.wrapping_sub(part.from).cast_signed();
         if pieces.last().is_none_or(|(_, last)| *last != moved) {
-            pieces.push((start as u64, moved));
+            pieces.push((start, moved));
         }
     }
     pieces
@@ -68,13 +72,14 @@ struct Changed {
 
 /// Calls `each` with the words of all covers that are on the same grid in old and
 /// new, the covers of which some changed only.
-fn changed(covers: &[Cover], old: &[u8], new: &[u8], mut each: impl FnMut(&Changed)) {
-    for cover in covers {
-        let skip = cover.from.next_multiple_of(4) - cover.from;
-        let (from, to) = (cover.from + skip, cover.to + skip);
+fn changed(covers: &[Placed], old: &[u8], new: &[u8], mut each: impl FnMut(&Changed)) {
+    for Placed { cover, from, to } in covers {
+        let skip = from.next_multiple_of(4) - from;
+        let (from, to) = (from + skip, to + skip);
+        let skip = skip as usize;
         let len = cover.len.saturating_sub(skip);
-        let before = old.get(from..from + len).unwrap_or_default();
-        let after = new.get(to..to + len).unwrap_or_default();
+        let before = old.get(cover.from + skip..cover.from + skip + len).unwrap_or_default();
+        let after = new.get(cover.to + skip..cover.to + skip + len).unwrap_or_default();
         if to % 4 != 0 || before == after {
             continue;
         }
@@ -82,7 +87,7 @@ fn changed(covers: &[Cover], old: &[u8], new: &[u8], mut each: impl FnMut(&Chang
         let (before, after) = (before.as_chunks().0, after.as_chunks().0);
         for (number, (old, new)) in before.iter().zip(after).enumerate() {
             let next = before.get(number + 1).map_or(0, word);
-            let at = |start: usize| (start + number * 4) as u64;
+            let at = |start: u64| start + number as u64 * 4;
             let (from, to) = (at(from), at(to));
             each(&Changed { from, to, old: word(old), next, new: word(new) });
         }
@@ -90,7 +95,7 @@ fn changed(covers: &[Cover], old: &[u8], new: &[u8], mut each: impl FnMut(&Chang
 }
 
 /// How many changed words become what their moves say.
-fn hits(moves: &Moves, covers: &[Cover], old: &[u8], new: &[u8]) -> usize {
+fn hits(moves: &Moves, covers: &[Placed], old: &[u8], new: &[u8]) -> usize {
     let mut hits = 0;
     let mut pages = Pages::NONE;
     changed(covers, old, new, |word| {
@@ -113,9 +118,9 @@ const VOTES: usize = 64;
 
 /// The base above which most changed words are addresses of what moved as they
 /// changed; 0 if there is none.
-fn base(pieces: &[(u64, i64)], covers: &[Cover], old: &[u8], new: &[u8]) -> u32 {
+fn base(pieces: &[(u64, i64)], most: u64, covers: &[Placed], old: &[u8], new: &[u8]) -> u32 {
     let mut moved_by: HashMap<u32, Vec<Range<u64>>> = HashMap::new();
-    let ends = pieces.iter().skip(1).map(|(start, _)| *start).chain([old.len() as u64]);
+    let ends = pieces.iter().skip(1).map(|(start, _)| *start).chain([most]);
     for ((start, moved), end) in pieces.iter().zip(ends) {
         moved_by.entry(*moved as u32).or_default().push(*start..end);
     }

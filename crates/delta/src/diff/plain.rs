@@ -4,10 +4,11 @@ use super::{DiffError, DiffOptions};
 use crate::apply::{REFEED_HEAP, least_heap, stream_heap};
 use crate::coder::{Models, Pace};
 use crate::open::{Opened, Stream};
-use crate::patch::{MODELS, OldStream, PatchHeader, RECIPES_MAX};
+use crate::patch::{Holes, MODELS, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
 use crate::verity::Verity;
 use crate::verity::find::Found;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use std::collections::{HashMap, HashSet};
 
@@ -40,7 +41,8 @@ pub(crate) enum Turn {
     /// Bytes of the image or of a stream, `at` where in it, so many streams deep.
     Raw { at: usize, depth: usize, len: usize },
     /// A stream begins; `at` is where it starts in the bytes around it.
-    Open { at: usize, recipe: usize, plain: u64, correction: Vec<u8> },
+    /// The bytes of its holes come before its content.
+    Open { at: usize, recipe: usize, plain: u64, correction: Vec<u8>, holes: Holes },
     /// The last stream ends.
     Close,
     /// A tree of hashes stands here in the image; the terminal makes it.
@@ -214,7 +216,7 @@ impl Budget {
 /// The heap that a stream takes with the largest of those in it; nothing if it
 /// cannot be made at all.
 fn chain(stream: &Stream) -> Option<u64> {
-    let own = stream_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction);
+    let own = heap(stream);
     if stream.correction.to_bytes().len() > CORRECTION_MAX {
         return None;
     }
@@ -222,17 +224,33 @@ fn chain(stream: &Stream) -> Option<u64> {
     own.checked_add(inner)
 }
 
+/// The heap that making a stream takes.
+fn heap(stream: &Stream) -> u64 {
+    let plain = stream.plain.len() as u64;
+    stream_heap(&stream.recipe, plain, &stream.correction, &stream.holes)
+}
+
 impl PlainOld {
     /// Lays out the old image.
     pub(crate) fn new(
-        image: &[u8],
+        image: Cow<'_, [u8]>,
         opened: Opened,
         budget: &Budget,
         recipes: &mut Recipes,
     ) -> Self {
-        let mut bytes = Vec::with_capacity(image.len() + content(&opened.streams));
-        bytes.extend_from_slice(image);
-        let mut plain = Self { bytes, image: image.len(), streams: Vec::new() };
+        let (len, content) = (image.len(), content(&opened.streams));
+        let bytes = match image {
+            Cow::Owned(mut bytes) => {
+                bytes.reserve_exact(content);
+                bytes
+            }
+            Cow::Borrowed(image) => {
+                let mut bytes = Vec::with_capacity(len + content);
+                bytes.extend_from_slice(image);
+                bytes
+            }
+        };
+        let mut plain = Self { bytes, image: len, streams: Vec::new() };
         for stream in opened.streams {
             plain.add(stream, None, 0, budget, recipes);
         }
@@ -260,6 +278,7 @@ impl PlainOld {
             parent,
             at: stream.at,
             len: stream.len,
+            holes: stream.holes,
             plain_at: self.bytes.len() as u64,
             plain: len,
             recipe,
@@ -338,7 +357,7 @@ impl PlainNew {
                 true => Vec::new(),
                 false => stream.correction.to_bytes(),
             };
-            let heap = stream_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction);
+            let heap = heap(stream);
             let fits = heap <= room && correction.len() <= CORRECTION_MAX && depth < DEPTH_MAX;
             let number = Some(()).filter(|()| fits).and_then(|()| recipes.number(stream.recipe));
             let Some(recipe) = number else { continue };
@@ -349,7 +368,10 @@ impl PlainNew {
             let plain = stream.plain.len() as u64;
             let before = self.corrections;
             self.corrections += correction.len();
-            self.turns.push((start, Turn::Open { at, recipe, plain, correction }));
+            let holes = stream.holes.clone();
+            self.turns.push((start, Turn::Open { at, recipe, plain, correction, holes }));
+            let between = stream.between(bytes);
+            self.raw(&between, 0, between.len(), depth + 1);
             self.lay(&stream.plain, 0, &mut stream.inner.iter(), depth + 1, room - heap, recipes);
             self.turns.push((self.bytes.len(), Turn::Close));
             if depth == 0 {
@@ -420,11 +442,8 @@ pub(crate) struct Known(HashSet<[u8; 16]>);
 impl Known {
     /// Those of all outermost streams.
     pub(crate) fn new(image: &[u8], opened: &Opened) -> Self {
-        let encoded = opened.streams.iter().filter_map(|stream| {
-            let start = usize::try_from(stream.at).ok()?;
-            image.get(start..start + usize::try_from(stream.len).ok()?)
-        });
-        Self(encoded.map(digest).collect())
+        let encoded = opened.streams.iter().map(|stream| digest(&stream.encoded(image)));
+        Self(encoded.collect())
     }
 
     /// The old image holds these.

@@ -3,6 +3,7 @@
 use super::cover::Cover;
 use super::earlier::{Earlier, LONG};
 use super::ends::Ends;
+use super::grid;
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
@@ -54,13 +55,15 @@ pub(crate) fn write(
         Effort::Fast => Earlier::new(new, covers, 8),
         Effort::Best => Earlier::new(new, covers, 48).price(header.models),
     };
+    let moves = Moves::from_bytes(&header.moves).unwrap_or_default();
     let mut writer = Writer {
         pair,
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
         earlier,
-        symbols: Symbols::new(header.models, Moves::from_bytes(&header.moves).unwrap_or_default()),
+        symbols: Symbols::new(header.models, moves.clone()),
+        moves,
         coder: Encoder::new(),
         ledger: Ledger::new(pair),
         at: 0,
@@ -127,6 +130,7 @@ struct Writer<'a> {
     window: u64,
     earlier: Earlier<'a>,
     symbols: Symbols,
+    moves: Moves,
     coder: Encoder,
     ledger: Ledger<'a>,
     /// The place in plain new.
@@ -352,7 +356,8 @@ impl Writer<'_> {
             let end = end.min(self.ends.boundary(self.coder.len(), self.at));
             if self.at >= grid_end {
                 grid_end = (self.at + GRID_BLOCK).min(end);
-                self.choose_grid(from, grid_end);
+                let chosen = self.sides().grid(&self.moves, from, self.at..grid_end);
+                self.grid = chosen.unwrap_or(self.grid);
             }
             let same = self.same(from, self.at, end);
             if same >= self.stays || self.at + same == end {
@@ -395,7 +400,11 @@ impl Writer<'_> {
     /// Copies `same` bytes, but leaves those of the word that changes next.
     fn copy(&mut self, from: usize, same: usize) {
         let (grid, residue) = self.grid;
-        let over = if grid == Grid::Words { (self.at + same + 4 - residue) % 4 } else { 0 };
+        let over = match grid {
+            Grid::Words => (self.at + same + 4 - residue) % 4,
+            Grid::Code => self.sides().before_operand(&self.moves, from + same, self.at + same),
+            Grid::Bytes => 0,
+        };
         let count = if over < same { same - over } else { same };
         let before = self.coder.position();
         self.go(from, Kind::Copy);
@@ -434,6 +443,10 @@ impl Writer<'_> {
             }
             count = count.min(end - self.at);
         }
+        if grid == Grid::Code {
+            // The rest of an operand.
+            count = (count + 3).min(end - self.at);
+        }
         self.put_change(from, grid, count);
     }
 
@@ -469,26 +482,9 @@ impl Writer<'_> {
         (0..12).rev().fold(0u128, |sum, k| sum << 8 | u128::from(byte(k)))
     }
 
-    /// Chooses the grid up to `end` by where bytes differ: the highest byte of
-    /// an instruction or a pointer seldom does.
-    fn choose_grid(&mut self, from: usize, end: usize) {
-        let old = self.old.get(from..).unwrap_or_default();
-        let new = self.new.get(self.at..end).unwrap_or_default();
-        let mut differs = [0usize; 4];
-        for (place, (a, b)) in (self.at..).zip(old.iter().zip(new)) {
-            if a != b
-                && let Some(count) = differs.get_mut(place % 4)
-            {
-                *count += 1;
-            }
-        }
-        let all: usize = differs.iter().sum();
-        let (highest, least) =
-            (0..4).zip(differs).min_by_key(|(_, count)| *count).unwrap_or((0, 0));
-        if all >= 8 {
-            self.grid =
-                if least * 10 <= all { (Grid::Words, (highest + 1) % 4) } else { (Grid::Bytes, 0) };
-        }
+    /// Old and new.
+    fn sides(&self) -> grid::Sides<'_> {
+        grid::Sides { old: self.old, new: self.new }
     }
 }
 

@@ -6,6 +6,8 @@ use alloc::vec;
 use proptest::prelude::*;
 use std::println;
 
+mod code;
+
 /// Bytes with the texture of an image: runs, text and noise.
 fn texture(len: usize, mut seed: u32) -> Vec<u8> {
     let mut next = || {

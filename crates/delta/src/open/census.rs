@@ -28,6 +28,10 @@ pub enum ContainerKind {
     Zip,
     /// An Android boot image.
     AndroidBoot,
+    /// An Android sparse image.
+    AndroidSparse,
+    /// Volumes of UBI.
+    Ubi,
 }
 
 impl ContainerKind {
@@ -45,6 +49,8 @@ impl ContainerKind {
             Self::Kernel => "kernel",
             Self::Zip => "zip",
             Self::AndroidBoot => "android boot",
+            Self::AndroidSparse => "android sparse",
+            Self::Ubi => "ubi",
         }
     }
 }
@@ -58,6 +64,8 @@ pub enum Reason {
     Heap,
     /// The image has more streams or content than the limits allow.
     Limit,
+    /// Its pieces do not follow each other in the image, or much lies between them.
+    Pieces,
 }
 
 impl Reason {
@@ -67,6 +75,7 @@ impl Reason {
             Self::NoRecipe => "no recipe makes it",
             Self::Heap => "needs more memory than allowed",
             Self::Limit => "beyond the limits",
+            Self::Pieces => "lies in scattered pieces",
         }
     }
 }

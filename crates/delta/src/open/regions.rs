@@ -4,6 +4,7 @@
 use super::Region;
 use super::bytes::{be32_at, u16_at, u32_at, u64_at};
 use super::census::ContainerKind as Kind;
+use super::{sparse, ubi};
 
 /// A signature, how far into its container it lies, and what finds the end.
 struct Signature {
@@ -14,7 +15,7 @@ struct Signature {
     len: fn(&[u8]) -> Option<usize>,
 }
 
-const SIGNATURES: [Signature; 15] = [
+const SIGNATURES: [Signature; 17] = [
     Signature { bytes: b"\x53\xef", into: 0x438, kind: Kind::Ext4, len: ext4 },
     Signature { bytes: b"FAT12   ", into: 54, kind: Kind::Fat, len: fat },
     Signature { bytes: b"FAT16   ", into: 54, kind: Kind::Fat, len: fat },
@@ -28,6 +29,8 @@ const SIGNATURES: [Signature; 15] = [
     Signature { bytes: b"\x01\x6f\x28\x18", into: 0x24, kind: Kind::Kernel, len: zimage_be },
     Signature { bytes: b"HdrS", into: 0x202, kind: Kind::Kernel, len: bzimage },
     Signature { bytes: b"zimg", into: 4, kind: Kind::Kernel, len: zboot },
+    Signature { bytes: b"\x3a\xff\x26\xed", into: 0, kind: Kind::AndroidSparse, len: sparse::len },
+    Signature { bytes: b"UBI#\x01", into: 0, kind: Kind::Ubi, len: ubi::len },
     Signature { bytes: b"\x7fELF", into: 0, kind: Kind::Kernel, len: elf_kernel },
     Signature {
         bytes: b"ANDROID!",

@@ -5,9 +5,10 @@ use super::bytes::{u16_at, u32_at};
 use super::census::ContainerKind;
 use super::squashfs::{self, Role};
 use super::unpack::{Unpacked, unpack_counted};
-use super::{Form, Found, Place, Region, regions};
+use super::{Form, Found, Place, Region, pieces, regions};
 use crate::codec::deflate::adler32;
 use crate::codec::lzma::crc32;
+use crate::patch::Holes;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,7 +17,13 @@ use core::ops::Range;
 pub(super) struct Scan {
     pub(super) found: Vec<Found>,
     pub(super) places: Vec<Place>,
+    /// What lies in pieces that cannot be put together again: its kind and bytes.
+    pub(super) scattered: Vec<(ContainerKind, u64)>,
 }
+
+/// How deep containers that cut files up are followed into each other: a file system in
+/// a sparse image, and two more.
+const CUT_MAX: usize = 4;
 
 /// Content below this size is not worth a recipe.
 const CONTENT_MIN: usize = 64;
@@ -27,11 +34,44 @@ const IN_VAIN: usize = 4;
 /// ... and at least this many.
 const IN_VAIN_FLOOR: usize = 64 << 20;
 
+/// Bytes of files that are put together, as a multiple of the image: damaged file systems
+/// give the same blocks to many.
+const GATHERED: usize = 4;
+/// ... and at least this many.
+const GATHERED_FLOOR: usize = 64 << 20;
+
 /// What starting a decoder costs, in bytes that could have been decoded.
 const START: usize = 1 << 10;
 
 /// Finds the streams in `bytes` whose content together has at most `most` bytes.
 pub(super) fn scan(bytes: &[u8], most: usize) -> Scan {
+    let gathered = bytes.len().saturating_mul(GATHERED).max(GATHERED_FLOOR);
+    let (mut scan, _) = sweep(bytes, most, CUT_MAX, gathered);
+    apart(&mut scan);
+    scan
+}
+
+/// Where streams lie between the pieces of another, the one with fewer bytes is given up.
+fn apart(scan: &mut Scan) {
+    if scan.found.iter().all(|found| found.holes.is_empty()) {
+        return;
+    }
+    scan.found.sort_by_key(|found| found.range.start);
+    let mut kept: Vec<Found> = Vec::with_capacity(scan.found.len());
+    for found in scan.found.drain(..) {
+        let over = kept.pop_if(|last| last.range.end > found.range.start);
+        let (stays, goes) = match over {
+            Some(last) if last.encoded() >= found.encoded() => (last, Some(found)),
+            last => (found, last),
+        };
+        scan.scattered.extend(goes.map(|goes| (goes.kind, goes.encoded() as u64)));
+        kept.push(stays);
+    }
+    scan.found = kept;
+}
+
+/// What is found, and how many bytes of files may still be put together.
+fn sweep(bytes: &[u8], most: usize, cuts: usize, gathered: usize) -> (Scan, usize) {
     let mut sweep = Sweep {
         bytes,
         most,
@@ -40,6 +80,10 @@ pub(super) fn scan(bytes: &[u8], most: usize) -> Scan {
         places: Vec::new(),
         regions: Vec::new(),
         blocks: Vec::new(),
+        passed: Vec::new(),
+        scattered: Vec::new(),
+        cuts,
+        gathered,
     };
     let mut starts = [false; 256];
     regions::starts(&mut starts);
@@ -59,7 +103,8 @@ pub(super) fn scan(bytes: &[u8], most: usize) -> Scan {
             None => sweep.look(at).max(at + 1),
         };
     }
-    sweep.conclude()
+    let left = sweep.gathered;
+    (sweep.conclude(), left)
 }
 
 struct Sweep<'a> {
@@ -71,13 +116,22 @@ struct Sweep<'a> {
     regions: Vec<Region>,
     /// Compressed blocks of file systems that are not passed yet, the next one last.
     blocks: Vec<Range<usize>>,
+    /// Pieces of files that were looked through, the next one last.
+    passed: Vec<Range<usize>>,
+    scattered: Vec<(ContainerKind, u64)>,
+    /// How deep containers may cut up what was cut up.
+    cuts: usize,
+    /// Bytes of files that may still be put together.
+    gathered: usize,
 }
 
 impl Sweep<'_> {
     /// Where the compressed block ends that holds a place: nothing else is in it.
     fn behind_block(&mut self, at: usize) -> Option<usize> {
         while self.blocks.pop_if(|block| block.end <= at).is_some() {}
-        self.blocks.last().filter(|block| block.start <= at).map(|block| block.end)
+        while self.passed.pop_if(|piece| piece.end <= at).is_some() {}
+        let next = [self.blocks.last(), self.passed.last()];
+        next.into_iter().flatten().find(|block| block.start <= at).map(|block| block.end)
     }
 
     /// Deals with what starts at `at`; says where to go on.
@@ -90,6 +144,7 @@ impl Sweep<'_> {
         if let Some(region) = regions::region(self.bytes, at)
             && !self.regions.iter().any(|known| known.kind == region.kind && covered(known))
         {
+            self.cut_up(&region);
             self.regions.push(region);
         }
         match stream_start(rest) {
@@ -98,9 +153,43 @@ impl Sweep<'_> {
         }
     }
 
+    /// Looks through the files of a container that lie in several pieces.
+    fn cut_up(&mut self, region: &Region) {
+        let Some(cuts) = self.cuts.checked_sub(1) else { return };
+        let base = region.range.start;
+        let Some(bytes) = self.bytes.get(region.range.clone()) else { return };
+        for file in pieces::files(region.kind, bytes, self.gathered) {
+            let Some(left) = self.gathered.checked_sub(file.len()) else { break };
+            let Some(content) = file.gather(bytes) else { continue };
+            let (scan, left) = sweep(&content, self.most, cuts, left);
+            self.gathered = left;
+            self.passed.extend(file.ranges(base));
+            let places = self.places.len();
+            self.places.extend(scan.places);
+            self.scattered.extend(scan.scattered);
+            for mut found in scan.found {
+                if found.kind == ContainerKind::Bare {
+                    found.kind = region.kind;
+                }
+                found.place += places;
+                let held = found.plain.as_ref().map_or(0, |(plain, _)| plain.len());
+                let Some((range, holes)) = file.place(&found.range, &found.holes) else {
+                    self.scattered.push((found.kind, found.encoded() as u64));
+                    continue;
+                };
+                self.most = self.most.saturating_sub(held);
+                (found.range, found.holes) = (range.start + base..range.end + base, holes);
+                self.found.push(found);
+            }
+        }
+        self.passed.sort_by_key(|piece| core::cmp::Reverse(piece.start));
+    }
+
     /// Tries to decode a stream; says where it ends.
     fn stream(&mut self, form: Form, start: usize) -> Option<usize> {
-        let end = self.blocks.last().map_or(self.bytes.len(), |block| block.start);
+        let next = [self.blocks.last(), self.passed.last()];
+        let next = next.into_iter().flatten().map(|block| block.start).min();
+        let end = next.unwrap_or(self.bytes.len());
         let rest = self.bytes.get(start..end)?;
         if self.in_vain == 0 {
             return None;
@@ -117,7 +206,15 @@ impl Sweep<'_> {
         let most = unpacked.plain.len();
         let plain = Some((unpacked.plain, unpacked.recipe));
         let kind = ContainerKind::Bare;
-        self.found.push(Found { range, form, kind, place: usize::MAX, most, plain });
+        self.found.push(Found {
+            range,
+            holes: Holes::default(),
+            form,
+            kind,
+            place: usize::MAX,
+            most,
+            plain,
+        });
         Some(end)
     }
 
@@ -141,7 +238,8 @@ impl Sweep<'_> {
             let range = shift(&block.range, at);
             let kind = ContainerKind::Squashfs;
             self.blocks.push(range.clone());
-            self.found.push(Found { range, form, kind, place, most, plain: None });
+            let holes = Holes::default();
+            self.found.push(Found { range, holes, form, kind, place, most, plain: None });
         }
         self.blocks.reverse();
         let range = shift(&image.range, at);
@@ -170,7 +268,7 @@ impl Sweep<'_> {
                 self.places.len() - 1
             });
         }
-        Scan { found: self.found, places: self.places }
+        Scan { found: self.found, places: self.places, scattered: self.scattered }
     }
 }
 

@@ -8,7 +8,7 @@ use std::string::ToString;
 use tempfile::TempDir;
 
 /// A repeatable sequence of numbers.
-fn numbers(mut state: u32) -> impl FnMut() -> u32 {
+pub(super) fn numbers(mut state: u32) -> impl FnMut() -> u32 {
     move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         state >> 8
@@ -16,7 +16,7 @@ fn numbers(mut state: u32) -> impl FnMut() -> u32 {
 }
 
 /// Text-like content.
-fn content(len: usize, seed: u32) -> Vec<u8> {
+pub(super) fn content(len: usize, seed: u32) -> Vec<u8> {
     let mut next = numbers(seed);
     let mut out = Vec::new();
     while out.len() < len {
@@ -31,7 +31,7 @@ fn content(len: usize, seed: u32) -> Vec<u8> {
 }
 
 /// Runs a program in `folder`; it must succeed.
-fn run(folder: &Path, program: &str, arguments: &[&str]) {
+pub(super) fn run(folder: &Path, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     assert!(command.status().unwrap().success(), "{program} {arguments:?}");
@@ -49,13 +49,13 @@ fn tree() -> TempDir {
     folder
 }
 
-fn opened(image: &[u8], purpose: Purpose) -> Opened {
+pub(super) fn opened(image: &[u8], purpose: Purpose) -> Opened {
     let options = OpenOptions { purpose, max_heap: 1 << 30, threads: 2 };
     open(image, &options, &|_| false, &|_| ())
 }
 
 /// Every stream makes its part of `bytes` again.
-fn makes(bytes: &[u8], streams: &[Stream]) {
+pub(super) fn makes(bytes: &[u8], streams: &[Stream]) {
     let mut end = 0;
     for stream in streams {
         assert!(stream.at >= end, "sorted and disjoint");
@@ -67,14 +67,14 @@ fn makes(bytes: &[u8], streams: &[Stream]) {
         let mut made = Vec::new();
         stream.plain.chunks(10_000).for_each(|piece| encoder.push(piece, &mut made).unwrap());
         encoder.finish(&mut made).unwrap();
-        assert!(made == bytes[stream.at as usize..end as usize], "{:?}", stream.recipe);
+        assert!(made == *stream.encoded(bytes), "{:?}", stream.recipe);
         makes(&stream.plain, &stream.inner);
     }
 }
 
 /// Opens `image` both ways: of the compressed bytes of `kind`, at least so many
 /// percent open, and all that opens is made again.
-fn check(image: &[u8], kind: ContainerKind, percent: f64) -> Opened {
+pub(super) fn check(image: &[u8], kind: ContainerKind, percent: f64) -> Opened {
     let new = opened(image, Purpose::New);
     makes(image, &new.streams);
     let row = new.census.rows.get(&kind).unwrap_or_else(|| panic!("no {kind:?}: {}", new.census));

@@ -1,6 +1,7 @@
 //! What a span says before its symbols: what of old it reads, and what its
 //! plain bytes become.
 
+use super::holes::{self, Holes};
 use crate::coder::{Coder, Number, Tree};
 use crate::patch::PatchError;
 use crate::verity::{SALT_MAX, Verity};
@@ -15,15 +16,20 @@ pub(crate) const DEPTH_MAX: usize = 6;
 /// The most bytes of all corrections of a span.
 const CORRECTIONS_MAX: usize = 192 << 10;
 
+/// How far the holes of a new stream reach at most.
+const HOLES_REACH: u64 = 1 << 48;
+
 /// A stream of the old image that the span reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OldStream {
     /// The number of the stream in the list that it lies in; else the image.
     pub(crate) parent: Option<usize>,
     /// Where it starts there.
     pub(crate) at: u64,
-    /// Its encoded bytes.
+    /// Its encoded bytes with what lies between them.
     pub(crate) len: u64,
+    /// What lies between them.
+    pub(crate) holes: Holes,
     /// The place of its content in plain old.
     pub(crate) plain_at: u64,
     /// Bytes of its content.
@@ -56,6 +62,8 @@ pub(crate) struct NewStream {
     pub(crate) plain: u64,
     /// Its correction, in its stored form; empty: none.
     pub(crate) correction: Vec<u8>,
+    /// What lies between its pieces; these bytes come before its content.
+    pub(crate) holes: Holes,
 }
 
 /// The stream in which a span begins, for an applier that begins there as well.
@@ -96,6 +104,7 @@ struct Models {
     kinds: Tree,
     bytes: Tree,
     recipes: Tree,
+    holes: holes::Models,
 }
 
 /// The contexts of numbers.
@@ -137,6 +146,7 @@ impl Lists {
             kinds: Tree::new(3, 6),
             bytes: Tree::new(8, 1),
             recipes: Tree::new(6, 2),
+            holes: holes::Models::new(),
         };
         let plain = models.number(coder, Field::Plain, self.plain);
         let to = models.number(coder, Field::To, self.to);
@@ -145,8 +155,8 @@ impl Lists {
         let count = count(&mut models, coder, self.old.len())?;
         let mut old: Vec<OldStream> = Vec::new();
         for number in 0..count {
-            let wanted = self.old.get(number).copied().unwrap_or_default();
-            let stream = code_old(&mut models, coder, &old, &wanted)?;
+            let wanted = self.old.get(number).cloned().unwrap_or_default();
+            let stream = code_old(&mut models, coder, &old, &wanted, &ended)?;
             old.push(stream);
             if ended(coder) {
                 return Err(PatchError::Impossible("list"));
@@ -178,7 +188,8 @@ fn code_inside<C: Coder>(
     let at = number(wanted.at);
     let before = number(wanted.at - wanted.finished);
     let done = number(wanted.done);
-    let stream = code_new(models, coder, &wanted.stream, 0, &mut 0)?;
+    // One of several pieces cannot be begun inside.
+    let stream = code_new(models, coder, &wanted.stream, 0, &mut 0, |_| true)?;
     let finished = at.checked_sub(before).ok_or(PatchError::Impossible("stream"))?;
     let needs = at + ahead;
     Ok(Some(Inside { stream, at, finished, done, needs }))
@@ -189,8 +200,10 @@ fn code_old<C: Coder>(
     coder: &mut C,
     before: &[OldStream],
     wanted: &OldStream,
+    ended: impl Fn(&C) -> bool,
 ) -> Result<OldStream, PatchError> {
-    let last = before.last().copied().unwrap_or_default();
+    let (plain_start, last_plain) =
+        before.last().map_or((0, 0), |last| (last.plain_at + last.plain, last.plain));
     let back = wanted.parent.map_or(0, |parent| (before.len() - parent) as u64);
     let back = models.number(coder, Field::Parent, back) as usize;
     let parent = match back {
@@ -202,19 +215,19 @@ fn code_old<C: Coder>(
     let start = same.map_or(0, |stream| stream.at + stream.len);
     let at = start + models.number(coder, Field::At, wanted.at.wrapping_sub(start));
     let len = models.number(coder, Field::Len, wanted.len);
-    let plain_start = last.plain_at + last.plain;
     let gap = models.number(coder, Field::PlainGap, wanted.plain_at.wrapping_sub(plain_start));
     let plain_at = plain_start + gap;
     // Most blocks are of one size: the difference is zero.
     let mask = (1 << 48) - 1;
-    let delta = models.number(coder, Field::OldPlain, (wanted.plain ^ last.plain) & mask);
-    let plain = last.plain ^ delta;
+    let delta = models.number(coder, Field::OldPlain, (wanted.plain ^ last_plain) & mask);
+    let plain = last_plain ^ delta;
     let recipe = models.recipes.code(coder, 6, 0, wanted.recipe as u32) as usize;
     let ends = [at.checked_add(len), plain_at.checked_add(plain)];
     if ends.iter().any(|end| end.is_none_or(|end| end > mask)) {
         return Err(PatchError::Impossible("stream"));
     }
-    Ok(OldStream { parent, at, len, plain_at, plain, recipe })
+    let holes = models.holes.code(coder, 0, &wanted.holes, len, ended)?;
+    Ok(OldStream { parent, at, len, holes, plain_at, plain, recipe })
 }
 
 const RAW: u32 = 0;
@@ -259,7 +272,7 @@ fn code_parts<C: Coder>(
                     Some(Part::Whole(stream) | Part::Open(stream)) => stream,
                     _ => &NewStream::default(),
                 };
-                let stream = code_new(models, coder, stream, plain, &mut corrections)?;
+                let stream = code_new(models, coder, stream, plain, &mut corrections, &ended)?;
                 plain = stream.plain;
                 if kind == WHOLE { Part::Whole(stream) } else { Part::Open(stream) }
             }
@@ -298,6 +311,7 @@ fn code_new<C: Coder>(
     wanted: &NewStream,
     last_plain: u64,
     corrections: &mut usize,
+    ended: impl Fn(&C) -> bool,
 ) -> Result<NewStream, PatchError> {
     let recipe = models.recipes.code(coder, 6, 1, wanted.recipe as u32) as usize;
     let plain = last_plain ^ models.number(coder, Field::NewPlain, wanted.plain ^ last_plain);
@@ -310,5 +324,6 @@ fn code_new<C: Coder>(
     let byte = |at: usize| wanted.correction.get(at).copied().unwrap_or(0);
     let mut code = |at| models.bytes.code(coder, 8, 0, byte(at).into()) as u8;
     let correction = (0..len).map(&mut code).collect();
-    Ok(NewStream { recipe, plain, correction })
+    let holes = models.holes.code(coder, 1, &wanted.holes, HOLES_REACH, ended)?;
+    Ok(NewStream { recipe, plain, correction, holes })
 }

@@ -127,7 +127,7 @@ fn damaged_trees_are_sent() {
     assert!(find::trees(&new).is_empty());
     new[last] ^= 1;
     assert_eq!(find::trees(&new).len(), 1);
-    let patch = diff(&content(4096), &new, &DiffOptions::default(), &()).unwrap().bytes;
+    let patch = diff(content(4096), &new, &DiffOptions::default(), &()).unwrap().bytes;
     assert!(crate::apply::tests::apply(&patch, &content(4096)).unwrap().0 == new);
 }
 

@@ -208,9 +208,9 @@ fn fill_for_uboot(boot: &Path, folder: &Path, layout: Layout) -> Result<()> {
 fn fill_for_grub(boot: &Path, folder: &Path) -> Result<()> {
     let (script, state) = (folder.join("grub.cfg"), folder.join("grubenv"));
     let shipped = fs::read_to_string("contrib/boot/grub.cfg").context("the script for GRUB")?;
-    // What is at the script's top for boards to choose: this one resets after a minute.
+    // What is at the script's top for boards to choose: this one resets after half a minute.
     let mut here = shipped;
-    for (usual, ours) in [("watchdog=\n", "watchdog=tco\n"), ("steps=0x64\n", "steps=0x32\n")] {
+    for (usual, ours) in [("watchdog=\n", "watchdog=tco\n"), ("steps=0x64\n", "steps=0x19\n")] {
         anyhow::ensure!(here.contains(usual), "the script for GRUB has no `{usual}` to choose");
         here = here.replace(usual, ours);
     }

@@ -158,7 +158,11 @@ fn config(device: &str, version: &str, (chain, layout): (Chain, Layout)) -> Stri
         Layout::Banks => ("banks", format!("b = \"PARTLABEL={}\"\n", disk::SLOT_B)),
         Layout::Recovery | Layout::Staged => ("recovery", String::new()),
     };
-    let staging = if layout == Layout::Staged { "[staging]\nuse = \"always\"\n" } else { "" };
+    let staging = if layout == Layout::Staged {
+        "[staging]\nuse = \"always\"\n[install]\ntrim = true\n"
+    } else {
+        ""
+    };
     format!(
         "device = {device:?}\nproduct = {PRODUCT:?}\nhardware = {HARDWARE:?}\n\
          state_dir = \"/data/refit\"\nruntime_dir = \"/run/refit\"\nroot = \"/etc/refit/root.json\"\n\

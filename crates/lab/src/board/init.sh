@@ -34,6 +34,8 @@ if [ -e /sys/class/net/eth0 ] && [ "$slot" != "$offline" ]; then
 fi
 
 end() {
+	read -r _ _ _ _ _ _ _ _ _ _ _ discards _ </sys/block/vda/stat
+	echo "guest: discards $discards"
 	sync
 	umount /boot /data
 	case $1 in

@@ -316,7 +316,12 @@ impl Workshop {
                 self.recovers(case, &disk, &devices)?;
                 "; the recovery then installed another one by itself"
             }
-            Given::Server if case.layout == Layout::Staged => "; the recovery had no network",
+            Given::Server if case.layout == Layout::Staged => {
+                let trims =
+                    transcript.count("guest: discards ") - transcript.count("guest: discards 0");
+                ensure!(trims == 1, "its partition was given up in {trims} starts");
+                "; the recovery had no network, and gave up what was in the partition first"
+            }
             _ => "",
         };
         let (starts, digest) = (transcript.starts(), Digest::of(&fs::read(&package)?).to_string());

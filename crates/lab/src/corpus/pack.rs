@@ -3,6 +3,7 @@
 
 use crate::process::{said, system};
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,9 @@ impl Pack {
         match self {
             Self::One(path) => format!("file {path}"),
             Self::Tar => "tar --format=gnu --sort=name".to_owned(),
-            Self::Ext4(options, least) => format!("mke2fs {} (≥ {least} MiB)", options.join(" ")),
+            Self::Ext4(options, least) => {
+                format!("mke2fs {} (≥ {least} MiB), one time everywhere", options.join(" "))
+            }
             Self::Erofs(options) => format!("mkfs.erofs {}", options.join(" ")),
             Self::Squashfs(options) => format!("mksquashfs {}", options.join(" ")),
             Self::Initrd(compressor) => format!("cpio -H newc | {}", compressor.join(" ")),
@@ -109,8 +112,47 @@ fn ext4(
     let date = date.to_string();
     mke2fs.env("E2FSPROGS_FAKE_TIME", &date).env("SOURCE_DATE_EPOCH", &date);
     mke2fs.arg("-d").arg(tree).arg(out).arg(format!("{mib}M"));
-    said(&mut mke2fs).map(drop)
+    said(&mut mke2fs)?;
+    date_inodes(out, &date)
 }
+
+/// Gives every inode of an ext4 the time `date`: `mke2fs` copies when a file was last
+/// read and changed in this folder, which nobody can choose.
+fn date_inodes(image: &Path, date: &str) -> Result<()> {
+    let header = said(system("dumpe2fs", "e2fsprogs")?.arg(image))?;
+    let script = image.with_extension("inodes");
+    let lines = |inode: u32| {
+        ["atime", "ctime"].map(|field| format!("set_inode_field <{inode}> {field} @{date}\n"))
+    };
+    fs::write(&script, used_inodes(&header)?.into_iter().flat_map(lines).collect::<String>())?;
+    let mut debugfs = system("debugfs", "e2fsprogs")?;
+    said(debugfs.arg("-w").arg("-f").arg(&script).arg(image))?;
+    fs::remove_file(&script).map_err(Into::into)
+}
+
+/// The inodes of the root and of all files, by what `dumpe2fs` says is free.
+fn used_inodes(header: &str) -> Result<Vec<u32>> {
+    let values = |key: &'static str| {
+        header.lines().filter_map(move |line| line.trim_start().strip_prefix(key)).map(str::trim)
+    };
+    let number = |key| -> Result<u32> {
+        let text = values(key).next().with_context(|| format!("dumpe2fs tells no {key}"))?;
+        Ok(text.parse()?)
+    };
+    let (count, first) = (number("Inode count:")?, number("First inode:")?);
+    let mut used: BTreeSet<u32> = std::iter::once(ROOT).chain(first..=count).collect();
+    // Once for all of the file system, then for each group.
+    for range in values("Free inodes:").skip(1).flat_map(|text| text.split(", ")) {
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        if let (Ok(from), Ok(to)) = (from.parse(), to.parse::<u32>()) {
+            used.retain(|inode| !(from..=to).contains(inode));
+        }
+    }
+    Ok(used.into_iter().collect())
+}
+
+/// The inode of the topmost folder.
+const ROOT: u32 = 2;
 
 /// KiB that the files in `tree` take.
 fn used(tree: &Path) -> Result<u64> {
@@ -229,3 +271,41 @@ const FIT: &str = r#"/dts-v1/;
     };
 };
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inodes_that_are_not_free_are_used() {
+        let header = "Inode count:              32\nFree inodes:              17\n\
+                      First inode:              11\n  Free inodes: 14-16\n  \
+                      Free inodes: 18, 20-32\n";
+        assert_eq!(used_inodes(header).unwrap(), [2, 11, 12, 13, 17, 19]);
+    }
+
+    #[test]
+    fn an_ext4_that_is_made_twice_is_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        let make = |name: &str| {
+            if tree.exists() {
+                fs::remove_dir_all(&tree).unwrap();
+            }
+            fs::create_dir_all(tree.join("etc")).unwrap();
+            fs::write(tree.join("etc/passwd"), "root").unwrap();
+            super::super::tree::date_all(&tree, 1_700_000_000).unwrap();
+            let image = dir.path().join(name);
+            let options = &["-b", "4096", "-O", "^has_journal"];
+            Pack::Ext4(options, 4).make(&tree, &tree, 1_700_000_000, &image).unwrap();
+            fs::read(image).unwrap()
+        };
+        let first = make("first");
+        // Later, and by files that were made later.
+        let began = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        while std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() == began {
+            std::hint::spin_loop();
+        }
+        assert!(first == make("second"), "the images differ");
+    }
+}

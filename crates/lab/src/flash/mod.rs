@@ -165,13 +165,13 @@ fn program(from: &Path, root: &Path, folder: &str) -> Result<()> {
 }
 
 /// The first file below `folder` that is `wanted`.
-fn find(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+pub(crate) fn find(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     let mut files = Vec::new();
     list(folder, &mut files)?;
     let found = files.into_iter().find(|file| wanted(file));
     found.with_context(|| format!("a part is missing in {}", folder.display()))
 }
 
-fn named(file: &Path) -> String {
+pub(crate) fn named(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -150,7 +150,7 @@ fn made(request: &Request, mut files: Files, memory: u64) -> Result<Said> {
     };
     let max_heap = request.max_heap;
     let options = DiffOptions { max_heap, effort, memory, ..DiffOptions::default() };
-    let delta = match delta::diff(&old, &new, &options, &Aloud::default()) {
+    let delta = match delta::diff(old, &new, &options, &Aloud::default()) {
         Ok(delta) => delta,
         Err(error) => return Ok(Said::Refused { why: error.to_string() }),
     };

@@ -113,7 +113,7 @@ fn made_for(
     let effort = if args.fast { Effort::Fast } else { Effort::Best };
     let options = DiffOptions { max_heap: max_heap.into(), effort, ..DiffOptions::default() };
     let bars = Bars(progress("sorting"));
-    let patch = delta::diff(&old.image(source)?, &new.image(component)?, &options, &bars);
+    let patch = delta::diff(old.image(source)?, &new.image(component)?, &options, &bars);
     bars.0.finish_and_clear();
     let bytes =
         patch.with_context(|| format!("cannot compare images of {}", component.name))?.bytes;

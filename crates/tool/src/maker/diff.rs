@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let effort = if args.fast { Effort::Fast } else { Effort::Best };
     let options = DiffOptions { max_heap: max_heap.into(), effort, ..DiffOptions::default() };
     let bars = Bars(progress("sorting"));
-    let made = delta::diff(&old, &new, &options, &bars);
+    let made = delta::diff(old, &new, &options, &bars);
     bars.0.finish_and_clear();
     let what = || format!("cannot compare {} and {}", args.old.display(), args.new.display());
     let delta = made.with_context(what)?;

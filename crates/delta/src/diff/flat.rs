@@ -1,0 +1,250 @@
+//! Old and new as they are compared when moves are known: what refers to a place names it.
+//!
+//! Words that are addresses in old become what they are in new. Distances become the
+//! places that they lead to, in old and in new, so that what holds them may stand
+//! anywhere.
+
+use super::spaces::{FARTHEST, Placed};
+use crate::coder::{Moves, Operand, Space, operand};
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// Bytes that are code together, or are not.
+const CODE: usize = 4 << 10;
+
+/// Bytes that are a table of distances together, or are not.
+const TABLE: usize = 1 << 10;
+
+/// Distances of a table are at least this.
+const FAR: u32 = 1 << 16;
+
+/// What one distance of a table leads to is not farther from what the last one does.
+const NEAR: u64 = 1 << 16;
+
+/// Where no base is known at least one byte in so many has to be a distance: looking
+/// again takes as long as looking once.
+const WORTH: usize = 256;
+
+/// Old and new, to be compared; nothing where that says no more than they do.
+pub(crate) fn flat(
+    moves: &Moves,
+    covers: &[Placed],
+    spaces: &[Space; 2],
+    old: &[u8],
+    new: &[u8],
+) -> Option<[Vec<u8>; 2]> {
+    if moves.is_empty() {
+        return None;
+    }
+    let stays = Moves::default();
+    let [from, to] = spaces;
+    let from = Side::new(old, from, Some(moves));
+    let to = Side::new(new, to, None);
+    let code = Code::new(moves, covers, old, new);
+    let (tables, tables_new) = (from.tables(), to.tables());
+    let found = code.hits() * 4 + tables.len() * TABLE;
+    if moves.base() == 0 && found < old.len() / WORTH {
+        return None;
+    }
+    let (mut flat, mut flat_new) = (old.to_vec(), new.to_vec());
+    from.addresses(moves, &mut flat);
+    code.old.ranges().into_iter().for_each(|range| from.code(moves, &mut flat, range));
+    code.new.ranges().into_iter().for_each(|range| to.code(&stays, &mut flat_new, range));
+    tables.into_iter().for_each(|range| from.table(&mut flat, range));
+    tables_new.into_iter().for_each(|range| to.table(&mut flat_new, range));
+    Some([flat, flat_new])
+}
+
+/// Old or new.
+struct Side<'a> {
+    bytes: &'a [u8],
+    space: &'a Space,
+    /// The address behind the last one.
+    end: u64,
+    /// What old's addresses become.
+    moves: Option<&'a Moves>,
+}
+
+impl<'a> Side<'a> {
+    fn new(bytes: &'a [u8], space: &'a Space, moves: Option<&'a Moves>) -> Self {
+        let mut side = Self { bytes, space, end: 0, moves };
+        let ends = side.runs().into_iter().map(|run| space.address(run.end as u64 - 1) + 1);
+        side.end = ends.max().unwrap_or(0);
+        side
+    }
+
+    /// Writes down what the words become that look like addresses.
+    fn addresses(&self, moves: &Moves, flat: &mut [u8]) {
+        if moves.base() == 0 {
+            return;
+        }
+        for at in self.runs().into_iter().flat_map(|run| run.step_by(4)) {
+            let value = word(self.bytes, at);
+            let is_address = u64::from(value.wrapping_sub(moves.base())) < self.end;
+            if let Some(moved) = moves.absolute(moves.base(), value).filter(|_| is_address) {
+                put(flat, at, moved);
+            }
+        }
+    }
+
+    /// Writes down what the operands in a range lead to.
+    fn code(&self, moves: &Moves, flat: &mut [u8], range: Range<usize>) {
+        let mut at = range.start.max(4);
+        while at + 4 <= self.bytes.len().min(range.end) {
+            let value = word(self.bytes, at);
+            let operand = operand(moves, word(self.bytes, at - 4), value);
+            let becomes = operand.and_then(|operand| match operand {
+                Operand::Distance => self.leads_to(at, 4, value).and_then(|to| self.moved(to)),
+                Operand::Address => moves.absolute(moves.base(), value),
+            });
+            at += becomes.map_or(1, |becomes| put(flat, at, becomes));
+        }
+    }
+
+    /// Writes down what the distances of a table lead to.
+    fn table(&self, flat: &mut [u8], range: Range<usize>) {
+        for at in range.step_by(4) {
+            let to = self.leads_to(at, 0, word(self.bytes, at));
+            if let Some(to) = to.and_then(|to| self.moved(to)) {
+                put(flat, at, to);
+            }
+        }
+    }
+
+    /// The lower bits of where in new an address is.
+    fn moved(&self, address: u64) -> Option<u32> {
+        self.moves.map_or(Some(address), |moves| moves.moved(address)).map(|address| address as u32)
+    }
+
+    /// The address that a distance from so many bytes behind `at` leads to.
+    fn leads_to(&self, at: usize, behind: u64, distance: u32) -> Option<u64> {
+        let from = self.space.address(at as u64).checked_add(behind)?;
+        let to = from.checked_add_signed(distance.cast_signed().into())?;
+        (to < self.end).then_some(to)
+    }
+
+    /// The regions that have addresses, from their first whole word on.
+    fn runs(&self) -> Vec<Range<usize>> {
+        let mut starts: Vec<u64> = self.space.starts().collect();
+        if starts.is_empty() {
+            starts.push(0);
+        }
+        let ends = starts.iter().skip(1).copied().chain([self.bytes.len() as u64]);
+        let runs = starts.iter().zip(ends).filter_map(|(start, end)| {
+            let address = self.space.address(*start);
+            let skip = address.next_multiple_of(4) - address;
+            let run = (start + skip) as usize..end as usize;
+            (address < FARTHEST && run.start < run.end).then_some(run)
+        });
+        runs.collect()
+    }
+
+    /// Where tables of distances are: those of neighbours lead near each other.
+    fn tables(&self) -> Vec<Range<usize>> {
+        let is_table = |start: &usize| {
+            let mut last = 0u64;
+            let words = (*start..*start + TABLE).step_by(4);
+            let alike = words.filter(|at| {
+                let value = word(self.bytes, *at);
+                let Some(to) = self.leads_to(*at, 0, value) else { return false };
+                let near = to.abs_diff(last) < NEAR;
+                last = to;
+                near && value.cast_signed().unsigned_abs() >= FAR
+            });
+            alike.count() * 16 >= TABLE * 3
+        };
+        let blocks =
+            |run: Range<usize>| (run.start..run.end.saturating_sub(TABLE - 1)).step_by(TABLE);
+        let starts = self.runs().into_iter().flat_map(blocks).filter(is_table);
+        starts.map(|start| start..start + TABLE).collect()
+    }
+}
+
+/// The four bytes at a place, zeros where there are none.
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
+    let word = bytes.get(at..).and_then(|bytes| bytes.first_chunk());
+    word.map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+/// Puts a word, and returns how long it is.
+fn put(bytes: &mut [u8], at: usize, word: u32) -> usize {
+    if let Some(slot) = bytes.get_mut(at..at + 4) {
+        slot.copy_from_slice(&word.to_le_bytes());
+    }
+    4
+}
+
+/// How many operands in each block became what their moves say, and how many did not.
+struct Blocks(Vec<[usize; 2]>);
+
+impl Blocks {
+    fn new(bytes: &[u8]) -> Self {
+        Self(vec![[0; 2]; bytes.len().div_ceil(CODE)])
+    }
+
+    fn count(&mut self, at: usize, hit: bool) {
+        if let Some(block) = self.0.get_mut(at / CODE) {
+            let [hits, misses] = block;
+            *if hit { hits } else { misses } += 1;
+        }
+    }
+
+    /// Where it is code.
+    fn ranges(&self) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        let mut code = false;
+        for (start, [hits, misses]) in (0..).step_by(CODE).zip(&self.0) {
+            if hits + misses > 0 {
+                code = hits > misses;
+            }
+            match ranges.last_mut() {
+                _ if !code => {}
+                Some(last) if last.end == start => last.end += CODE,
+                _ => ranges.push(start..start + CODE),
+            }
+        }
+        ranges
+    }
+}
+
+/// Where the code of x86 is in old and in new.
+pub(crate) struct Code {
+    old: Blocks,
+    new: Blocks,
+}
+
+impl Code {
+    /// Looks at what became of all operands.
+    pub(crate) fn new(moves: &Moves, covers: &[Placed], old: &[u8], new: &[u8]) -> Self {
+        let mut code = Self { old: Blocks::new(old), new: Blocks::new(new) };
+        for Placed { cover, from: at_old, to: at_new } in covers {
+            let before = old.get(cover.from..cover.from + cover.len).unwrap_or_default();
+            let after = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
+            let mut at = 4;
+            while at + 4 <= before.len() {
+                let (from, to) = (cover.from + at, cover.to + at);
+                let (value, becomes) = (word(before, at), word(after, at));
+                let same = before.get(at - 1) == after.get(at - 1);
+                let operand = operand(moves, word(before, at - 4), value).filter(|_| same);
+                let moved = operand
+                    .and_then(|operand| {
+                        operand.translate(moves, value, at_old + at as u64, at_new + at as u64)
+                    })
+                    .filter(|moved| *moved != value || becomes != value);
+                let hit = moved == Some(becomes);
+                if moved.is_some() {
+                    code.old.count(from, hit);
+                    code.new.count(to, hit);
+                }
+                at += if hit { 4 } else { 1 };
+            }
+        }
+        code
+    }
+
+    /// How many operands became what their moves say in blocks of code.
+    pub(crate) fn hits(&self) -> usize {
+        self.old.0.iter().filter(|[hits, misses]| hits > misses).map(|[hits, _]| hits).sum()
+    }
+}

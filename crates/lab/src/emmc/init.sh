@@ -1,0 +1,145 @@
+#!/bin/busybox sh
+# A guest with an eMMC: the real agent writes bootloaders into its two boot partitions, and
+# the kernel says what the chip's register names. This script plays the ROM, which starts
+# the copy that the register names, or the other one where that does not come up, and the
+# bootloader, which starts a slot.
+/bin/busybox --install -s /bin
+export PATH=/bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmp /run
+. /facts
+# There is no clock that runs while the machine is off: it is as late as this file.
+date -s "$(date -r /facts '+%Y-%m-%d %H:%M:%S')" >/run/said
+for module in cqhci sdhci sdhci-pltfm sdhci-of-aspeed; do insmod /lib/$module.ko; done
+tried=0
+lost=0
+card=/dev/mmcblk0
+
+# is WHAT COMMAND...: the command has to succeed.
+is() {
+	what=$1
+	shift
+	tried=$((tried + 1))
+	if "$@" >/run/said 2>&1; then
+		echo "tried: $what"
+	else
+		lost=$((lost + 1))
+		echo "tried: $what: FAILED"
+		sed 's/^/  /' /run/said | tail -n 20
+	fi
+}
+same() { [ "$1" = "$2" ] || { echo "it is $1, not $2"; return 1; }; }
+found() {
+	tries=0
+	while [ ! -e ${card}boot1 ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return 1
+		usleep 50000
+	done
+}
+# The byte of the chip's register that names the boot partition, as the kernel reads it.
+named() {
+	same "$(cut -c 359-360 /sys/kernel/debug/mmc0/mmc0:0001/ext_csd)" "$1"
+}
+locked() {
+	for copy in boot0 boot1; do
+		same "$(cat /sys/block/mmcblk0$copy/force_ro)" 1 || return 1
+	done
+}
+holds() { same "$(head -c "$2" <"$1" | sha256sum | cut -d ' ' -f 1)" "$3"; }
+
+# starts SLOT COPY: the terminal starts again.
+starts() {
+	cat /proc/sys/kernel/random/uuid | tr -d - >/run/boot_id
+	echo "$1" >/run/slot
+	echo "$2" >/run/copy
+}
+# ends CODE COMMAND...
+ends() {
+	code=$1
+	shift
+	"$@"
+	same $? "$code"
+}
+outcome() { refit-agent status --json | grep "\"outcome\":$1[,}]"; }
+
+cat >/run/agent.toml <<END
+device = "emmc"
+product = "$product"
+hardware = "$hardware"
+state_dir = "/run/state"
+root = "/root.json"
+[boot]
+control = "uboot"
+[boot.environment]
+size = 0x4000
+copies = [{ path = "PARTLABEL=env" }, { path = "PARTLABEL=env", offset = 0x4000 }]
+[running]
+from = "file"
+path = "/run/slot"
+[components.rootfs]
+effect = "slot"
+a = "PARTLABEL=system-a"
+b = "PARTLABEL=system-b"
+[components.bootloader]
+effect = "copies"
+a = "${card}boot0"
+b = "${card}boot1"
+running = { from = "file", path = "/run/copy" }
+switch = { emmc = "$card" }
+[installed.rootfs]
+version = "1.0.0"
+slot = "A"
+sha256 = "$(echo | sha256sum | cut -d ' ' -f 1)"
+[power]
+boot_id_file = "/run/boot_id"
+[[health.checks]]
+command = ["/bin/true"]
+within_seconds = 5
+END
+export REFIT_AGENT_CONFIG=/run/agent.toml
+mkdir /run/state
+mount -t debugfs debugfs /sys/kernel/debug
+
+is 'the kernel finds an eMMC with two boot partitions' found
+starts A A
+is 'it is started from the first one' named 08
+is 'both are locked' locked
+is 'a locked one takes nothing' sh -c "! dd if=/loader-2.img of=${card}boot1 bs=512 count=1"
+is 'doctor takes them' sh -c 'refit-agent doctor | grep "bootloader, copy B"'
+
+is 'a release with a bootloader is installed' ends 100 refit-agent install /update-2.zip
+is 'the second boot partition holds it' holds ${card}boot1 "$loader2_size" "$loader2_sha"
+is 'both are locked again' locked
+is 'the switch still names the first one' named 08
+starts B A
+is 'the release is healthy, and the other bootloader chosen' ends 100 refit-agent run --once
+is 'the switch names the second one' named 10
+starts B B
+is 'it came up, and the update is confirmed' ends 0 refit-agent run --once
+is 'with outcome 0' outcome 0
+is 'both are locked' locked
+
+is 'the next one is installed' ends 100 refit-agent install /update-3.zip
+is 'the first boot partition holds it' holds ${card}boot0 "$loader3_size" "$loader3_sha"
+is 'the switch still names the second one' named 10
+starts A B
+is 'the other bootloader is chosen' ends 100 refit-agent run --once
+is 'the switch names the first one' named 08
+starts A B
+is 'it did not come up: the choice is taken back' ends 0 refit-agent run --once
+is 'the switch names the second one again' named 10
+is 'with outcome 1' outcome 1
+is 'both are locked' locked
+is 'the second boot partition is as it was' holds ${card}boot1 "$loader2_size" "$loader2_sha"
+
+refit-agent status --json
+sync
+echo "guest: the end"
+verdict=ok
+[ $lost = 0 ] || verdict=FAILED
+echo "test result: $verdict. $((tried - lost)) passed; $lost failed"
+# This machine cannot switch itself off; the emulator takes this for it.
+reboot -f
