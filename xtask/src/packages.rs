@@ -112,7 +112,8 @@ pub(crate) const FLASH: [Need; 4] = [
     Need { program: "fw_setenv", package: "libubootenv-tool" },
 ];
 /// What runs agents for other processors.
-pub(crate) const FOREIGN: [Need; 5] = [
+pub(crate) const FOREIGN: [Need; 6] = [
+    Need { program: "gzip", package: "gzip" },
     Need { program: "qemu-mips-static", package: "qemu-user-static" },
     Need { program: "qemu-mipsel-static", package: "qemu-user-static" },
     Need { program: "qemu-arm-static", package: "qemu-user-static" },

@@ -1,12 +1,15 @@
 //! The agent for other processors, one program at a time in an emulator of its
-//! instructions (qemu-user): it starts, says what it is, looks at a terminal, and takes a
-//! delta from a real server over TLS. The agent of this machine does the same beside it.
+//! instructions (qemu-user): it starts, says what it is, looks at a terminal, and takes
+//! deltas from a real server over TLS, one of them with streams to be made again. An agent
+//! that cannot do that takes the full payload. The agent of this machine does the same
+//! beside it.
 //!
 //! The agent starts its worker by itself, so the kernel has to know the emulator
 //! (binfmt_misc). It learns that in a namespace of its own, which ends with this; that
 //! needs Linux 6.7 and root. Deliberately absent: any figure of time or memory. Both would
 //! be the emulator's.
 
+use crate::board::slot::through;
 use crate::clock::until;
 use crate::flash::noise;
 use crate::maker::{Details, Maker, Release};
@@ -24,6 +27,10 @@ use types::{Outcome, Slot};
 
 /// Bytes of the old image: no multiple of anything.
 const SIZE: usize = (3 << 20) + 1001;
+/// Lines of the text in a compressed stream.
+const LINES: u32 = 40_000;
+/// What agents are called that make no streams again.
+const SMALLEST: &str = "-smallest";
 /// Bytes of a slot.
 const SLOT: u64 = 8 << 20;
 /// How long the server may take to hear of an end.
@@ -81,7 +88,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         command
     };
     let tried = args.agents.len() + 1;
-    lost += told("this machine", &world.take("native", "", &own));
+    lost += told("this machine", &world.take_all("native", "", &own));
     for agent in &args.agents {
         let (name, path) = agent.split_once('=').context("say PROCESSOR=PATH")?;
         lost += told(name, &world.foreign(name, Path::new(path)));
@@ -99,13 +106,22 @@ fn told(name: &str, result: &Result<String>) -> usize {
     usize::from(result.is_err())
 }
 
-/// A maker, a server with two releases, and a place for terminals.
+/// A maker, a server with releases, and a place for terminals.
 struct World {
     programs: Programs,
     folder: PathBuf,
     maker: Maker,
     operator: Operator,
+    updates: [Update; 2],
+}
+
+/// A release, what it is an update of, and whether the delta between them has streams that
+/// are made again.
+struct Update {
+    from: &'static str,
+    to: &'static str,
     new: Vec<u8>,
+    streams: bool,
 }
 
 impl World {
@@ -116,20 +132,31 @@ impl World {
         let old = noise(SIZE);
         let (first, rest) = old.split_at(1_000_000);
         let new = [first, &noise(70_000), rest.get(100_000..).unwrap_or_default()].concat();
-        for (name, version, index, bytes) in [("old", "1.0.0", 1, &old), ("new", "2.0.0", 2, &new)]
+        let with_stream = |every| Ok::<_, anyhow::Error>([first, &stream(every)?].concat());
+        let images = [old.clone(), new, with_stream(900)?, with_stream(1000)?];
+        for (version, index, bytes) in
+            VERSIONS.iter().zip(1..).zip(&images).map(|((v, n), bytes)| (*v, n, bytes))
         {
-            let image = folder.join(format!("{name}.img"));
+            let image = folder.join(format!("{version}.img"));
             fs::write(&image, bytes)?;
             let details = Details { chunk_size: 128 << 10, ..Details::default() };
             let release = Release { version, index, image: &image, details };
-            maker.pack(&release, &folder.join(format!("{name}.zip")))?;
+            maker.pack(&release, &folder.join(format!("{version}.zip")))?;
         }
-        let package = folder.join("new.zip");
-        let mut add = programs.refit();
-        add.arg("add-delta").arg("--from").arg(folder.join("old.zip"));
-        said(add.args(["--max-heap", "8 MiB"]).arg(&package))?;
-        operator.publish(&package)?;
-        Ok(Self { programs, folder: folder.into(), maker, operator, new })
+        let [from, to, stream_from, stream_to] = VERSIONS;
+        let [_, new, _, new_stream] = images;
+        let updates = [
+            Update { from, to, new, streams: false },
+            Update { from: stream_from, to: stream_to, new: new_stream, streams: true },
+        ];
+        for Update { from, to, .. } in &updates {
+            let package = folder.join(format!("{to}.zip"));
+            let mut add = programs.refit();
+            add.arg("add-delta").arg("--from").arg(folder.join(format!("{from}.zip")));
+            said(add.args(["--max-heap", "8 MiB"]).arg(&package))?;
+            operator.publish(&package)?;
+        }
+        Ok(Self { programs, folder: folder.into(), maker, operator, updates })
     }
 
     /// One agent for another processor.
@@ -143,22 +170,42 @@ impl World {
         let version = said(&mut run(&["--version"]))?;
         let own = said(Command::new(self.programs.agent()).arg("--version"))?;
         ensure!(version == own, "it says it is {version}");
-        let took = self.take(name, processor.gap, &run)?;
+        let took = self.take_all(name, processor.gap, &run)?;
         let size = fs::metadata(agent)?.len();
         Ok(format!("{size} bytes; {took}"))
     }
 
+    /// A terminal for each update.
+    fn take_all(
+        &self,
+        name: &str,
+        gap: &str,
+        agent: &dyn Fn(&[&str]) -> Command,
+    ) -> Result<String> {
+        let took = self.updates.iter().map(|update| {
+            let kind = if update.streams { "streams" } else { "plain" };
+            self.take(&format!("{name}-{kind}"), gap, agent, update)
+        });
+        Ok(took.collect::<Result<Vec<_>>>()?.join("; "))
+    }
+
     /// A terminal named `name` says what it is not protected from, and takes the new
-    /// release as a delta.
-    fn take(&self, name: &str, gap: &str, agent: &dyn Fn(&[&str]) -> Command) -> Result<String> {
+    /// release as is expected.
+    fn take(
+        &self,
+        name: &str,
+        gap: &str,
+        agent: &dyn Fn(&[&str]) -> Command,
+        update: &Update,
+    ) -> Result<String> {
         let tokens = self.operator.tokens(1)?;
         let token = tokens.first().context("the server gave no token")?;
         let server = Server { url: self.operator.address(), ca: &self.operator.ca(), token };
         let factory = Factory {
             programs: &self.programs,
             root: &self.maker.root(),
-            image: &self.folder.join("old.img"),
-            version: "1.0.0",
+            image: &self.folder.join(format!("{}.img", update.from)),
+            version: update.from,
             slot_size: SLOT,
             server: Some(server),
             settings: &Settings::default(),
@@ -175,30 +222,47 @@ impl World {
         ensure!(code == Some(0), "doctor ended with {code:?}: {doctor}");
         ensure!(doctor.contains(gap), "doctor does not say `{gap}`: {doctor}");
         let filter = format!("device=={name}");
-        self.operator.roll_out(name, "2.0.0", &["--filter", &filter])?;
+        self.operator.roll_out(name, update.to, &["--filter", &filter])?;
         let (code, log) = does(&["run", "--once"])?;
         ensure!(code == Some(100), "it wants no restart, {code:?}: {log}");
         let slot = fs::read(terminal.slot(Slot::B))?;
-        ensure!(slot.get(..self.new.len()) == Some(&self.new), "slot B is not the new release");
+        ensure!(slot.get(..update.new.len()) == Some(&update.new), "slot B is not the new release");
         fs::write(terminal.running_slot(), "B")?;
         fs::write(terminal.boot_id(), "1".repeat(32))?;
         let (code, log) = does(&["run", "--once"])?;
         ensure!(code == Some(0), "it ended with {code:?}: {log}");
-        self.judge(name)
+        self.judge(name, update)
     }
 
     /// What the server was told.
-    fn judge(&self, name: &str) -> Result<String> {
+    fn judge(&self, name: &str, update: &Update) -> Result<String> {
         let attempt = until(PATIENCE, "the report", || {
             let attempts = self.operator.device(name)?.attempts;
             Ok(attempts.into_iter().find(|attempt| attempt.outcome.is_some()))
         })?;
         let well = attempt.state == AttemptState::Confirmed && attempt.outcome == Some(Outcome::Ok);
         ensure!(well, "the server was told {:?}: {}", attempt.outcome, attempt.detail);
-        let (fetched, full) = (attempt.spent.bytes, self.new.len() as u64);
+        let (fetched, full) = (attempt.spent.bytes, update.new.len() as u64);
+        if update.streams && name.contains(SMALLEST) {
+            ensure!(fetched * 10 > full * 9, "it fetched {fetched} bytes: was that all?");
+            return Ok(format!("left a delta that it cannot apply for {fetched} bytes of {full}"));
+        }
         ensure!(fetched * 4 < full, "it fetched {fetched} bytes: was that the delta?");
         Ok(format!("took {full} bytes as a delta of {fetched} over TLS, and is confirmed"))
     }
+}
+
+/// The releases: two without streams, and two with one that a small change makes all anew.
+const VERSIONS: [&str; 4] = ["1.0.0", "2.0.0", "3.0.0", "4.0.0"];
+
+/// A text of which some lines are others, compressed by another program.
+fn stream(every: u32) -> Result<Vec<u8>> {
+    let line = |n: u32| {
+        let value = if n.is_multiple_of(every) { n } else { n.wrapping_mul(7919) % 10_007 };
+        format!("setting.{n} = {value}\n")
+    };
+    let text: String = (0..LINES).map(line).collect();
+    through(system("gzip", "gzip")?.args(["--no-name", "-6", "--stdout"]), text.as_bytes())
 }
 
 /// A namespace in which the kernel runs programs of another processor.

@@ -159,6 +159,22 @@ impl Drop for Ordered {
 
 impl Ordered {
     fn new(mode: &str, before: &[&str]) -> Self {
+        Self::with(mode, before, |_| String::new())
+    }
+
+    /// With what `prepare` adds to the configuration.
+    fn with(mode: &str, before: &[&str], prepare: impl Fn(&Bench) -> String) -> Self {
+        let (bench, server) = Self::terminal(mode, before, prepare);
+        let agent = bench.daemon();
+        Self { bench, server, agent }
+    }
+
+    /// The terminal, whose agent does not run yet.
+    fn terminal(
+        mode: &str,
+        before: &[&str],
+        prepare: impl Fn(&Bench) -> String,
+    ) -> (Bench, Server) {
         let (bench, server) = (Bench::new(), Server::start());
         let zip = std::fs::read(bench.package("2.0", Effect::Slot, &image(IMAGE, 1))).unwrap();
         let archive = package::Archive::open(&zip[..]).unwrap();
@@ -169,14 +185,14 @@ impl Ordered {
         let ca = bench.path("ca.pem");
         std::fs::write(&ca, &server.pem).unwrap();
         let (port, ca) = (server.port, ca.display());
+        let more = prepare(&bench);
         bench.configure(&format!(
-            "[server]\nurl = \"https://127.0.0.1:{port}\"\nca = \"{ca}\"\npoll_seconds = 1\n"
+            "{more}[server]\nurl = \"https://127.0.0.1:{port}\"\nca = \"{ca}\"\npoll_seconds = 1\n"
         ));
         assert_eq!(bench.agent(before).code, Some(0));
         std::fs::write(bench.path("state/documents/credential"), "secret").unwrap();
         Self::order(&server, mode);
-        let agent = bench.daemon();
-        Self { bench, server, agent }
+        (bench, server)
     }
 
     fn order(server: &Server, mode: &str) {
@@ -241,4 +257,52 @@ fn what_is_forced_asks_no_owner() {
     Ordered::order(&asked.server, "forced");
     assert_eq!(asked.agent.wait().unwrap().code(), Some(100));
     assert!(asked.armed());
+}
+
+#[test]
+fn no_full_image_is_fetched_over_a_line_that_costs() {
+    let mut ordered = Ordered::with("soft", &["automatic", "install", "on"], |bench| {
+        let line = bench.path("line");
+        std::fs::write(&line, "metered").unwrap();
+        let line = line.display();
+        format!("[senses]\nline = [\"/bin/cat\", \"{line}\"]\nevery_seconds = 0\n")
+    });
+    ordered.waits_for("downloading", "full-on-metered");
+    assert!(!ordered.bench.path("slot-b").exists(), "nothing is written");
+    let told = |word: &str| ordered.server.bodies().iter().any(|body| body.contains(word));
+    while !told("\"full-on-metered\"") {}
+    let asked = ordered.server.requests();
+    assert!(!asked.iter().any(|request| request.contains("payload/")), "{asked:?}");
+    std::fs::write(ordered.bench.path("line"), "free").unwrap();
+    assert_eq!(ordered.bench.agent(&["check"]).code, Some(0));
+    assert_eq!(ordered.agent.wait().unwrap().code(), Some(100));
+}
+
+/// What is known for longer than the owner may postpone it: a security update is installed
+/// unasked, another one still waits for the answer.
+#[test]
+fn a_security_update_is_forced_when_its_time_is_over() {
+    for security in [true, false] {
+        let (bench, server) = Ordered::terminal(
+            "soft",
+            &["automatic", "install", "off"],
+            |bench| {
+                let asked = serde_json::json!({
+                    "attempt": "07".repeat(16), "since": "2025-01-01T00:00:00Z", "security": security,
+                });
+                std::fs::create_dir_all(bench.path("state/documents")).unwrap();
+                std::fs::write(bench.path("state/documents/asked"), asked.to_string()).unwrap();
+                "[policy]\nforced_security = true\npostpone_days = 3\n".into()
+            },
+        );
+        if security {
+            assert_eq!(bench.agent(&["run"]).code, Some(100));
+        } else {
+            let agent = bench.daemon();
+            let mut ordered = Ordered { bench, server, agent };
+            ordered.waits_for("downloading", "consent");
+            let ended = ordered.bench.agent(&["postpone"]);
+            assert_eq!(ended.code, Some(1), "{}", ended.out);
+        }
+    }
 }
