@@ -202,8 +202,7 @@ fn whole(
         recipes: Vec::new(),
         moves: Vec::new(),
     };
-    let mut maker =
-        Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
+    let mut maker = Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
     let mut shut = HashSet::new();
     let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
     if !shut.is_empty() && options.effort == Effort::Best {
