@@ -18,20 +18,32 @@ const CHECK: usize = 8;
 /// How many of the shortest prefixes are all tried, and how many of the others.
 const PREFIXES: usize = 300;
 
-/// How many damaged patches are tried; fewer where that takes longer than [`BRIEF`].
-const MUTATIONS: u32 = 10_000;
+/// How many damaged patches are tried.
+pub(super) const MUTATIONS: u32 = 10_000;
 /// So many are tried however long it takes.
 const LEAST: u32 = 20;
-/// Time for all of one kind.
-const BRIEF: Duration = Duration::from_secs(10);
 
-/// How long it may take.
+/// How many damaged patches of one pair are tried, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// What fits into [`BRIEF`].
-    Brief,
-    /// All of them.
-    Long,
+pub(super) struct Effort {
+    mutations: u32,
+    /// For those that are cut off, and once more for the others; all are tried where
+    /// there is no bound.
+    time: Option<Duration>,
+}
+
+impl Effort {
+    /// As many as fit into a little time.
+    pub(super) const BRIEF: Self =
+        Self { mutations: MUTATIONS, time: Some(Duration::from_secs(10)) };
+
+    /// The next pair's part of those that are `left` for so many pairs: applying to a large
+    /// image takes seconds, so the last pair gets all that the others had no time for.
+    pub(super) fn part(left: u32, pairs: usize) -> Self {
+        let count = u32::try_from(pairs).unwrap_or(u32::MAX).max(1);
+        let time = (count > 1).then_some(Duration::from_secs(12));
+        Self { mutations: left.div_ceil(count), time }
+    }
 }
 
 /// What became of them.
@@ -42,6 +54,8 @@ pub(super) struct Seen {
     other: u32,
     /// They gave the right image: the damage was where nothing reads.
     same: u32,
+    /// How many were damaged, not cut off.
+    pub(super) damaged: u32,
 }
 
 /// Damages `patch` in many ways, and cuts it off in many places.
@@ -51,7 +65,7 @@ pub(super) fn damage(patch: &[u8], old: &[u8], new: &[u8], effort: Effort) -> Re
     let mut seen = Seen::default();
     let before = peak()?;
     let began = now();
-    let over = |part: u32| effort == Effort::Brief && now() - began > BRIEF * part;
+    let over = |part: u32| effort.time.is_some_and(|time| now() - began > time * part);
     for len in prefixes(patch.len()) {
         if over(1) && seen.refused >= LEAST {
             break;
@@ -62,11 +76,12 @@ pub(super) fn damage(patch: &[u8], old: &[u8], new: &[u8], effort: Effort) -> Re
         seen.refused += 1;
     }
     let mut chance = Chance::new(patch.len() as u64);
-    for done in 0..MUTATIONS {
+    for done in 0..effort.mutations {
         if over(2) && done >= LEAST {
             break;
         }
         let damaged = mutate(patch, start, &mut chance);
+        seen.damaged += 1;
         match apply(&damaged, old, new.len(), &limits, &mut |_, _| ()) {
             Err(still @ Refused::Still) => bail!(still),
             Err(_) => seen.refused += 1,
@@ -132,7 +147,7 @@ fn peak() -> Result<u64> {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { refused, other, same } = self;
+        let Self { refused, other, same, .. } = self;
         let all = refused + other + same;
         write!(
             f,

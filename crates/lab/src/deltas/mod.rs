@@ -10,7 +10,8 @@ mod modes;
 
 use crate::corpus::{self, Made, Wanted};
 use anyhow::{Context, Result, ensure};
-use hostile::Effort;
+use hostile::{Effort, MUTATIONS};
+use std::cmp::Reverse;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     wanted: Wanted,
-    /// Ten thousand damaged patches of each pair
+    /// Ten thousand damaged patches, of all pairs together
     #[arg(long)]
     long: bool,
 }
@@ -33,12 +34,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let manifest = corpus::build(&args.wanted)?;
     ensure!(!manifest.pairs.is_empty(), "there is no pair to try");
     let folder = args.wanted.folder.canonicalize()?;
-    let effort = if args.long { Effort::Long } else { Effort::Brief };
-    let mut census = census::Shares::default();
-    for pair in &manifest.pairs {
-        try_one(pair, &folder.join(&pair.name), effort, &mut census)
+    let mut pairs: Vec<&Made> = manifest.pairs.iter().collect();
+    pairs.sort_by_key(|pair| Reverse(pair.new.size));
+    let (mut census, mut left) = (census::Shares::default(), MUTATIONS);
+    for (done, pair) in pairs.iter().enumerate() {
+        let part = Effort::part(left, pairs.len() - done);
+        let effort = if args.long { part } else { Effort::BRIEF };
+        let damaged = try_one(pair, &folder.join(&pair.name), effort, &mut census)
             .with_context(|| format!("`{}` failed", pair.name))?;
+        left = left.saturating_sub(damaged);
     }
+    ensure!(!args.long || left == 0, "{left} damaged patches were not tried");
     census.check()?;
     if args.wanted.small {
         census.check_small()?;
@@ -47,7 +53,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shares) -> Result<()> {
+/// How many damaged patches were tried.
+fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shares) -> Result<u32> {
     let read = |side| fs::read(folder.join(side)).with_context(|| format!("cannot read {side}"));
     let (old, new) = (read("old")?, read("new")?);
     census.count(&new);
@@ -63,5 +70,5 @@ fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shar
         smallest.patch.len(),
         new.len(),
     );
-    Ok(())
+    Ok(seen.damaged)
 }
