@@ -182,8 +182,9 @@ fn config(device: &str, version: &str, (chain, layout): (Chain, Layout)) -> Stri
 /// Gives `package` to the terminal's page, as a browser does.
 pub(super) fn upload(machine: &mut Machine, network: Network, package: &Path) -> Result<()> {
     // The first agent ends by itself; the page of the second one takes nothing before that
-    // one has said that it is idle.
-    machine.wait_for(&["guest: status", "the local page is at", "refit-agent: idle"])?;
+    // one has said that it is idle, and opens in a time of its own.
+    machine.wait_for(&["guest: status", "the local page is at"])?;
+    machine.wait_for(&["guest: status", "refit-agent: idle"])?;
     let login = format!("password={PASSWORD}");
     let kind = "application/x-www-form-urlencoded";
     let answer = ask(network, "POST /login", "", kind, login.as_bytes())?;
