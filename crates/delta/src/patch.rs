@@ -9,6 +9,8 @@ pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
 pub(crate) use header::{MODELS, WINDOW_LOGS};
 pub use holes::{Hole, Holes};
 pub(crate) use holes::{Way, Weaver, width};
+#[cfg(feature = "diff")]
+pub(crate) use lists::CORRECTIONS_MAX;
 pub(crate) use lists::{DEPTH_MAX, Inside, Lists, NewStream, OldStream, Part};
 
 /// Bytes of a span's frame: method and length of the body.

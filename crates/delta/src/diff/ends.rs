@@ -1,7 +1,7 @@
 //! Where spans end: what a cut costs.
 
 use super::cover::Cover;
-use super::plain::{LONG, Outermost, PlainNew};
+use super::plain::{LONG, Outermost, PlainNew, Turn};
 use super::resume::Reader;
 use crate::patch::{Inside, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
@@ -26,6 +26,9 @@ const TWO: usize = 250 << 10;
 
 /// Bytes after which a span ends inside a long stream.
 const HALF: usize = TWO / 2 - (6 << 10);
+
+/// Where a stream begins whose correction has more bytes, the span may have to end.
+const LIGHT: usize = 64;
 
 /// What outermost streams will take of a patch, about: where each begins, and bytes.
 struct Weights(Vec<(usize, usize)>);
@@ -62,6 +65,8 @@ impl Weights {
 pub(super) struct Ends<'a> {
     new: &'a PlainNew,
     weights: Weights,
+    /// Where streams begin whose corrections weigh something.
+    corrected: Vec<usize>,
     reader: Reader<'a>,
     /// The stream in which the span begins.
     inside: Option<Inside>,
@@ -83,12 +88,19 @@ impl<'a> Ends<'a> {
     ) -> Self {
         let usual = usual.min(ALMOST_FULL);
         let (weights, reader) = (Weights::new(new, covers), Reader::new(header, image));
-        Self { new, weights, reader, inside: None, full: FULL, almost: usual, usual }
+        let weighs =
+            |turn: &Turn| matches!(turn, Turn::Open { correction, .. } if correction.len() > LIGHT);
+        let corrected = new.turns.iter().filter(|(_, turn)| weighs(turn));
+        let corrected = corrected.map(|(start, _)| *start).collect();
+        Self { new, weights, corrected, reader, inside: None, full: FULL, almost: usual, usual }
     }
 
     /// The span from `base`, of so many bytes, ends before the place `at`.
     pub(super) fn is_due(&self, bytes: usize, base: usize, at: usize) -> bool {
-        if bytes >= self.full || at != base && self.new.is_tree(at) {
+        if at == base {
+            return false;
+        }
+        if bytes >= self.full || self.new.is_tree(at) {
             return true;
         }
         let almost = bytes >= self.almost
@@ -105,7 +117,9 @@ impl<'a> Ends<'a> {
     /// The next place behind `at` where the span of so many bytes has to end, or may
     /// have to.
     pub(super) fn boundary(&self, bytes: usize, at: usize) -> usize {
-        let tree = self.new.next_tree(at);
+        let corrected = self.corrected.partition_point(|start| *start <= at);
+        let corrected = self.corrected.get(corrected).copied().unwrap_or(usize::MAX);
+        let tree = self.new.next_tree(at).min(corrected);
         if bytes < WEIGHED && self.almost > 0 {
             return tree;
         }

@@ -5,7 +5,7 @@ use super::DiffError;
 use super::plain::Turn;
 use super::spans::Pair;
 use crate::coder::Encoder;
-use crate::patch::{Inside, Lists, NewStream, OldStream, Part, width};
+use crate::patch::{CORRECTIONS_MAX, Inside, Lists, NewStream, OldStream, Part, SPAN_MAX, width};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,6 +16,9 @@ const OLD_STREAM: usize = 6;
 const TURN: usize = 5;
 /// The same for a hole in a stream.
 const HOLE: usize = 4;
+
+/// In a stream with a longer correction no span begins: it would say all of it again.
+const AGAIN: usize = 8 << 10;
 
 /// The lists of a span.
 pub(crate) struct SpanLists {
@@ -39,6 +42,8 @@ pub(crate) struct Ledger<'a> {
     ahead: usize,
     /// Bytes that the lists will take, about.
     bytes: usize,
+    /// Bytes of corrections of streams that begin in the span.
+    corrections: usize,
     /// Streams that are open.
     depth: usize,
     /// The turn that opened the outermost one of them.
@@ -52,7 +57,8 @@ impl<'a> Ledger<'a> {
     /// Before the first span.
     pub(crate) fn new(pair: Pair<'a>) -> Self {
         let read = BTreeSet::new();
-        Self { pair, read, turn: 0, done: 0, ahead: 0, bytes: 0, depth: 0, outermost: 0, image: 0 }
+        let [turn, done, ahead, bytes, corrections, depth, outermost, image] = [0; 8];
+        Self { pair, read, turn, done, ahead, bytes, corrections, depth, outermost, image }
     }
 
     /// All turns are over.
@@ -60,7 +66,8 @@ impl<'a> Ledger<'a> {
         self.turn == self.pair.new.turns.len()
     }
 
-    /// Bytes that the lists take, about, when the span ends at `at`.
+    /// Bytes that the lists take, about, when the span ends behind what begins at `at`;
+    /// as many as no span has, where that is more than lists can say.
     pub(crate) fn cost(&mut self, at: usize) -> usize {
         while let Some((start, turn)) = self.pair.new.turns.get(self.ahead)
             && *start <= at
@@ -68,10 +75,11 @@ impl<'a> Ledger<'a> {
             self.bytes += TURN;
             if let Turn::Open { correction, holes, .. } = turn {
                 self.bytes += correction.len() + correction.len() / 64 + HOLE * holes.len();
+                self.corrections += correction.len();
             }
             self.ahead += 1;
         }
-        self.bytes
+        if self.corrections > CORRECTIONS_MAX { SPAN_MAX } else { self.bytes }
     }
 
     /// The span reads these bytes of plain old.
@@ -96,20 +104,22 @@ impl<'a> Ledger<'a> {
     }
 
     /// Where the next span begins inside a stream, if in just one: the turn that opened
-    /// it, and what an applier needs to know but how much of the image.
-    pub(crate) fn inside(&self, finished: usize) -> Option<(usize, Inside)> {
+    /// it, and what an applier needs to know but how much of the image. The span's lists
+    /// say it.
+    pub(crate) fn inside(&mut self, finished: usize) -> Option<(usize, Inside)> {
         (self.depth == 1).then_some(())?;
         let turns = &self.pair.new.turns;
         let (_, Turn::Open { at, recipe, plain, correction, holes }) = turns.get(self.outermost)?
         else {
             return None;
         };
-        holes.is_empty().then_some(())?;
+        (holes.is_empty() && correction.len() <= AGAIN).then_some(())?;
         let done = match turns.get(self.turn)? {
             (_, Turn::Raw { at, .. }) => at + self.done,
             (_, Turn::Open { at, .. }) => *at,
             _ => return None,
         };
+        self.bytes += correction.len() + correction.len() / 64;
         let (recipe, plain, correction) = (*recipe, *plain, correction.clone());
         let stream = NewStream { recipe, plain, correction, holes: holes.clone() };
         let (at, finished, done) = (*at as u64, finished as u64, done as u64);
@@ -137,7 +147,8 @@ impl<'a> Ledger<'a> {
         let mut coder = Encoder::new();
         lists.code(&mut coder, |_| false).map_err(|_| DiffError::Span)?;
         self.read.clear();
-        self.bytes = 0;
+        // What begins at the end is the next span's.
+        (self.bytes, self.corrections, self.ahead) = (0, 0, self.turn);
         let image = raw.then_some(start..self.image);
         Ok(SpanLists { bytes: coder.finish(), image, corrections })
     }

@@ -14,7 +14,7 @@ pub(crate) const ENTRIES_MAX: usize = 1 << 15;
 pub(crate) const DEPTH_MAX: usize = 6;
 
 /// The most bytes of all corrections of a span.
-const CORRECTIONS_MAX: usize = 192 << 10;
+pub(crate) const CORRECTIONS_MAX: usize = 192 << 10;
 
 /// How far the holes of a new stream reach at most.
 const HOLES_REACH: u64 = 1 << 48;
