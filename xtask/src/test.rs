@@ -174,6 +174,7 @@ mod tests {
             "emmc",
             "foreign",
             "idle",
+            "network",
             "demo-stores",
             "demo-full",
             "delta-full",
