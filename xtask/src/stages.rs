@@ -124,6 +124,15 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
+        ..long(
+            "boot-loaders",
+            "a board with U-Boot in two copies, and new ones that do not start",
+            900,
+            boot_loaders,
+        )
+    },
+    Stage {
+        group: Group::Terminals,
         ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 1200, boot_grub)
     },
     Stage {
@@ -276,6 +285,12 @@ fn boot_full(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
     bench.counted(command.args(["--long", "--case", "good, from a card"]))
+}
+
+fn boot_loaders(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
+    bench.counted(command.arg("--loaders"))
 }
 
 fn boot_grub(bench: &Bench) -> Result<Count> {

@@ -169,6 +169,7 @@ mod tests {
         let long = [
             "faults",
             "boot-full",
+            "boot-loaders",
             "boot-grub",
             "boot-mips",
             "emmc",
