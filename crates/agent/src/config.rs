@@ -7,6 +7,7 @@ mod around;
 mod boot;
 mod layout;
 mod maker;
+mod places;
 mod plan;
 mod policy;
 

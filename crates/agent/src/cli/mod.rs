@@ -9,6 +9,7 @@ mod configuration;
 mod consent;
 mod doctor;
 mod follow;
+mod held;
 mod help;
 mod install;
 mod look;

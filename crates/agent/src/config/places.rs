@@ -1,0 +1,34 @@
+//! Places of media that the configuration names: what the agent may have unlocked to
+//! write it.
+
+use super::{Boot, Config};
+use std::path::Path;
+
+impl Config {
+    /// Where components and the bootloader's memory lie. Some of them may be devices, some
+    /// files, and some not there.
+    pub fn written(&self) -> Vec<&Path> {
+        let components = self.components.values().flat_map(|component| component.media());
+        components.chain(self.boot.places()).collect()
+    }
+}
+
+impl Boot {
+    /// Where the bootloader keeps its memory, as far as that is a medium.
+    fn places(&self) -> Vec<&Path> {
+        match self {
+            Self::Uboot { environment, .. }
+            | Self::Bootcount { environment, .. }
+            | Self::Mender { environment, .. } => {
+                environment.copies.iter().map(|copy| copy.path.as_path()).collect()
+            }
+            Self::File { path, .. } | Self::Grub { path, .. } => vec![path],
+            Self::Android { misc, .. } => vec![misc],
+            Self::Chromeos { disk, .. } => vec![disk],
+            Self::SystemdBoot { .. }
+            | Self::Efi { .. }
+            | Self::RaspberryPi { .. }
+            | Self::Custom { .. } => Vec::new(),
+        }
+    }
+}
