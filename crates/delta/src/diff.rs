@@ -195,21 +195,8 @@ fn whole(
     let plain = [&opened_old.streams, &opened_new.streams].map(|streams| plain::content(streams));
     let way = memory.way(options.effort, plain)?;
     let mut recipes = plain::Recipes::default();
-    let source = image(&old);
+    let header = header([image(&old), image(new)], &budget);
     let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
-    let header = PatchHeader {
-        source,
-        target: image(new),
-        heap: 0,
-        window_log: 0,
-        models: budget.models,
-        cache: 0,
-        encoders: 0,
-        work: [0; 3],
-        libraries: [0; 3],
-        recipes: Vec::new(),
-        moves: Vec::new(),
-    };
     let mut maker = Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
     let mut shut = HashSet::new();
     let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
@@ -340,6 +327,23 @@ impl Both {
             return Self::default();
         }
         Self { old: opened_old, new: opened_new }
+    }
+}
+
+/// A header before anything is known but the images and how the heap is divided.
+fn header([source, target]: [Image; 2], budget: &plain::Budget) -> PatchHeader {
+    PatchHeader {
+        source,
+        target,
+        heap: 0,
+        window_log: 0,
+        models: budget.models,
+        cache: 0,
+        encoders: 0,
+        work: [0; 3],
+        libraries: [0; 3],
+        recipes: Vec::new(),
+        moves: Vec::new(),
     }
 }
 

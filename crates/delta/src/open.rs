@@ -254,8 +254,7 @@ type Outcome = (Option<Stream>, Census);
 impl Work<'_> {
     /// The streams in `bytes`, which lie `depth` streams deep.
     fn level(&self, bytes: &[u8], depth: usize) -> (Vec<Stream>, Census) {
-        let scan::Scan { found, places, left, is_beyond } =
-            scan::scan(bytes, self.content_left());
+        let scan::Scan { found, places, left, is_beyond } = scan::scan(bytes, self.content_left());
         self.is_beyond.fetch_or(is_beyond, Ordering::Relaxed);
         let mut outcomes = self.each(found, |found| self.one(bytes, found, &places, depth));
         outcomes.sort_by_key(|(stream, _)| stream.as_ref().map(|stream| stream.at));
@@ -366,9 +365,9 @@ impl Work<'_> {
             }
         };
         let size = plain.len() as u64;
-        let left = self.content_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            left.checked_sub(size)
-        });
+        let left = self
+            .content_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
         self.is_beyond.fetch_or(left.is_err(), Ordering::Relaxed);
         left.ok().map(|_| (plain, recipe))
     }

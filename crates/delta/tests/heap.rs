@@ -76,7 +76,12 @@ impl Pack {
             Self::Roomy => xz(LzmaOptions::preset(6, false).unwrap(), 22),
             Self::Zstd => {
                 let switches = ZstdOptions::CONTENT_SIZE | ZstdOptions::PLEDGED;
-                Recipe::Zstd(ZstdOptions { level: 3, switches, splitter: 1, ..ZstdOptions::default() })
+                Recipe::Zstd(ZstdOptions {
+                    level: 3,
+                    switches,
+                    splitter: 1,
+                    ..ZstdOptions::default()
+                })
             }
         }
     }

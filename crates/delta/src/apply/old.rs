@@ -1,9 +1,10 @@
 //! Plain old: the old image, and behind it what its streams hold.
 
+use super::ApplyError;
 use super::pages::{PAGE, Pages};
 use super::room::{Content, Room};
-use super::{ApplyError, ReadAt};
 use crate::patch::{OldStream, Way, width};
+use crate::read::ReadAt;
 use crate::recipe::Recipe;
 use alloc::vec;
 use alloc::vec::Vec;

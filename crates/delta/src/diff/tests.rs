@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use std::println;
 
 mod code;
+mod long;
 
 /// Bytes with the texture of an image: runs, text and noise.
 fn texture(len: usize, mut seed: u32) -> Vec<u8> {
