@@ -9,6 +9,7 @@ mod old;
 mod packed;
 mod pages;
 mod refeed;
+mod room;
 
 use crate::coder::{Decoder, Models, Moves};
 use crate::patch::{FRAME, Inside, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};

@@ -1,6 +1,7 @@
 //! Whether a recipe makes a stream, and what is missing where it nearly does.
 
 use super::guess::candidates;
+use super::shared::Shared;
 use super::{Form, Place, zstd_frame};
 use crate::codec::zstd::sequences_max;
 use crate::correction::Correction;
@@ -43,6 +44,9 @@ const CERTAIN_SHARE: usize = 50;
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
 
+/// Two choices of matches take so many times what they are kept for, about.
+const CHOICE_SHARE: usize = 8;
+
 /// Streams above this size are not corrected byte by byte.
 const CORRECTED_MAX: usize = 4 << 20;
 
@@ -63,6 +67,7 @@ pub(super) fn prove(
     plain: &[u8],
     place: &Place,
     max_heap: u64,
+    memory: &Shared,
 ) -> Proof {
     let (favourites, settled) = place.favourites();
     let mut all = candidates(form, encoded, plain.len(), &favourites);
@@ -72,7 +77,12 @@ pub(super) fn prove(
         });
     }
     let found = all.len();
-    all.retain(|recipe| recipe.encoder_heap(plain.len() as u64) <= max_heap);
+    let asks = |recipe: &Recipe| recipe.encoder_asks(plain.len() as u64);
+    all.retain(|recipe| {
+        recipe.encoder_heap(plain.len() as u64) <= max_heap && asks(recipe) <= memory.all()
+    });
+    let most = all.iter().map(asks).max().unwrap_or(0);
+    let _taken = memory.take(most.saturating_add(beside(form, plain.len(), encoded.len())));
     let mut best: Option<(usize, Recipe)> = None;
     for recipe in &all {
         let same = agreement(recipe, plain, encoded);
@@ -106,6 +116,17 @@ pub(super) fn prove(
         None if found > 0 => Proof::Heap,
         None => Proof::NoRecipe,
     }
+}
+
+/// Bytes of memory that proving takes beside an encoder, about: what comes out, and the
+/// choices of two encoders where they are compared.
+fn beside(form: Form, plain: usize, encoded: usize) -> u64 {
+    let choices = match form {
+        Form::Xz => 0,
+        Form::Zstd => CHOICE_SHARE * plain,
+        Form::Gzip | Form::Zlib | Form::Raw => CHOICE_SHARE * encoded,
+    };
+    (choices + encoded + 2 * PIECE) as u64
 }
 
 /// How many bytes the recipe makes right; all of them only if it makes no more.
