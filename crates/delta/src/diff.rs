@@ -236,10 +236,12 @@ fn way_to_find(
     let writing = spans::memory(new + new_content);
     let takes = |way: Find| images + writing + way.memory(plain_old);
     let limit = options.memory;
-    let ways = [Find::Sorted, Find::Sampled];
+    // Where streams are opened, that takes the time, and a closer look costs little.
+    let sampled = Find::Sampled(if old_content > old / 2 { 3 } else { 4 });
+    let ways = [Find::Sorted, sampled];
     let fits = |way: &Find| takes(*way) <= limit;
     let way = ways.into_iter().skip(usize::from(options.effort == Effort::Fast)).find(fits);
-    way.ok_or(DiffError::Memory { least: takes(Find::Sampled), limit })
+    way.ok_or(DiffError::Memory { least: takes(sampled), limit })
 }
 
 /// What every way to write the patch starts from.
