@@ -40,6 +40,10 @@ const RETOLD_BY_ALL: usize = 16 << 20;
 /// Edits of so small a part of the stream are those of the right level.
 const CERTAIN_SHARE: usize = 50;
 
+/// So many recipes of zlib are tried before another encoder's choices are looked at: it is
+/// far from all of them, or that near to one.
+const LIKELY: usize = 3;
+
 /// Edits of sequences may have this share of their stream's bytes, in hundredths:
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
@@ -84,7 +88,21 @@ pub(super) fn prove(
     let most = all.iter().map(asks).max().unwrap_or(0);
     let _taken = memory.take(most.saturating_add(beside(form, plain.len(), encoded.len())));
     let mut best: Option<(usize, Recipe)> = None;
-    for recipe in &all {
+    let told = |recipes: &[Recipe]| {
+        let deflate = matches!(form, Form::Gzip | Form::Zlib | Form::Raw);
+        let first = recipes.first().filter(|_| deflate)?;
+        let (recipe, correction) = retold(first, recipes, plain, encoded)?;
+        let fits = recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap;
+        fits.then_some((recipe, correction))
+    };
+    for (number, recipe) in all.iter().enumerate() {
+        if number == LIKELY
+            && let Some((recipe, correction)) = told(all.get(..LIKELY).unwrap_or_default())
+            && correction.to_bytes().len() <= encoded.len() / CERTAIN_SHARE
+        {
+            place.worked(recipe);
+            return Proof::Made(recipe, correction);
+        }
         let same = agreement(recipe, plain, encoded);
         if same == encoded.len() {
             place.worked(*recipe);
@@ -100,10 +118,7 @@ pub(super) fn prove(
         place.worked(recipe);
         return Proof::Made(recipe, correction);
     }
-    if let (Form::Gzip | Form::Zlib | Form::Raw, Some(recipe)) = (form, all.first())
-        && let Some((recipe, correction)) = retold(recipe, &all, plain, encoded)
-        && recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap
-    {
+    if let Some((recipe, correction)) = told(&all) {
         place.worked(recipe);
         return Proof::Made(recipe, correction);
     }
