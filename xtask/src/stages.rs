@@ -161,7 +161,7 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Delta,
         ..long(
             "delta-full",
-            "all pairs in every mode, ten thousand damaged patches",
+            "all pairs in every mode, damaged patches of each",
             7200,
             delta_full,
         )
