@@ -23,7 +23,7 @@ mod undo;
 mod way;
 
 use crate::coder::{Moves, Space};
-use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
+use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open, open_beside, tell};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
 use alloc::borrow::Cow;
@@ -337,12 +337,19 @@ impl Both {
         };
         let max_heap = options.max_heap;
         let how = OpenOptions { purpose: Purpose::Old, max_heap, threads };
-        let opened_old = open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
+        let mut opened_old =
+            open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
         let known = plain::Known::new(old, &opened_old);
         let max_heap = plain::Budget::stream_max(options);
         let how = OpenOptions { purpose: Purpose::New, max_heap, threads };
         let holds = |encoded: &[u8]| known.holds(encoded);
-        let opened_new = open(new, &how, &holds, &hear(Stage::OpeningNew, new.len() as u64));
+        let spoken = tell::Spoken::new(&opened_old.streams, old);
+        let hear = hear(Stage::OpeningNew, new.len() as u64);
+        let opened_new = open_beside(new, &how, &holds, &spoken, &hear);
+        drop(spoken);
+        if tell::any_told(&opened_new.streams) {
+            tell::tell(&mut opened_old.streams, old, &|encoded| known.stayed(encoded));
+        }
         Self { old: opened_old, new: opened_new }
     }
 }
