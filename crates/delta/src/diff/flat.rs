@@ -300,3 +300,35 @@ impl<'a> Beside<'a> {
         (moved != value || becomes != value).then_some(moved == becomes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cover::Cover;
+    use super::*;
+
+    /// Calls of what moved by 0x1010 bytes; one in `each` follows. So many followed, and so
+    /// many are in blocks of code.
+    fn check(each: usize, expected: [usize; 2]) {
+        let moves = Moves::new([(0, 0), (0x8000, 0x1010)].into(), 0, Default::default());
+        let mut images = [vec![0x90u8; 0x8000], vec![0x90u8; 0x8000]];
+        for (number, at) in (16..0x8000 - 16).step_by(16).enumerate() {
+            let distance = 0x9000 - (at as u32 + 5);
+            let moved = distance + if number % each == 0 { 0x1010 } else { 0 };
+            for (image, distance) in images.iter_mut().zip([distance, moved]) {
+                image[at] = 0xe8;
+                image[at + 1..at + 5].copy_from_slice(&distance.to_le_bytes());
+            }
+        }
+        let [old, new] = images;
+        let covers = [Placed { cover: Cover { to: 0, from: 0, len: old.len() }, from: 0, to: 0 }];
+        let in_blocks = Code::new(&moves, &covers, &old, &new).hits();
+        assert_eq!([followed(&moves, &covers, &old, &new), in_blocks], expected);
+    }
+
+    #[test]
+    fn no_blocks_have_more_than_what_followed() {
+        check(1, [2046, 2046]);
+        check(5, [410, 0]);
+        check(usize::MAX, [1, 0]);
+    }
+}

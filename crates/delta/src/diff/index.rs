@@ -360,3 +360,32 @@ pub(crate) fn common(a: &[u8], b: &[u8]) -> usize {
     let rest = a.iter().skip(done).zip(b.iter().skip(done));
     done + rest.take_while(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found of `new` in old, sampled at every fourth byte.
+    fn check(old: &[u8], new: &[u8], near: usize, expected: Match) {
+        assert_eq!(Sampled::new(old, 4).find(new, near), expected);
+    }
+
+    #[test]
+    fn of_places_that_start_alike_the_longest_is_taken_and_then_the_nearest() {
+        let start = *b"these twelve";
+        let old = [&start[..], b"....", &start, b"go o", &start, b"....", &start, b"...."].concat();
+        check(&old, b"these twelve go", 0, Match { at: 0, len: 12 });
+        check(&old, b"these twelvego on", 60, Match { at: 16, len: 16 });
+        check(&old, &start, 45, Match { at: 48, len: 12 });
+        check(&old, &start, 20, Match { at: 16, len: 12 });
+        check(&old, b"those twelve go", 0, Match::default());
+        check(b"", &start, 0, Match::default());
+    }
+
+    #[test]
+    fn what_stands_everywhere_costs_few_looks() {
+        let old = alloc::vec![7; 1 << 20];
+        check(&old, &[7; 64], 0, Match { at: 0, len: 64 });
+        check(&old, &[7; 64], 1 << 20, Match { at: 4 * (ALIKE - 1), len: 64 });
+    }
+}

@@ -109,6 +109,7 @@ mod tests {
         let (out, _) = apply(&patch, b"old").unwrap();
         assert!(out == new, "other bytes came out");
         assert_eq!(packed(&header, new, patch.len(), 4 << 20), None);
+        assert_eq!(packed(&header, new, patch.len() + 1, 4 << 20), Some(patch));
         assert_eq!(packed(&header, new, usize::MAX, 1 << 20), None);
     }
 
