@@ -146,7 +146,6 @@ mod tests {
     }
 
     fn check_apply(pack: Pack, old: &[u8], new: &[u8]) {
-        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         for class in [4u64, 8, 16, 64] {
             let options = DiffOptions { max_heap: class << 20, ..DiffOptions::default() };
             let patch = diff(old, new, &options, &()).unwrap().bytes;
@@ -168,6 +167,7 @@ mod tests {
 
     #[test]
     fn applying_takes_the_heap_that_is_declared() {
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let old = image(MIB, 0, 9);
         let mut new = image(MIB, 0x1234, 9);
         new.splice(300_000..305_000, image(400_000, 77, 3));
@@ -176,6 +176,7 @@ mod tests {
 
     #[test]
     fn making_streams_again_takes_the_heap_that_is_declared() {
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         for pack in [Pack::Gzip, Pack::Xz, Pack::Zstd] {
             let (old, new) = (files(pack, MIB, 0, 29), files(pack, MIB, 0x1234, 29));
             check_apply(pack, &old, &new);
@@ -202,7 +203,6 @@ mod tests {
 
     /// With just enough memory, with more, and with so much that old is sorted.
     fn check_make(what: &str, old: &[u8], new: &[u8]) {
-        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let (refused, took) = make(old, new, Effort::Best, 8 * MIB);
         let Err(DiffError::Memory { least, limit }) = refused else { panic!("{what} is made") };
         assert!(limit == 8 << 20 && least > limit && took < 3 * old.len() + new.len());
@@ -229,6 +229,7 @@ mod tests {
 
     #[test]
     fn making_takes_the_memory_that_there_may_be() {
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let len = 6 * MIB;
         check_make("code", &image(len, 0, 9), &image(len, 0x1234, 9));
         check_make("x86", &calls(len, 0), &calls(len, 0x40));
@@ -236,12 +237,14 @@ mod tests {
 
     #[test]
     fn new_bytes_take_the_memory_that_there_may_be() {
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let noise = Pack::Xz.file(&image(10 * MIB, 5, 1));
         check_make("noise", &image(MIB, 0, 9), &noise[100..]);
     }
 
     #[test]
     fn opening_takes_the_memory_that_there_may_be() {
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         for pack in [Pack::Gzip, Pack::Roomy, Pack::Zstd] {
             let (old, new) = (files(pack, 3 * MIB, 0, 29), files(pack, 3 * MIB, 0x1234, 29));
             check_make(&format!("{pack:?}"), &old, &new);
