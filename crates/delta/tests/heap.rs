@@ -11,14 +11,10 @@ mod tests {
         Applier, DeflateOptions, Delta, DiffError, DiffOptions, Effort, Limits, LzmaOptions,
         PatchHeader, ReadAt, Recipe, Wrapper, XzRecipe, ZstdOptions, diff,
     };
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::sync::{Mutex, PoisonError};
 
-    /// Only one test takes memory at a time, and counts it.
+    /// Only one test counts at a time.
     static COUNTS: Mutex<()> = Mutex::new(());
-
-    fn alone() -> MutexGuard<'static, ()> {
-        COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 
     const MIB: usize = 1 << 20;
 
@@ -171,7 +167,7 @@ mod tests {
 
     #[test]
     fn applying_takes_the_heap_that_is_declared() {
-        let _alone = alone();
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let old = image(MIB, 0, 9);
         let mut new = image(MIB, 0x1234, 9);
         new.splice(300_000..305_000, image(400_000, 77, 3));
@@ -180,7 +176,7 @@ mod tests {
 
     #[test]
     fn making_streams_again_takes_the_heap_that_is_declared() {
-        let _alone = alone();
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         for pack in [Pack::Gzip, Pack::Xz, Pack::Zstd] {
             let (old, new) = (files(pack, MIB, 0, 29), files(pack, MIB, 0x1234, 29));
             check_apply(pack, &old, &new);
@@ -233,7 +229,7 @@ mod tests {
 
     #[test]
     fn making_takes_the_memory_that_there_may_be() {
-        let _alone = alone();
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let len = 6 * MIB;
         check_make("code", &image(len, 0, 9), &image(len, 0x1234, 9));
         check_make("x86", &calls(len, 0), &calls(len, 0x40));
@@ -241,14 +237,14 @@ mod tests {
 
     #[test]
     fn new_bytes_take_the_memory_that_there_may_be() {
-        let _alone = alone();
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let noise = Pack::Xz.file(&image(10 * MIB, 5, 1));
         check_make("noise", &image(MIB, 0, 9), &noise[100..]);
     }
 
     #[test]
     fn opening_takes_the_memory_that_there_may_be() {
-        let _alone = alone();
+        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         for pack in [Pack::Gzip, Pack::Roomy, Pack::Zstd] {
             let (old, new) = (files(pack, 3 * MIB, 0, 29), files(pack, 3 * MIB, 0x1234, 29));
             check_make(&format!("{pack:?}"), &old, &new);
