@@ -5,6 +5,7 @@
 
 mod around;
 mod boot;
+mod form;
 mod layout;
 mod maker;
 mod places;
@@ -16,6 +17,7 @@ pub use boot::{
     Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
     SlotNames,
 };
+pub use form::FormError;
 pub use layout::{CopySwitch, LayoutWord, Stage, StagingWord};
 pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
 pub use plan::Plan;
@@ -28,7 +30,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Version};
+use types::tree::Node;
+use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Tree, TreeError, Version};
 
 /// Where the file is when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/refit/agent.toml";
@@ -174,7 +177,7 @@ pub struct Media {
 
 /// One name, or a list of at least one.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Tree")]
 pub enum OneOrMore {
     /// One.
     One(Name),
@@ -253,7 +256,7 @@ impl Default for Install {
 
 /// Where a component is written to.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "effect", rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename = "effect", rename_all = "kebab-case")]
 pub enum Component {
     /// Two banks, or the system's one.
     Slot {
@@ -335,7 +338,7 @@ pub enum ConfigError {
     Read(PathBuf, #[source] std::io::Error),
     /// It is no configuration.
     #[error("cannot use the configuration `{}`", .0.display())]
-    Form(PathBuf, #[source] toml::de::Error),
+    Form(PathBuf, #[source] FormError),
     /// A rule is broken that its form does not express.
     #[error("cannot use the configuration `{}`: {}", .0.display(), .1)]
     Rule(PathBuf, String),
@@ -350,7 +353,7 @@ impl Config {
         let unreadable = |e| ConfigError::Read(path.into(), e);
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let text = std::io::read_to_string(std::io::Read::take(file, LIMIT)).map_err(unreadable)?;
-        let config: Self = toml::from_str(&text).map_err(|e| ConfigError::Form(path.into(), e))?;
+        let config: Self = form::read(&text).map_err(|e| ConfigError::Form(path.into(), e))?;
         match config.fault() {
             Some(fault) => Err(ConfigError::Rule(path.into(), fault)),
             None => Ok(config),
@@ -467,6 +470,17 @@ impl Config {
     /// Where what need not survive is kept.
     pub fn runtime_dir(&self) -> &Path {
         self.runtime_dir.as_deref().unwrap_or(&self.state_dir)
+    }
+}
+
+impl TryFrom<Tree> for OneOrMore {
+    type Error = TreeError;
+
+    fn try_from(tree: Tree) -> Result<Self, TreeError> {
+        match &tree.node {
+            Node::List(_) => tree.read().map(Self::More),
+            _ => tree.read().map(Self::One),
+        }
     }
 }
 

@@ -9,11 +9,12 @@ use crate::platform::boot::{
 };
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use types::Tries;
+use types::tree::Node;
+use types::{Tree, TreeError, Tries};
 
 /// The bootloader.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "control", rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename = "control", rename_all = "kebab-case")]
 pub enum Boot {
     /// It keeps its memory in a file or on a partition of 8 KiB.
     File {
@@ -244,12 +245,23 @@ impl From<CountingWord> for Counting {
 
 /// How often a bootloader tries a new slot.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Tree")]
 pub enum BootTries {
     /// It counts down.
     Counted(u8),
     /// It tries once.
     Single(Single),
+}
+
+impl TryFrom<Tree> for BootTries {
+    type Error = TreeError;
+
+    fn try_from(tree: Tree) -> Result<Self, TreeError> {
+        match &tree.node {
+            Node::Text(_) => tree.read().map(Self::Single),
+            _ => tree.read().map(Self::Counted),
+        }
+    }
 }
 
 impl Default for BootTries {
@@ -277,7 +289,7 @@ impl From<BootTries> for Tries {
 
 /// How the agent learns which slot runs.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "from", rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename = "from", rename_all = "kebab-case")]
 pub enum Running {
     /// An argument of the kernel's command line.
     CommandLine {
