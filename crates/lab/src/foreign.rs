@@ -10,8 +10,8 @@
 //! be the emulator's.
 
 use crate::board::slot::through;
+use crate::chance::noise;
 use crate::clock::until;
-use crate::flash::noise;
 use crate::maker::{Details, Maker, Release};
 use crate::operator::Operator;
 use crate::process::{Programs, bound_to_us, said, system};

@@ -19,6 +19,7 @@ pub mod entry;
 pub mod faults;
 pub mod flash;
 pub mod foreign;
+mod guest;
 pub mod idle;
 pub mod image;
 pub mod maker;

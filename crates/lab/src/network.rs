@@ -6,8 +6,8 @@
 //! Deliberately absent: a modem. What `mmcli` says is heard where there is none.
 
 use crate::boot::BootLoop;
+use crate::chance::noise;
 use crate::clock::until;
-use crate::flash::noise;
 use crate::maker::{Details, Maker, Release};
 use crate::operator::Operator;
 use crate::process::{Programs, Running, bound_to_us, said, system};

@@ -9,6 +9,7 @@
 use super::disk::{Disk, LOADER_MIB};
 use super::machine::Transcript;
 use super::slot::through;
+use crate::chance::noise;
 use crate::process::{said, system};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
@@ -54,7 +55,7 @@ impl Loader {
         let program = match self {
             Self::Good => copy_of(fs::read(firmware)?, version)?,
             Self::Resets => RESETS.iter().flat_map(|word| word.to_le_bytes()).collect(),
-            Self::Garbage => return Ok(fs::write(file, super::noise(300_000))?),
+            Self::Garbage => return Ok(fs::write(file, noise(300_000))?),
         };
         let raw = file.with_extension("raw");
         fs::write(&raw, program)?;

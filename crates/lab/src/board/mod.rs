@@ -19,6 +19,7 @@ mod simulated;
 pub mod slot;
 pub mod writes;
 
+use crate::chance::noise;
 use crate::maker::{Details, Maker, Release};
 use crate::process::Programs;
 use crate::terminal::HARDWARE;
@@ -359,16 +360,4 @@ fn ended(transcript: &Transcript, case: &Case) -> Result<()> {
     let version = status.pointer("/running/rootfs/version").and_then(|v| v.as_str());
     ensure!(version == case.runs(), "it runs {version:?}");
     Ok(())
-}
-
-/// Bytes that are no file system.
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_u32;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).take(len / 4).flatten().collect()
 }

@@ -7,16 +7,16 @@
 //! chip's register, and what both chips hold afterwards is looked at here. Deliberately
 //! absent: cuts while a block of NOR is erased or written. The emulator does both at once.
 
-use crate::board::machine::Machine;
-use crate::board::slot::{archive, through};
-use crate::flash::{find, named, noise};
+use crate::board::slot::through;
+use crate::chance::noise;
+use crate::guest::{Guest, named};
 use crate::maker::{Details, Maker, Release};
-use crate::process::{Programs, Running, bound_to_us, said, system};
+use crate::process::{Programs, bound_to_us, said, system};
 use crate::terminal::{HARDWARE, PRODUCT};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use types::Digest;
@@ -77,12 +77,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let scratch = tempfile::tempdir()?;
     let folder = args.keep.clone().unwrap_or_else(|| scratch.path().into());
-    let root = folder.join("root");
-    fs::create_dir_all(&root)?;
-    fill(args, &root)?;
-    let made = releases(&folder, &root)?;
-    let (initrd, console) = (folder.join("initrd"), folder.join("console"));
-    fs::write(&initrd, archive(&root)?)?;
+    let guest = Guest { parts: &args.parts, folder: &folder };
+    guest.make(&SCRIPTS, &MODULES)?;
+    guest.program(&args.agent, "bin/refit-agent")?;
+    let made = releases(&folder, &guest.root())?;
     let chip = folder.join("chip.img");
     factory(&chip, &folder)?;
     let nor = folder.join("nor.img");
@@ -91,24 +89,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut emulator =
         bound_to_us(Path::new(system("qemu-system-arm", "qemu-system-arm")?.get_program()));
     // Since version 9.1 of QEMU this machine has an eMMC with boot partitions.
-    emulator.args(["-M", "ast2600-evb,boot-emmc=true", "-m", "1G", "-nographic"]);
-    emulator.args(["-monitor", "none", "-serial", "stdio", "-no-reboot", "-append"]);
+    emulator.args(["-M", "ast2600-evb,boot-emmc=true", "-m", "1G", "-append"]);
     // What the flash controllers map does not fit into the kernel's own choice.
     emulator.arg("console=ttyS4,115200 panic=-1 oops=panic quiet vmalloc=640M");
-    emulator.arg("-kernel").arg(find(&args.parts, |file| named(file).starts_with("vmlinuz-"))?);
-    emulator.arg("-dtb").arg(find(&args.parts, |file| named(file) == TREE)?);
-    emulator.arg("-initrd").arg(&initrd).arg("-drive");
+    emulator.arg("-dtb").arg(guest.part(|file| named(file) == TREE)?).arg("-drive");
     emulator.arg(format!("file={},if=sd,index=2,format=raw", chip.display())).arg("-drive");
     emulator.arg(format!("file={},if=mtd,index=0,format=raw", nor.display()));
-    let transcript = Machine::of(Running::of(&mut emulator, &console)?, &console).end()?;
-    let ended = transcript.count("guest: the end") == 1;
-    ensure!(ended, "the guest did not come to its end:\n{}", transcript.end());
-    println!("{}", transcript.text());
+    let well = guest.run(&mut emulator)?;
     let [chip_before, nor_before] = &before;
     judge(chip_before, &fs::read(&chip)?, &made)?;
     judge_nor(nor_before, &fs::read(&nor)?, &made)?;
     fw_printenv_reads(&nor, &folder)?;
-    let well = transcript.count("test result: ok. ") == 1;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -180,28 +171,6 @@ fn nor_of_the_factory(environment: &[u8]) -> Result<Vec<u8>> {
 
 fn part(bytes: &[u8], range: Range<usize>) -> Result<&[u8]> {
     bytes.get(range).context("the chip is too small")
-}
-
-/// Makes the guest's file system.
-fn fill(args: &Args, root: &Path) -> Result<()> {
-    for place in ["bin", "dev", "etc", "lib", "proc", "run", "sys"] {
-        fs::create_dir_all(root.join(place))?;
-    }
-    let busybox = find(&args.parts, |file| file.ends_with("bin/busybox"))?;
-    for (from, to) in [(&busybox, "bin/busybox"), (&args.agent, "bin/refit-agent")] {
-        fs::copy(from, root.join(to)).with_context(|| format!("cannot copy {}", from.display()))?;
-        fs::set_permissions(root.join(to), fs::Permissions::from_mode(0o755))?;
-    }
-    for (name, text) in SCRIPTS {
-        fs::write(root.join(name), text)?;
-    }
-    fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
-    for module in MODULES {
-        let name = format!("{module}.ko");
-        fs::copy(find(&args.parts, |file| named(file) == name)?, root.join("lib").join(&name))?;
-    }
-    let users = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n";
-    Ok(fs::write(root.join("etc/passwd"), users)?)
 }
 
 /// What a release brings.

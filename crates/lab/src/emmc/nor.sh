@@ -7,29 +7,15 @@ flags() {
 		tr -d ' \n' >/run/flags
 	same "$(cat /run/flags)" "$1"
 }
-in_flash() { same "$(head -c "$2" "/dev/mtd$1" | sha256sum | cut -d ' ' -f 1)" "$3"; }
-# cut_off COMMAND...: kill -9 at the third change of the journal.
-cut_off() {
-	"$@" &
-	changes=0
-	last=
-	while [ $changes -le 3 ]; do
-		now=$(cat /run/nor/journal | md5sum)
-		[ "$now" = "$last" ] || changes=$((changes + 1))
-		last=$now
-		kill -0 $! || { echo 'it ended before'; return 1; }
-	done
-	kill -9 $!
-	wait
-	refit-agent status --json | grep -q downloading
-}
-mkdir /run/nor
-{
-	cat <<END
+in_flash() { holds "/dev/mtd$1" "$2" "$3"; }
+cut_off() { killed_after 3 "$@" && refit-agent status --json | grep -q downloading; }
+state=/run/nor
+mkdir $state
+cat >/run/nor.toml <<END
 device = "nor"
 product = "$product"
 hardware = "$hardware"
-state_dir = "/run/nor"
+state_dir = "$state"
 root = "/root.json"
 [install]
 checkpoint_kib = 256
@@ -61,7 +47,6 @@ boot_id_file = "/run/boot_id"
 command = ["/bin/true"]
 within_seconds = 5
 END
-} >/run/nor.toml
 export REFIT_AGENT_CONFIG=/run/nor.toml
 starts A A
 
