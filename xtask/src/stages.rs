@@ -7,6 +7,7 @@ use crate::board::{self, GRUB_BIOS, GRUB_OVMF, MALTA, UBOOT};
 use crate::count::{Count, count, without_passed};
 use crate::cross::Extent;
 use crate::house;
+use crate::packages;
 use crate::programs;
 use crate::run::{Ended, Show, run};
 use anyhow::{Context, Result, ensure};
@@ -124,6 +125,15 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
+        ..long(
+            "boot-loaders",
+            "a board with U-Boot in two copies, and new ones that do not start",
+            900,
+            boot_loaders,
+        )
+    },
+    Stage {
+        group: Group::Terminals,
         ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 1200, boot_grub)
     },
     Stage {
@@ -132,7 +142,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
-        ..long("emmc", "bootloaders in an eMMC's two boot partitions, in QEMU", 1200, emmc)
+        ..long("emmc", "an eMMC's two boot partitions, and NOR, in QEMU", 1200, emmc)
     },
     Stage {
         group: Group::Terminals,
@@ -141,6 +151,10 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         group: Group::Terminals,
         ..long("idle", "how often an agent is woken that has nothing to do", 300, idle)
+    },
+    Stage {
+        group: Group::Terminals,
+        ..long("network", "the line, told by NetworkManager and ModemManager", 300, network)
     },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
@@ -267,10 +281,21 @@ fn idle(bench: &Bench) -> Result<Count> {
     bench.one(bench.program("lab")?.arg("idle"), Show::All)
 }
 
+fn network(bench: &Bench) -> Result<Count> {
+    packages::ensure_installed(&packages::NETWORK)?;
+    bench.one(bench.program("lab")?.arg("network"), Show::All)
+}
+
 fn boot_full(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
     bench.counted(command.args(["--long", "--case", "good, from a card"]))
+}
+
+fn boot_loaders(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
+    bench.counted(command.arg("--loaders"))
 }
 
 fn boot_grub(bench: &Bench) -> Result<Count> {

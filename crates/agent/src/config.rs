@@ -12,6 +12,7 @@ mod lacking;
 mod layout;
 #[cfg(feature = "upkeep")]
 mod maker;
+mod places;
 #[cfg(feature = "plan")]
 mod plan;
 mod policy;

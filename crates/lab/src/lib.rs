@@ -22,6 +22,7 @@ pub mod foreign;
 pub mod idle;
 pub mod image;
 pub mod maker;
+pub mod network;
 pub mod operator;
 pub mod postgres;
 pub mod process;

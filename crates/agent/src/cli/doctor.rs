@@ -5,6 +5,7 @@
 //! and no slot is written.
 
 use super::End;
+use super::held;
 use super::terminal;
 use agent::config::{Component, Config, LayoutWord, StagingWord};
 use agent::edges::{BootControl, Flash, SlotFacts, Stage as _, Store};
@@ -228,9 +229,13 @@ fn watchdog(config: &Config) -> Finding {
     };
     let path = &watchdog.device;
     match std::fs::metadata(path) {
-        Ok(facts) if facts.file_type().is_char_device() => {
-            ok("watchdog", format!("{}, {} s", path.display(), watchdog.timeout_seconds))
-        }
+        Ok(facts) if facts.file_type().is_char_device() => match held::by_another(path) {
+            None => ok("watchdog", format!("{}, {} s", path.display(), watchdog.timeout_seconds)),
+            Some(who) => {
+                let says = format!("{} is held by {who}", path.display());
+                fail("watchdog", says, "end what feeds it: the agent goes on trying to take it")
+            }
+        },
         Ok(_) => fail("watchdog", format!("{} is no device", path.display()), "name the device"),
         Err(e) => {
             let says = format!("{}: {e}", path.display());

@@ -118,6 +118,7 @@ fn report(store: &impl Store, attempt: AttemptId) -> anyhow::Result<Option<Repor
 
 /// Is the agent until the report is written or the terminal has to restart.
 fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<End> {
+    terminal::lock_media(config);
     let stop = Stop::on_signals()?;
     let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
     let wanted = order.order(&terminal::local_name()?).context("cannot use this path")?;

@@ -106,6 +106,9 @@ fn why(seen: &Status) -> String {
     if let Some(trouble) = &seen.trouble {
         say(trouble);
     }
+    if let Some(watchdog) = &seen.watchdog {
+        say(&format!("the watchdog is not fed: {watchdog}"));
+    }
     if let Some(rule) = &seen.rule {
         say(&format!("the server says: {rule}"));
     }

@@ -12,6 +12,8 @@ mod consent;
 #[cfg(feature = "doctor")]
 mod doctor;
 mod follow;
+#[cfg(feature = "doctor")]
+mod held;
 mod help;
 mod install;
 mod look;

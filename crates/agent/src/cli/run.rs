@@ -10,7 +10,7 @@ use agent::platform::clock::{self, Stopwatch};
 use agent::platform::contain;
 use agent::platform::lock::{self, Lock};
 use agent::platform::stop::Stop;
-use agent::platform::watchdog::Pulse;
+use agent::platform::watchdog::{Keeper, Pulse, Unfed};
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
 use engine::Phase;
@@ -37,6 +37,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let path = terminal::state_file(config, "lock");
     let lock = lock::take_within(&path, OTHERS).context("cannot lock the state directory")?;
     let Some(_lock) = lock else { bail!("another agent runs on this terminal") };
+    terminal::lock_media(config);
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;
@@ -49,12 +50,13 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
         eprintln!("refit-agent: the worker is contained less than it could be: {gap}");
     }
     let pulse = Pulse::default();
-    let keeper = terminal::keep_watchdog(config, &pulse)?;
+    let keeper = terminal::keep_watchdog(config, &pulse);
     #[cfg(feature = "page")]
     open_page(config, &pulse)?;
     #[cfg(feature = "dbus")]
     join_bus(config)?;
-    let mut told = Told::new(terminal::status_path(config));
+    let unfed = keeper.as_ref().map(Keeper::unfed).unwrap_or_default();
+    let mut told = Told::new(terminal::status_path(config), unfed);
     let mut screen = Screen::new(config);
     // Whoever started this waits for its first word.
     told.tell_now(&mut terminal, None)?;
@@ -127,6 +129,7 @@ struct Told {
     path: PathBuf,
     watch: Stopwatch,
     last: Option<Said>,
+    unfed: Unfed,
 }
 
 #[derive(PartialEq)]
@@ -137,8 +140,8 @@ struct Said {
 }
 
 impl Told {
-    fn new(path: PathBuf) -> Self {
-        Self { path, watch: Stopwatch::start(), last: None }
+    fn new(path: PathBuf, unfed: Unfed) -> Self {
+        Self { path, watch: Stopwatch::start(), last: None, unfed }
     }
 
     /// Tells what is new, and how far it is now and then.
@@ -165,6 +168,7 @@ impl Told {
         self.watch = Stopwatch::start();
         let mut status = terminal.device.status().context("cannot say what goes on")?;
         status.trouble = trouble.or(status.trouble);
+        status.watchdog = self.unfed.why();
         write_status(&self.path, &status)?;
         let said = Said {
             phase: status.phase.to_string(),

@@ -7,7 +7,7 @@ use agent::config::{Component, Config, LayoutWord, Server};
 use agent::edges::OwnProgram;
 use agent::edges::{Power, Source, Stage, Store};
 use agent::https::{self, Least, Trust};
-use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
+use agent::platform::clock::{self, Asked, Call, LinuxClock, TimeFloor};
 #[cfg(feature = "upkeep")]
 use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
@@ -25,6 +25,7 @@ use agent::platform::journal::JournalFile;
 use agent::platform::live::{DirectPlace, LiveDirectory, Program};
 #[cfg(feature = "components")]
 use agent::platform::own::OwnFile;
+use agent::platform::partition::{self, Found};
 use agent::platform::power::{LinuxPower, Restart};
 #[cfg(feature = "upkeep")]
 use agent::platform::reset::Reset;
@@ -173,14 +174,30 @@ fn provision(config: &Config, store: &mut Directory) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Locks what an agent unlocked that was killed in the midst of writing: only who holds the
+/// terminal may.
+pub(super) fn lock_media(config: &Config) {
+    for place in config.written() {
+        match partition::lock(place) {
+            Ok(Found::Closed) => {}
+            Ok(Found::Open) => {
+                eprintln!("refit-agent: `{}` was left unlocked; it is locked", place.display());
+            }
+            Err(e) => eprintln!("refit-agent: cannot lock `{}`: {e}", place.display()),
+        }
+    }
+}
+
 /// Feeds the hardware's watchdog from now on, where the configuration names one.
-pub(super) fn keep_watchdog(config: &Config, pulse: &Pulse) -> anyhow::Result<Option<Keeper>> {
-    let Some(watchdog) = &config.watchdog else { return Ok(None) };
+pub(super) fn keep_watchdog(config: &Config, pulse: &Pulse) -> Option<Keeper> {
+    let watchdog = config.watchdog.as_ref()?;
     let time = Seconds(watchdog.timeout_seconds);
-    let device = LinuxWatchdog::open(&watchdog.device, time)
-        .with_context(|| format!("cannot use the watchdog `{}`", watchdog.device.display()))?;
+    let device = LinuxWatchdog::at(&watchdog.device, time);
     let vigil = Vigil::new(config.health.checks(), pulse.clone());
-    Ok(Some(Keeper::start(Box::new(device), vigil, time)))
+    let wake = wake_path(config);
+    // The agent is called to say so; where it cannot be, it says so with what comes next.
+    let tell = move || drop(clock::call(&wake, Call::Look));
+    Some(Keeper::start(Box::new(device), vigil, time, tell))
 }
 
 /// The terminal's power.

@@ -151,6 +151,16 @@ fn a_watchdog_has_a_time() {
     assert!(read(LEAST).unwrap().watchdog.is_none());
 }
 
+/// What may be locked and unlocked: where components lie, and the bootloader's memory.
+#[test]
+fn all_places_that_are_written_are_known() {
+    let file = "control = \"file\"\npath = \"/b\"";
+    let android = with(file, "control = \"android\"\nmisc = \"/m\"").unwrap();
+    for (config, memory) in [(android, "/m"), (read(LEAST).unwrap(), "/b")] {
+        assert_eq!(config.written(), ["/a", "/b", memory].map(Path::new));
+    }
+}
+
 #[test]
 fn what_runs_can_be_named_by_any_argument() {
     let running = "[running]\nfrom = \"command-line\"\nargument = \"rauc.slot\"\n\

@@ -39,8 +39,12 @@ pub struct Head {
 /// it is durable.
 ///
 /// # Errors
-/// One of both cannot be used, or the partition changed meanwhile.
+/// One of both cannot be used, or the partition changed meanwhile. A device or pipe is
+/// none to be replaced.
 pub fn backup(device: &DeviceId, name: &Name, place: &Path, to: &Path) -> io::Result<Head> {
+    if to.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("a backup goes to a file, and that is none"));
+    }
     let place = &partition::locate(place)?;
     let (size, sha256) = digest(bytes_of(place)?, &mut io::sink())?;
     let (device, partition) = (device.clone(), name.clone());
@@ -176,6 +180,7 @@ mod tests {
         let head = backup(&device, &part, &path("part"), &path("file")).unwrap();
         assert_eq!((head.size, head.sha256), (300_000, Digest::of(&bytes)));
         assert!(!path("file.new").exists());
+        assert!(backup(&device, &part, &path("part"), Path::new("/dev/null")).is_err());
         std::fs::write(path("part"), vec![0; 300_000]).unwrap();
         let again = |device: &str, part: &str, file: &str| {
             restore(&name(device), &name(part), &path("part"), &path(file))

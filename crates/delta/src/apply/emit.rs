@@ -1,9 +1,10 @@
 //! Plain new becomes the image: streams are encoded again.
 
+use super::ApplyError;
 use super::refeed::{self, Refeed};
-use super::{ApplyError, ReadAt};
 use crate::correction::Correction;
 use crate::patch::{DEPTH_MAX, Hole, Inside, NewStream, Part, Weaver, width};
+use crate::read::ReadAt;
 use crate::recipe::{Encoder, Recipe};
 use crate::verity::Tree;
 use alloc::collections::VecDeque;

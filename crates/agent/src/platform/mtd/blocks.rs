@@ -56,6 +56,12 @@ pub(crate) trait Chip: fmt::Debug {
         self.program(block, 0, bytes)
     }
 
+    /// Clears the byte at `at`, whatever it was: for flash in which bits can be cleared
+    /// one by one.
+    fn clear(&mut self, block: u32, at: u32) -> io::Result<()> {
+        self.program(block, at, &[0])
+    }
+
     /// The block is bad from now on.
     fn condemn(&mut self, block: u32) -> io::Result<()>;
 
@@ -188,12 +194,11 @@ impl Blocks {
         }
     }
 
-    /// Writes over `byte` without an erasure: for flash in which bits can be cleared one
-    /// by one.
+    /// Clears the byte at `at` without an erasure.
     pub(crate) fn clear_byte(&mut self, at: u64) -> io::Result<()> {
         let (index, inside) = self.place(at)?;
         let block = self.good.get(index).ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.chip.program(*block, inside, &[0])
+        self.chip.clear(*block, inside)
     }
 
     fn place(&self, at: u64) -> io::Result<(usize, u32)> {
