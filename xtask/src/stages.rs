@@ -160,12 +160,7 @@ pub(crate) const STAGES: &[Stage] = &[
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     Stage {
         group: Group::Delta,
-        ..long(
-            "delta-full",
-            "all pairs in every mode, ten thousand damaged patches",
-            7200,
-            delta_full,
-        )
+        ..long("delta-full", "all pairs in every mode, damaged patches of each", 7200, delta_full)
     },
     long("bench", "install against other updaters", 1800, bench),
 ];

@@ -178,7 +178,8 @@ impl Applier {
         let moves = Moves::from_bytes(&header.moves);
         let moves = moves.ok_or(PatchError::Impossible("list of moves"))?;
         let machine = Machine::new(header.window_log, header.models, moves, old);
-        let emitter = Emitter::new(header.recipes.clone(), header.encoders, header.target.size);
+        let (recipes, size) = (header.recipes.clone(), header.target.size);
+        let emitter = Emitter::new(recipes, header.encoders, header.work, size);
         let state = State::Span(Vec::with_capacity(SPAN_MAX));
         let (out, input) = (at.out, at.input);
         Ok(Self {

@@ -4,123 +4,126 @@
 #[expect(unsafe_code, reason = "whoever counts what C libraries take has to be their malloc")]
 mod counted;
 
-use delta::{
-    Applier, DeflateOptions, Delta, DiffError, DiffOptions, Effort, Limits, LzmaOptions,
-    PatchHeader, ReadAt, Recipe, Wrapper, XzRecipe, ZstdOptions, diff,
-};
-use std::sync::{Mutex, PoisonError};
-
-/// Only one test counts at a time.
-static COUNTS: Mutex<()> = Mutex::new(());
-
-const MIB: usize = 1 << 20;
-
-/// Words of code, text and noise, of which each `stride`th differs between seeds.
-fn image(len: usize, seed: u32, stride: usize) -> Vec<u8> {
-    let mut state = 1u32;
-    let mut out = Vec::with_capacity(len + 4);
-    while out.len() < len {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let place = out.len() / 4;
-        let moved = if place.is_multiple_of(stride) { seed } else { 0 };
-        let word =
-            if state >> 31 == 0 { state >> 12 } else { 0x9400_0000 | (place as u32 & 0xfff) };
-        out.extend(word.wrapping_add(moved).to_le_bytes());
-    }
-    out.truncate(len);
-    out
-}
-
-/// Calls of x86 that lead to few places; `shift` more bytes stand before those.
-fn calls(len: usize, shift: u32) -> Vec<u8> {
-    let mut out = image(len / 2, 0, 1);
-    out.extend(vec![0x90; shift as usize]);
-    let mut state = 9u32;
-    while out.len() < len {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let target = (state >> 12) % (len as u32 / 4) / 64 * 64;
-        out.extend([0x48, 0x89, (state >> 8) as u8, 0xe8]);
-        out.extend(target.wrapping_sub(out.len() as u32 + 4).to_le_bytes());
-    }
-    out
-}
-
-/// With the dictionary as the format's byte has it.
-fn xz(options: LzmaOptions, dict_byte: u8) -> Recipe {
-    Recipe::Xz(XzRecipe { check: 1, sized: false, block: 0, branch: 0, dict_byte, options })
-}
-
-/// How streams in an image are made.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Pack {
-    Plain,
-    Gzip,
-    Xz,
-    /// With a dictionary that is larger than the content.
-    Roomy,
-    Zstd,
-}
-
-impl Pack {
-    fn recipe(self) -> Recipe {
-        match self {
-            Self::Plain | Self::Gzip => {
-                let options =
-                    DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
-                Recipe::Deflate { wrapper: Wrapper::GzipTail, options }
-            }
-            Self::Xz => {
-                let dict = 128 << 10;
-                xz(LzmaOptions { dict, ..LzmaOptions::preset(6, false).unwrap() }, 10)
-            }
-            Self::Roomy => xz(LzmaOptions::preset(6, false).unwrap(), 22),
-            Self::Zstd => {
-                let switches = ZstdOptions::CONTENT_SIZE | ZstdOptions::PLEDGED;
-                Recipe::Zstd(ZstdOptions {
-                    level: 3,
-                    switches,
-                    splitter: 1,
-                    ..ZstdOptions::default()
-                })
-            }
-        }
-    }
-
-    /// A file of it.
-    fn file(self, content: &[u8]) -> Vec<u8> {
-        let mut out = match self {
-            Self::Plain => return content.to_vec(),
-            Self::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3],
-            Self::Xz | Self::Roomy | Self::Zstd => Vec::new(),
-        };
-        let mut encoder = self.recipe().encoder(content.len() as u64).unwrap();
-        encoder.push(content, &mut out).unwrap();
-        encoder.finish(&mut out).unwrap();
-        out
-    }
-}
-
-/// Files of many sizes, of which one is in another, between what is not packed.
-fn files(pack: Pack, len: usize, seed: u32, stride: usize) -> Vec<u8> {
-    let content = image(len, seed, stride);
-    let inner = pack.file(&content[..len / 4]);
-    let mut out = image(100_000, seed, stride);
-    let mut rest = &content[len / 4..];
-    for part in 2.. {
-        let (now, later) = rest.split_at((len / part / 3).max(999).min(rest.len()));
-        out.extend(pack.file(&if part == 3 { [now, &inner].concat() } else { now.to_vec() }));
-        out.extend(&content[..part * 10]);
-        rest = later;
-        if rest.is_empty() {
-            break;
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::counted;
+    use delta::{
+        Applier, DeflateOptions, Delta, DiffError, DiffOptions, Effort, Limits, LzmaOptions,
+        PatchHeader, ReadAt, Recipe, Wrapper, XzRecipe, ZstdOptions, diff,
+    };
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// Only one test takes memory at a time, and counts it.
+    static COUNTS: Mutex<()> = Mutex::new(());
+
+    fn alone() -> MutexGuard<'static, ()> {
+        COUNTS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    const MIB: usize = 1 << 20;
+
+    /// Words of code, text and noise, of which each `stride`th differs between seeds.
+    fn image(len: usize, seed: u32, stride: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        let mut out = Vec::with_capacity(len + 4);
+        while out.len() < len {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let place = out.len() / 4;
+            let moved = if place.is_multiple_of(stride) { seed } else { 0 };
+            let word =
+                if state >> 31 == 0 { state >> 12 } else { 0x9400_0000 | (place as u32 & 0xfff) };
+            out.extend(word.wrapping_add(moved).to_le_bytes());
+        }
+        out.truncate(len);
+        out
+    }
+
+    /// Calls of x86 that lead to few places; `shift` more bytes stand before those.
+    fn calls(len: usize, shift: u32) -> Vec<u8> {
+        let mut out = image(len / 2, 0, 1);
+        out.extend(vec![0x90; shift as usize]);
+        let mut state = 9u32;
+        while out.len() < len {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let target = (state >> 12) % (len as u32 / 4) / 64 * 64;
+            out.extend([0x48, 0x89, (state >> 8) as u8, 0xe8]);
+            out.extend(target.wrapping_sub(out.len() as u32 + 4).to_le_bytes());
+        }
+        out
+    }
+
+    /// With the dictionary as the format's byte has it.
+    fn xz(options: LzmaOptions, dict_byte: u8) -> Recipe {
+        Recipe::Xz(XzRecipe { check: 1, sized: false, block: 0, branch: 0, dict_byte, options })
+    }
+
+    /// How streams in an image are made.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Pack {
+        Plain,
+        Gzip,
+        Xz,
+        /// With a dictionary that is larger than the content.
+        Roomy,
+        Zstd,
+    }
+
+    impl Pack {
+        fn recipe(self) -> Recipe {
+            match self {
+                Self::Plain | Self::Gzip => {
+                    let options =
+                        DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
+                    Recipe::Deflate { wrapper: Wrapper::GzipTail, options }
+                }
+                Self::Xz => {
+                    let dict = 128 << 10;
+                    xz(LzmaOptions { dict, ..LzmaOptions::preset(6, false).unwrap() }, 10)
+                }
+                Self::Roomy => xz(LzmaOptions::preset(6, false).unwrap(), 22),
+                Self::Zstd => {
+                    let switches = ZstdOptions::CONTENT_SIZE | ZstdOptions::PLEDGED;
+                    Recipe::Zstd(ZstdOptions {
+                        level: 3,
+                        switches,
+                        splitter: 1,
+                        ..ZstdOptions::default()
+                    })
+                }
+            }
+        }
+
+        /// A file of it.
+        fn file(self, content: &[u8]) -> Vec<u8> {
+            let mut out = match self {
+                Self::Plain => return content.to_vec(),
+                Self::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3],
+                Self::Xz | Self::Roomy | Self::Zstd => Vec::new(),
+            };
+            let mut encoder = self.recipe().encoder(content.len() as u64).unwrap();
+            encoder.push(content, &mut out).unwrap();
+            encoder.finish(&mut out).unwrap();
+            out
+        }
+    }
+
+    /// Files of many sizes, of which one is in another, between what is not packed.
+    fn files(pack: Pack, len: usize, seed: u32, stride: usize) -> Vec<u8> {
+        let content = image(len, seed, stride);
+        let inner = pack.file(&content[..len / 4]);
+        let mut out = image(100_000, seed, stride);
+        let mut rest = &content[len / 4..];
+        for part in 2.. {
+            let (now, later) = rest.split_at((len / part / 3).max(999).min(rest.len()));
+            out.extend(pack.file(&if part == 3 { [now, &inner].concat() } else { now.to_vec() }));
+            out.extend(&content[..part * 10]);
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        out
+    }
 
     /// The most bytes of heap that applying took beside the image that comes out.
     fn apply(patch: &[u8], mut old: &[u8], new: &[u8]) -> usize {
@@ -147,7 +150,6 @@ mod tests {
     }
 
     fn check_apply(pack: Pack, old: &[u8], new: &[u8]) {
-        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         for class in [4u64, 8, 16, 64] {
             let options = DiffOptions { max_heap: class << 20, ..DiffOptions::default() };
             let patch = diff(old, new, &options, &()).unwrap().bytes;
@@ -169,6 +171,7 @@ mod tests {
 
     #[test]
     fn applying_takes_the_heap_that_is_declared() {
+        let _alone = alone();
         let old = image(MIB, 0, 9);
         let mut new = image(MIB, 0x1234, 9);
         new.splice(300_000..305_000, image(400_000, 77, 3));
@@ -177,6 +180,7 @@ mod tests {
 
     #[test]
     fn making_streams_again_takes_the_heap_that_is_declared() {
+        let _alone = alone();
         for pack in [Pack::Gzip, Pack::Xz, Pack::Zstd] {
             let (old, new) = (files(pack, MIB, 0, 29), files(pack, MIB, 0x1234, 29));
             check_apply(pack, &old, &new);
@@ -203,7 +207,6 @@ mod tests {
 
     /// With just enough memory, with more, and with so much that old is sorted.
     fn check_make(what: &str, old: &[u8], new: &[u8]) {
-        let _one = COUNTS.lock().unwrap_or_else(PoisonError::into_inner);
         let (refused, took) = make(old, new, Effort::Best, 8 * MIB);
         let Err(DiffError::Memory { least, limit }) = refused else { panic!("{what} is made") };
         assert!(limit == 8 << 20 && least > limit && took < 3 * old.len() + new.len());
@@ -230,6 +233,7 @@ mod tests {
 
     #[test]
     fn making_takes_the_memory_that_there_may_be() {
+        let _alone = alone();
         let len = 6 * MIB;
         check_make("code", &image(len, 0, 9), &image(len, 0x1234, 9));
         check_make("x86", &calls(len, 0), &calls(len, 0x40));
@@ -237,12 +241,14 @@ mod tests {
 
     #[test]
     fn new_bytes_take_the_memory_that_there_may_be() {
+        let _alone = alone();
         let noise = Pack::Xz.file(&image(10 * MIB, 5, 1));
         check_make("noise", &image(MIB, 0, 9), &noise[100..]);
     }
 
     #[test]
     fn opening_takes_the_memory_that_there_may_be() {
+        let _alone = alone();
         for pack in [Pack::Gzip, Pack::Roomy, Pack::Zstd] {
             let (old, new) = (files(pack, 3 * MIB, 0, 29), files(pack, 3 * MIB, 0x1234, 29));
             check_make(&format!("{pack:?}"), &old, &new);
