@@ -72,7 +72,7 @@ impl Extent {
     }
 
     /// What cargo is told.
-    fn features(self) -> &'static [&'static str] {
+    pub(crate) fn features(self) -> &'static [&'static str] {
         match self {
             Self::Everything => &[],
             Self::Smallest => &["--no-default-features", "--features", "cli"],

@@ -5,6 +5,7 @@
 
 use crate::board::{self, GRUB_BIOS, GRUB_OVMF, MALTA, UBOOT};
 use crate::count::{Count, count, without_passed};
+use crate::cross::Extent;
 use crate::house;
 use crate::packages;
 use crate::programs;
@@ -209,7 +210,11 @@ fn house(bench: &Bench) -> Result<Count> {
 
 fn clippy(bench: &Bench) -> Result<Count> {
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
-    bench.one(bench.cargo(&clippy).args(["--", "--deny", "warnings"]), Show::All)
+    let all = bench.one(bench.cargo(&clippy).args(["--", "--deny", "warnings"]), Show::All)?;
+    let smallest = ["clippy", "--quiet", "--package", "agent", "--locked"];
+    let mut smallest = bench.cargo(&smallest);
+    smallest.args(Extent::Smallest.features()).args(["--", "--deny", "warnings"]);
+    Ok(all.plus(bench.one(&mut smallest, Show::All)?))
 }
 
 fn build(bench: &Bench) -> Result<Count> {

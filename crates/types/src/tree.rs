@@ -60,6 +60,13 @@ impl Tree {
         serde_json::from_slice(bytes).map_err(<TreeError as serde::de::Error>::custom)
     }
 
+    /// What a table has under `key`.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        let Node::Table(entries) = &self.node else { return None };
+        let is_key = |name: &Self| matches!(&name.node, Node::Text(text) if text == key);
+        entries.iter().find(|(name, _)| is_key(name)).map(|(_, value)| value)
+    }
+
     /// The value as `T`.
     ///
     /// An enum is its variant's name; or a table of one entry, which is the variant's name

@@ -1,6 +1,7 @@
 //! `run`: the agent itself.
 
 use super::End;
+#[cfg(feature = "upkeep")]
 use super::partitions::reset_if_marked;
 use super::screen::Screen;
 use super::terminal::{self, Sources, Terminal};
@@ -41,6 +42,7 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;
     let mut terminal = terminal::assemble(config, Sources::All, &stop, Some(calls))?;
+    #[cfg(feature = "upkeep")]
     if let Some(end) = reset_if_marked(config, terminal.device.is_idle())? {
         return Ok(end);
     }
@@ -49,7 +51,9 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     }
     let pulse = Pulse::default();
     let keeper = terminal::keep_watchdog(config, &pulse);
+    #[cfg(feature = "page")]
     open_page(config, &pulse)?;
+    #[cfg(feature = "dbus")]
     join_bus(config)?;
     let unfed = keeper.as_ref().map(Keeper::unfed).unwrap_or_default();
     let mut told = Told::new(terminal::status_path(config), unfed);
@@ -99,23 +103,11 @@ fn open_page(config: &Config, pulse: &Pulse) -> anyhow::Result<()> {
     agent::page::serve(setup).context("cannot start a thread for the local page")
 }
 
-#[cfg(not(feature = "page"))]
-fn open_page(config: &Config, _: &Pulse) -> anyhow::Result<()> {
-    anyhow::ensure!(config.page.is_none(), "this agent was built without the local page");
-    Ok(())
-}
-
 #[cfg(feature = "dbus")]
 fn join_bus(config: &Config) -> anyhow::Result<()> {
     let Some(dbus) = &config.dbus else { return Ok(()) };
     let desk = terminal::desk(config)?;
     agent::bus::serve(desk, dbus.bus.clone()).context("cannot start a thread for the bus")
-}
-
-#[cfg(not(feature = "dbus"))]
-fn join_bus(config: &Config) -> anyhow::Result<()> {
-    anyhow::ensure!(config.dbus.is_none(), "this agent was built without D-Bus");
-    Ok(())
 }
 
 /// Takes the lock that makes this the only agent; `None` when there is another one.

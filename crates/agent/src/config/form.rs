@@ -23,15 +23,19 @@ pub enum FormError {
     },
 }
 
-/// Reads a `T` from TOML.
+/// What `tree` means, which was read from `text`.
 ///
 /// # Errors
-/// It is no TOML, or no `T`.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, FormError> {
-    tree(text)?.read().map_err(|cause| FormError::Meaning { line: line(text, cause.at()), cause })
+/// It is no `T`.
+pub(super) fn meant<T: DeserializeOwned>(tree: Tree, text: &str) -> Result<T, FormError> {
+    tree.read().map_err(|cause| FormError::Meaning { line: line(text, cause.at()), cause })
 }
 
-fn tree(text: &str) -> Result<Tree, FormError> {
+/// Reads TOML.
+///
+/// # Errors
+/// It is none.
+pub(super) fn tree(text: &str) -> Result<Tree, FormError> {
     let table = DeTable::parse(text)?;
     Ok(Tree { at: Some(0), node: entries(table.into_inner()) })
 }

@@ -22,13 +22,16 @@ impl Boot {
             | Self::Mender { environment, .. } => {
                 environment.copies.iter().map(|copy| copy.path.as_path()).collect()
             }
-            Self::File { path, .. } | Self::Grub { path, .. } => vec![path],
+            Self::File { path, .. } => vec![path],
+            #[cfg(feature = "bootloaders")]
+            Self::Grub { path, .. } => vec![path],
+            #[cfg(feature = "bootloaders")]
             Self::Android { misc, .. } => vec![misc],
+            #[cfg(feature = "bootloaders")]
             Self::Chromeos { disk, .. } => vec![disk],
-            Self::SystemdBoot { .. }
-            | Self::Efi { .. }
-            | Self::RaspberryPi { .. }
-            | Self::Custom { .. } => Vec::new(),
+            #[cfg(feature = "bootloaders")]
+            Self::SystemdBoot { .. } | Self::Efi { .. } | Self::RaspberryPi { .. } => Vec::new(),
+            Self::Custom { .. } => Vec::new(),
         }
     }
 }

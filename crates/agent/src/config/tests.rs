@@ -49,7 +49,13 @@ fn the_example_is_valid_and_shows_the_defaults() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let full = read(&uncommented).unwrap();
+    // The one table whose feature is not there by default.
+    let bus = "[dbus]\nbus = \"system\"\n";
+    assert!(uncommented.contains(bus));
+    if !cfg!(feature = "dbus") {
+        check(read(&uncommented), "without `[dbus]`; it needs the feature `dbus`");
+    }
+    let full = read(&uncommented.replace(bus, "")).unwrap();
     assert_eq!(format!("{:?}", full.network), format!("{:?}", example.network));
     assert_eq!(format!("{:?}", full.install), format!("{:?}", example.install));
     assert_eq!(full.options().poll, example.options().poll);

@@ -28,6 +28,7 @@ pub(crate) enum Extent {
     /// As long as configured, whatever is written: a slot.
     Fixed,
     /// As long as what was written: an image that is staged.
+    #[cfg(feature = "components")]
     Written,
 }
 
@@ -106,6 +107,7 @@ impl Medium {
         Self { trim, ..self }
     }
 
+    #[cfg(feature = "components")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -124,6 +126,7 @@ impl Medium {
         let size = match (kind, self.extent) {
             (Kind::Device(_), _) => len,
             (Kind::File, Extent::Fixed) => len.max(self.size),
+            #[cfg(feature = "components")]
             (Kind::File, Extent::Written) => self.size,
         };
         Ok(Geometry { size, block: kind.block() })
@@ -145,6 +148,7 @@ impl Medium {
             (Kind::Device(_), _) if trim == Trim::Before => discard(&open.cached),
             (Kind::Device(_), _) => Ok(()),
             (Kind::File, Extent::Fixed) => reserve(&open.cached, size),
+            #[cfg(feature = "components")]
             (Kind::File, Extent::Written) => open.cached.set_len(0),
         }
     }

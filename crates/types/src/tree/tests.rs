@@ -129,6 +129,8 @@ fn a_tree_can_be_made_again_of_a_tree() {
     let Node::List(items) = &mut entries[0].1.node else { panic!("no list") };
     assert_eq!(items.pop().unwrap().node, Node::Other("a fraction"));
     assert_eq!(tree.clone().read::<Tree>().unwrap(), tree);
+    assert!(matches!(tree.get("a").unwrap().node, Node::List(_)));
+    assert!(tree.get("b").is_none() && tree.get("a").unwrap().get("b").is_none());
 }
 
 #[test]

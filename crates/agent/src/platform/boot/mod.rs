@@ -6,21 +6,28 @@
 //! the agent's edge of it. Deliberately absent: what a bootloader does with its
 //! memory. The scripts that do it are in `contrib/boot`.
 
+#[cfg(feature = "bootloaders")]
 pub mod android;
 pub mod bootcount;
+#[cfg(feature = "bootloaders")]
 pub mod chromeos;
 pub mod custom;
+#[cfg(feature = "bootloaders")]
 pub mod efi;
 pub mod environment;
 pub mod file;
+#[cfg(feature = "bootloaders")]
 pub mod grub;
 mod model;
 mod place;
+#[cfg(feature = "bootloaders")]
 pub mod raspberry;
 pub mod rauc;
 mod running;
+#[cfg(feature = "bootloaders")]
 pub mod systemd;
 #[cfg(test)]
+#[cfg(feature = "bootloaders")]
 mod trials;
 
 pub use model::{Counting, Memory, Standing};

@@ -12,12 +12,16 @@
 use crate::edges::Geometry;
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(feature = "components")]
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+#[cfg(feature = "components")]
+use std::io::Read;
 
 /// What an erased byte is.
 pub(super) const BLANK: u8 = 0xff;
 /// Bytes that are copied at once.
+#[cfg(feature = "components")]
 const PIECE: usize = 64 << 10;
 
 /// How a chip is made.
@@ -163,6 +167,7 @@ impl Blocks {
     }
 
     /// All blocks behind the one that holds the byte before `at` are blank from now on.
+    #[cfg(feature = "upkeep")]
     pub(crate) fn blank_from(&mut self, at: u64) -> io::Result<()> {
         let first = usize::try_from(at.div_ceil(self.shape.block.into())).unwrap_or(usize::MAX);
         let mut rest = self.good.get(first..).unwrap_or_default().iter();
@@ -175,6 +180,7 @@ impl Blocks {
     }
 
     /// Writes all of `from`, from the beginning.
+    #[cfg(feature = "components")]
     pub(crate) fn take(&mut self, from: &mut File) -> io::Result<()> {
         self.prepare()?;
         let (mut at, mut buffer) = (0, vec![0; PIECE]);
