@@ -195,6 +195,16 @@ impl Recipe {
         }
     }
 
+    /// Bytes that an encoder asks for: what it takes, and what `plain` bytes never reach.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn encoder_asks(&self, plain: u64) -> u64 {
+        let unused = match self {
+            Self::Xz(recipe) => xz::untouched(recipe.options, plain),
+            _ => 0,
+        };
+        self.encoder_heap(plain).saturating_add(unused)
+    }
+
     /// Bytes of heap that decoding a stream of `plain` bytes of content takes.
     pub fn decoder_heap(&self, plain: u64) -> u64 {
         match self {

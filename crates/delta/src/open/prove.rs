@@ -1,6 +1,7 @@
 //! Whether a recipe makes a stream, and what is missing where it nearly does.
 
 use super::guess::candidates;
+use super::shared::Shared;
 use super::tell::{self, Spoken};
 use super::{Form, Place};
 use crate::codec::zstd::{ZstdEncoder, ZstdOptions, sequences_max};
@@ -41,6 +42,10 @@ const RETOLD_BY_ALL: usize = 16 << 20;
 /// Edits of so small a part of the stream are those of the right level.
 const CERTAIN_SHARE: usize = 50;
 
+/// So many recipes of zlib are tried before another encoder's choices are looked at: it is
+/// far from all of them, or that near to one.
+const LIKELY: usize = 3;
+
 /// Edits of sequences may have this share of their stream's bytes, in hundredths:
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
@@ -52,6 +57,9 @@ const LITTLE_SHARE: usize = 20;
 /// More bytes of edits of sequences come before the content: a correction is in the lists
 /// of a span, which must not be too long.
 const EDITS_MAX: usize = 64 << 10;
+
+/// Two choices of matches take so many times what they are kept for, about.
+const CHOICE_SHARE: usize = 8;
 
 /// Streams above this size are not corrected byte by byte.
 const CORRECTED_MAX: usize = 4 << 20;
@@ -75,6 +83,7 @@ pub(super) fn prove(
     plain: &[u8],
     place: &Place,
     max_heap: u64,
+    memory: &Shared,
     known: &Spoken<'_>,
 ) -> Proof {
     let (favourites, settled) = place.favourites();
@@ -85,9 +94,28 @@ pub(super) fn prove(
         });
     }
     let found = all.len();
-    all.retain(|recipe| recipe.encoder_heap(plain.len() as u64) <= max_heap);
+    let asks = |recipe: &Recipe| recipe.encoder_asks(plain.len() as u64);
+    all.retain(|recipe| {
+        recipe.encoder_heap(plain.len() as u64) <= max_heap && asks(recipe) <= memory.all()
+    });
+    let most = all.iter().map(asks).max().unwrap_or(0);
+    let _taken = memory.take(most.saturating_add(beside(form, plain.len(), encoded.len())));
     let mut best: Option<(usize, Recipe)> = None;
-    for recipe in &all {
+    let told = |recipes: &[Recipe]| {
+        let deflate = matches!(form, Form::Gzip | Form::Zlib | Form::Raw);
+        let first = recipes.first().filter(|_| deflate)?;
+        let (recipe, correction) = retold(first, recipes, plain, encoded)?;
+        let fits = recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap;
+        fits.then_some((recipe, correction))
+    };
+    for (number, recipe) in all.iter().enumerate() {
+        if number == LIKELY
+            && let Some((recipe, correction)) = told(all.get(..LIKELY).unwrap_or_default())
+            && correction.to_bytes().len() <= encoded.len() / CERTAIN_SHARE
+        {
+            place.worked(recipe);
+            return Proof::Made(recipe, correction);
+        }
         let same = agreement(recipe, plain, encoded);
         if same == encoded.len() {
             place.worked(*recipe);
@@ -102,10 +130,7 @@ pub(super) fn prove(
     {
         return proof;
     }
-    if let (Form::Gzip | Form::Zlib | Form::Raw, Some(recipe)) = (form, all.first())
-        && let Some((recipe, correction)) = retold(recipe, &all, plain, encoded)
-        && recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap
-    {
+    if let Some((recipe, correction)) = told(&all) {
         place.worked(recipe);
         return Proof::Made(recipe, correction);
     }
@@ -118,6 +143,17 @@ pub(super) fn prove(
         None if found > 0 => Proof::Heap,
         None => Proof::NoRecipe,
     }
+}
+
+/// Bytes of memory that proving takes beside an encoder, about: what comes out, and the
+/// choices of two encoders where they are compared.
+fn beside(form: Form, plain: usize, encoded: usize) -> u64 {
+    let choices = match form {
+        Form::Xz => 0,
+        Form::Zstd => CHOICE_SHARE * plain,
+        Form::Gzip | Form::Zlib | Form::Raw => CHOICE_SHARE * encoded,
+    };
+    (choices + encoded + 2 * PIECE) as u64
 }
 
 /// How many bytes the recipe makes right; all of them only if it makes no more.
