@@ -118,14 +118,14 @@ impl Stream {
         gathered(parent, &(self.at as usize..(self.at + self.len) as usize), &self.holes)
     }
 
-    /// Its content is to begin with these words.
-    fn begin_with(&mut self, mut words: Vec<u8>) {
+    /// Its content is to begin with this.
+    fn begin_with(&mut self, mut start: Vec<u8>) {
         for inner in &mut self.inner {
-            inner.at += words.len() as u64;
+            inner.at += start.len() as u64;
         }
-        words.reserve_exact(self.plain.len());
-        words.append(&mut self.plain);
-        self.plain = words;
+        start.reserve_exact(self.plain.len());
+        start.append(&mut self.plain);
+        self.plain = start;
     }
 
     /// The bytes of its parent that lie between its pieces.
@@ -345,9 +345,9 @@ impl Work<'_> {
             _ if decoding.decoder_heap(plain.len() as u64) > self.options.max_heap => Proof::Heap,
             _ => Proof::Made(decoding, Correction::default()),
         };
-        let (recipe, correction, words) = match proof {
+        let (recipe, correction, start) = match proof {
             Proof::Made(recipe, correction) => (recipe, correction, Vec::new()),
-            Proof::Told(recipe, correction, words) => (recipe, correction, words),
+            Proof::Begun(recipe, correction, start) => (recipe, correction, start),
             Proof::NoRecipe => {
                 census.count(kind, len, Fate::Raw(Reason::NoRecipe));
                 return (None, census);
@@ -357,7 +357,10 @@ impl Work<'_> {
                 return (None, census);
             }
         };
-        let cost = if correction.is_empty() { 0 } else { correction.to_bytes().len() as u64 };
+        // What is told is compared with old, edits are not.
+        let edits = if tell::is_told(&recipe) { 0 } else { start.len() };
+        let cost = if correction.is_empty() { 0 } else { edits + correction.to_bytes().len() };
+        let cost = cost as u64;
         census.count(kind, len, if cost == 0 { Fate::Opened } else { Fate::Corrected(cost) });
         let mut inner = Vec::new();
         if depth + 1 < DEPTH_MAX {
@@ -368,8 +371,8 @@ impl Work<'_> {
         let (len, holes) = (found.range.len() as u64, found.holes);
         let container = kind;
         let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
-        if !words.is_empty() {
-            stream.begin_with(words);
+        if !start.is_empty() {
+            stream.begin_with(start);
         }
         (Some(stream), census)
     }

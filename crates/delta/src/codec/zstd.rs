@@ -44,8 +44,10 @@ impl ZstdOptions {
     /// Sequences are told: words of them come before the content, and `level` is the
     /// strategy by libzstd's numbers.
     pub const TOLD: u16 = 128;
+    /// Edits of sequences come before the content.
+    pub const EDITS: u16 = 256;
     /// All switches that there are.
-    pub const ALL: u16 = 255;
+    pub const ALL: u16 = 511;
 
     pub(crate) fn has(self, switch: u16) -> bool {
         self.switches & switch != 0

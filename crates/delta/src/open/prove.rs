@@ -4,11 +4,11 @@ use super::guess::candidates;
 use super::shared::Shared;
 use super::tell::{self, Spoken};
 use super::{Form, Place};
-use crate::codec::zstd::{ZstdEncoder, sequences_max};
+use crate::codec::zstd::{ZstdEncoder, ZstdOptions, sequences_max};
 use crate::correction::Correction;
 use crate::recipe::words::Words;
 use crate::recipe::{Recipe, Wrapper, zstd_frame};
-use crate::sequences::{self, BLOCK, Sequence, Stored};
+use crate::sequences::{self, Ahead, BLOCK, Sequence, Stored};
 use crate::tokens::{self, Told};
 use alloc::vec::Vec;
 
@@ -50,6 +50,14 @@ const LIKELY: usize = 3;
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
 
+/// Where telling a long frame takes so small a part of it, no edits are looked for, which
+/// takes long.
+const LITTLE_SHARE: usize = 20;
+
+/// More bytes of edits of sequences come before the content: a correction is in the lists
+/// of a span, which must not be too long.
+const EDITS_MAX: usize = 64 << 10;
+
 /// Two choices of matches take so many times what they are kept for, about.
 const CHOICE_SHARE: usize = 8;
 
@@ -60,8 +68,8 @@ const CORRECTED_MAX: usize = 4 << 20;
 pub(super) enum Proof {
     /// The recipe makes it, with a correction that may be empty.
     Made(Recipe, Correction),
-    /// The same, of these words and the content.
-    Told(Recipe, Correction, Vec<u8>),
+    /// The same, of this and the content: words or edits.
+    Begun(Recipe, Correction, Vec<u8>),
     /// None does.
     NoRecipe,
     /// Those that might need too much memory.
@@ -184,36 +192,66 @@ fn of_another_release(
 ) -> Option<Proof> {
     let words = zstd_frame::words(encoded, plain.len())?;
     let wanted: Vec<Sequence> = Words::new(&words).collect();
-    let edited = edited(all, plain, encoded, &wanted, max_heap);
-    let edits = edited.as_ref().map_or(usize::MAX, |(_, edits)| edits.to_bytes().len());
-    if edits > tell::cost(&wanted, known)
+    let cost = tell::cost(&wanted, known);
+    let look = || edited(all, plain, encoded, &wanted, max_heap);
+    let little = plain.len() > TRIED && cost < encoded.len() / LITTLE_SHARE;
+    let mut edited = if little { None } else { look() };
+    let edits = edited.as_ref().map_or(usize::MAX, |edited| edited.size);
+    if edits > cost
         && let Some((recipe, correction)) = tell::told(encoded, plain, &words, place)
         && recipe.corrected_heap((words.len() + plain.len()) as u64, &correction) <= max_heap
     {
         place.worked(recipe);
-        return Some(Proof::Told(recipe, correction, words));
+        return Some(Proof::Begun(recipe, correction, words));
     }
-    let (recipe, correction) = edited?;
+    if little {
+        edited = look();
+    }
+    let Edited { recipe, correction, ahead, .. } = edited?;
     place.worked(recipe);
-    Some(Proof::Made(recipe, correction))
+    if ahead.is_empty() {
+        return Some(Proof::Made(recipe, correction));
+    }
+    let Recipe::Zstd(options) = recipe else { return None };
+    Some(Proof::Begun(Recipe::Zstd(edits_ahead(options)), correction, ahead))
 }
 
-/// What puts the linked release's choice right: with the likeliest recipe, or else with
-/// the one that chooses nearest.
+/// The recipe of a frame whose edits come before its content.
+fn edits_ahead(options: ZstdOptions) -> ZstdOptions {
+    ZstdOptions { switches: options.switches | ZstdOptions::EDITS, ..options }
+}
+
+/// What puts the linked release's choice right.
+struct Edited {
+    recipe: Recipe,
+    correction: Correction,
+    /// The edits, where they are more than a correction can hold.
+    ahead: Vec<u8>,
+    /// Bytes of the edits.
+    size: usize,
+}
+
+/// Puts the linked release's choice right: with the likeliest recipe, or else with the
+/// one that chooses nearest.
 fn edited(
     all: &[Recipe],
     plain: &[u8],
     encoded: &[u8],
     wanted: &[Sequence],
     max_heap: u64,
-) -> Option<(Recipe, Correction)> {
+) -> Option<Edited> {
     (plain.len() <= RECHOSEN_MAX).then_some(())?;
     let made = |recipe: &Recipe| {
-        let correction = rechosen(recipe, plain, encoded, wanted)?;
-        let heap = recipe.corrected_heap(plain.len() as u64, &correction);
+        let edited = rechosen(*recipe, plain, encoded, wanted)?;
+        let recipe = match (recipe, edited.ahead.is_empty()) {
+            (Recipe::Zstd(options), false) => Recipe::Zstd(edits_ahead(*options)),
+            _ => *recipe,
+        };
+        let content = [&edited.ahead, plain].concat();
+        let heap = recipe.corrected_heap(content.len() as u64, &edited.correction);
         let right = heap <= max_heap
-            && corrected_bytes(recipe, plain, &correction).as_deref() == Some(encoded);
-        right.then_some((*recipe, correction))
+            && corrected_bytes(&recipe, &content, &edited.correction).as_deref() == Some(encoded);
+        right.then_some(edited)
     };
     let small = plain.len() <= TRIED;
     if let Some(proof) = all.first().filter(|_| small).and_then(made) {
@@ -222,7 +260,7 @@ fn edited(
     let (edits, recipe) = nearest(all, plain, wanted)?;
     // All of it is only looked at where its start promises something.
     let promised = edits as u64 * plain.len() as u64 / plain.len().min(TRIED) as u64;
-    (promised <= 2 * Correction::BYTES_MAX as u64).then(|| made(&recipe)).flatten()
+    (promised <= encoded.len() as u64).then(|| made(&recipe)).flatten()
 }
 
 /// The recipe that chooses most like it for the start of the content, and the bytes of
@@ -252,17 +290,20 @@ fn choice(recipe: &Recipe, plain: &[u8]) -> Option<Vec<Sequence>> {
 }
 
 /// The edits of what libzstd chooses, if they are worth it.
-fn rechosen(
-    recipe: &Recipe,
-    plain: &[u8],
-    encoded: &[u8],
-    wanted: &[Sequence],
-) -> Option<Correction> {
-    let chosen = choice(recipe, plain)?;
+fn rechosen(recipe: Recipe, plain: &[u8], encoded: &[u8], wanted: &[Sequence]) -> Option<Edited> {
+    let chosen = choice(&recipe, plain)?;
     let edits = sequences::find(&chosen, wanted);
-    let worth = pays(edits.len(), encoded) && !edits.is_empty();
-    let stored = Stored { chosen: chosen.len(), edits: &edits };
-    worth.then(|| Correction::of_sequences(stored.to_bytes()))
+    let (chosen, size) = (chosen.len(), edits.len());
+    let worth = size <= encoded.len() * RECHOSEN_PERCENT / 100 && size > 0;
+    worth.then(|| {
+        if size < EDITS_MAX {
+            let stored = Stored { chosen, edits: &edits }.to_bytes();
+            let correction = Correction::of_sequences(stored);
+            return Edited { recipe, correction, ahead: Vec::new(), size };
+        }
+        let stored = Ahead { chosen, edits: size }.to_bytes();
+        Edited { recipe, correction: Correction::of_sequences(stored), ahead: edits, size }
+    })
 }
 
 /// Whether edits of choices are small enough.

@@ -202,11 +202,14 @@ fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
     zstd.then(|| zstd_frame::words(&stream.encoded(parent), stream.plain.len())).flatten()
 }
 
+/// Whether a recipe's streams begin with words.
+pub(super) fn is_told(recipe: &Recipe) -> bool {
+    matches!(recipe, Recipe::Zstd(options) if options.has(ZstdOptions::TOLD))
+}
+
 /// Whether one of the streams, or of those in them, is told.
 pub(crate) fn any_told(streams: &[Stream]) -> bool {
-    let told =
-        |recipe: &Recipe| matches!(recipe, Recipe::Zstd(options) if options.has(ZstdOptions::TOLD));
-    streams.iter().any(|stream| told(&stream.recipe) || any_told(&stream.inner))
+    streams.iter().any(|stream| is_told(&stream.recipe) || any_told(&stream.inner))
 }
 
 /// Puts the words of old frames before their content, but of those that `stays` knows.

@@ -3,9 +3,54 @@
 use super::told::{self, Told, ToldDecoder, ToldEncoder};
 use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{Fault, Progress, drain};
-use crate::sequences::{self, Stored};
+use crate::sequences::{self, Ahead, Stored};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+
+/// A frame whose sequences are put right.
+pub(crate) struct Edited {
+    options: ZstdOptions,
+    /// How many sequences libzstd chooses.
+    chosen: usize,
+    edits: Vec<u8>,
+    /// Bytes of edits that are still to come, before the content.
+    missing: usize,
+    content: Vec<u8>,
+}
+
+impl Edited {
+    fn new(options: ZstdOptions, plain: u64, correction: &[u8]) -> Result<Self, Fault> {
+        let content = Vec::new();
+        if options.has(ZstdOptions::EDITS) {
+            let ahead = Ahead::read(correction).map_err(|_| IMPOSSIBLE)?;
+            let missing = ahead.edits;
+            if missing as u64 > plain {
+                return Err(IMPOSSIBLE);
+            }
+            let edits = Vec::with_capacity(missing);
+            return Ok(Self { options, chosen: ahead.chosen, edits, missing, content });
+        }
+        let Stored { chosen, edits } = Stored::read(correction).map_err(|_| IMPOSSIBLE)?;
+        Ok(Self { options, chosen, edits: edits.to_vec(), missing: 0, content })
+    }
+
+    fn push(&mut self, plain: &[u8]) {
+        let (edits, content) = plain.split_at(self.missing.min(plain.len()));
+        self.missing -= edits.len();
+        self.edits.extend_from_slice(edits);
+        self.content.extend_from_slice(content);
+    }
+
+    fn finish(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let Self { options, chosen, edits, content, .. } = self;
+        let most = (*chosen).min(zstd::sequences_max(content.len()));
+        let plain = content.len() as u64;
+        let chosen = ZstdEncoder::new(*options, plain)?.choose(content, most)?;
+        let wanted = sequences::apply(edits, &chosen, content.len()).map_err(|_| IMPOSSIBLE)?;
+        drop(chosen);
+        ZstdEncoder::new(*options, plain)?.encode_as(content, &wanted, out)
+    }
+}
 
 /// Makes one frame.
 pub(crate) enum FrameMaker {
@@ -14,7 +59,7 @@ pub(crate) enum FrameMaker {
     /// At once, when all of the content is there.
     Whole { codec: ZstdEncoder, content: Vec<u8> },
     /// In the same way, with edits of what libzstd chooses.
-    Edited { options: ZstdOptions, edits: Vec<u8>, content: Vec<u8> },
+    Edited(Edited),
     /// Nothing is chosen.
     Told(ToldEncoder),
 }
@@ -28,8 +73,8 @@ impl FrameMaker {
             return Ok(Self::Told(ToldEncoder::new(told, options.level, splits, plain)?));
         }
         let content = Vec::new();
-        if !correction.is_empty() {
-            return Ok(Self::Edited { options, edits: correction.to_vec(), content });
+        if !correction.is_empty() || options.has(ZstdOptions::EDITS) {
+            return Ok(Self::Edited(Edited::new(options, plain, correction)?));
         }
         let codec = ZstdEncoder::new(options, plain)?;
         Ok(match options.has(ZstdOptions::AT_ONCE) {
@@ -43,8 +88,12 @@ impl FrameMaker {
             Self::Passing(codec) => {
                 drain(plain, out, false, |input, out, end| codec.code(input, out, end))
             }
-            Self::Whole { content, .. } | Self::Edited { content, .. } => {
+            Self::Whole { content, .. } => {
                 content.extend_from_slice(plain);
+                Ok(())
+            }
+            Self::Edited(edited) => {
+                edited.push(plain);
                 Ok(())
             }
             Self::Told(encoder) => encoder.push(plain, out),
@@ -57,16 +106,7 @@ impl FrameMaker {
                 drain(&[], out, true, |input, out, end| codec.code(input, out, end))
             }
             Self::Whole { codec, content } => codec.encode(content, out),
-            Self::Edited { options, edits, content } => {
-                let Stored { chosen, edits } = Stored::read(edits).map_err(|_| IMPOSSIBLE)?;
-                let most = chosen.min(zstd::sequences_max(content.len()));
-                let plain = content.len() as u64;
-                let chosen = ZstdEncoder::new(*options, plain)?.choose(content, most)?;
-                let wanted = sequences::apply(edits, &chosen, content.len());
-                let wanted = wanted.map_err(|_| IMPOSSIBLE)?;
-                drop(chosen);
-                ZstdEncoder::new(*options, plain)?.encode_as(content, &wanted, out)
-            }
+            Self::Edited(edited) => edited.finish(out),
             Self::Told(encoder) => encoder.finish(out),
         }
     }
@@ -87,6 +127,12 @@ pub(crate) fn encoder_heap(options: ZstdOptions, plain: u64) -> u64 {
 pub(crate) fn corrected_heap(options: ZstdOptions, plain: u64, correction: &[u8]) -> u64 {
     if options.has(ZstdOptions::TOLD) {
         return Told::read(correction).map_or(u64::MAX, |told| told.words as u64);
+    }
+    if options.has(ZstdOptions::EDITS) {
+        let heap = |Ahead { chosen, edits }| {
+            sequences::heap(chosen, edits, plain).saturating_add(edits as u64)
+        };
+        return Ahead::read(correction).map_or(u64::MAX, heap);
     }
     // Two contexts in turn.
     Stored::read(correction).map_or(u64::MAX, |stored| stored.heap(plain))

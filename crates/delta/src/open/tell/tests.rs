@@ -1,9 +1,10 @@
 //! Frames of Debian's zstd and mksquashfs, which have another release of libzstd.
 
-use super::super::ContainerKind;
-use super::super::tests::{check, content, makes, numbers, run};
+use super::super::tests::{check, content, makes, numbers, opened, run};
+use super::super::{ContainerKind, Purpose};
 use super::*;
 use crate::apply::tests::apply;
+use crate::codec::zstd::{ZstdEncoder, sequences_max};
 use crate::{Delta, DiffOptions, diff};
 use std::fs;
 use std::string::ToString;
@@ -148,4 +149,54 @@ fn streams_in_what_is_told_are_opened() {
     let text = delta.census.to_string();
     assert!(delta.bytes.len() * 4 < new.len(), "{} {text}", delta.bytes.len());
     assert_eq!(delta.census.rows.len(), 1, "{text}");
+}
+
+/// A frame whose encoder chose other lengths here and there than the linked release, which
+/// takes a lot of edits.
+fn odd(plain: &[u8]) -> Vec<u8> {
+    let switches = ZstdOptions::CONTENT_SIZE | ZstdOptions::PLEDGED;
+    let options = ZstdOptions { level: 3, switches, splitter: 1, ..ZstdOptions::default() };
+    let encoder = || ZstdEncoder::new(options, plain.len() as u64).unwrap();
+    let mut sequences = encoder().choose(plain, sequences_max(plain.len())).unwrap();
+    let mut next = numbers(plain.len() as u32);
+    for at in 1..sequences.len() {
+        // With literals before it, what a repeated offset means stays.
+        if sequences[at - 1].length > 3 && sequences[at].literals > 0 && next() % 2 == 0 {
+            sequences[at - 1].length -= 1;
+            sequences[at].literals += 1;
+        }
+    }
+    let mut out = Vec::new();
+    encoder().encode_as(plain, &sequences, &mut out).unwrap();
+    out
+}
+
+/// What the patch of a stream takes whose content alone is known, and where edits went.
+fn opened_by_edits(len: usize, count: u32) -> (Delta, Vec<Stream>) {
+    let plain: Vec<Vec<u8>> = (0..count).map(|seed| content(len, seed + 20)).collect();
+    let frames: Vec<Vec<u8>> = plain.iter().map(|plain| odd(plain)).collect();
+    let (old, new) = (plain.concat(), frames.concat());
+    let delta = patch(&old, &new);
+    let row = delta.census.rows.get(&ContainerKind::Bare).unwrap();
+    assert!(row.opened_percent() > 99.9, "{}", delta.census);
+    (delta, opened(&new, Purpose::New).streams)
+}
+
+/// More corrections than a span has room for, one behind the other.
+#[test]
+fn long_corrections_find_room_in_spans() {
+    let (delta, streams) = opened_by_edits(2 * BLOCK, 10);
+    let sizes = streams.iter().map(|stream| stream.correction.to_bytes().len());
+    let all: usize = sizes.sum();
+    assert!(all > 200 << 10, "{all} bytes of corrections; {}", delta.census);
+    assert!(delta.explanation.spans > 1, "{:?}", delta.explanation);
+}
+
+/// More edits than a correction has room for.
+#[test]
+fn many_edits_come_before_the_content() {
+    let (delta, streams) = opened_by_edits(7 * BLOCK, 1);
+    let ahead = |stream: &Stream| matches!(stream.recipe, Recipe::Zstd(options) if options.has(ZstdOptions::EDITS));
+    assert!(streams.iter().all(ahead), "{}", delta.census);
+    assert!(delta.explanation.corrections < 100, "{:?}", delta.explanation);
 }
