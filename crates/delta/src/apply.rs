@@ -72,7 +72,7 @@ pub enum ApplyError {
         limit: u64,
     },
     /// It was proven with another release of a C library.
-    #[error("the patch needs release {needs} of {codec:?}; this program has {has}")]
+    #[error("the patch needs release {needs} of {codec}; this program has {has}")]
     Library {
         /// Which library.
         codec: crate::Codec,

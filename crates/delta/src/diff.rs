@@ -24,7 +24,7 @@ mod undo;
 mod way;
 
 use crate::coder::{Moves, Space};
-use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
+use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open, open_beside, tell};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
 use alloc::borrow::Cow;
@@ -313,7 +313,8 @@ impl Both {
         let max_heap = options.max_heap;
         let (content, proving) = (memory.old_content(), memory.proving());
         let how = OpenOptions { purpose: Purpose::Old, max_heap, threads, content, proving };
-        let opened_old = open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
+        let mut opened_old =
+            open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
         if opened_old.is_beyond {
             return Self::default();
         }
@@ -322,9 +323,15 @@ impl Both {
         let content = memory.new_content(plain::content(&opened_old.streams));
         let how = OpenOptions { purpose: Purpose::New, max_heap, threads, content, proving };
         let holds = |encoded: &[u8]| known.holds(encoded);
-        let opened_new = open(new, &how, &holds, &hear(Stage::OpeningNew, new.len() as u64));
+        let spoken = tell::Spoken::new(&opened_old.streams, old);
+        let hear = hear(Stage::OpeningNew, new.len() as u64);
+        let opened_new = open_beside(new, &how, &holds, &spoken, &hear);
+        drop(spoken);
         if opened_new.is_beyond {
             return Self::default();
+        }
+        if tell::any_told(&opened_new.streams) {
+            tell::tell(&mut opened_old.streams, old, &|encoded| known.stayed(encoded));
         }
         Self { old: opened_old, new: opened_new }
     }

@@ -18,9 +18,9 @@ mod scan;
 mod shared;
 mod sparse;
 mod squashfs;
+pub(crate) mod tell;
 mod ubi;
 mod unpack;
-mod zstd_frame;
 
 use crate::correction::Correction;
 use crate::patch::{Holes, width};
@@ -116,6 +116,16 @@ impl Stream {
     /// Its compressed bytes, without what lies between them.
     pub fn encoded<'a>(&self, parent: &'a [u8]) -> Cow<'a, [u8]> {
         gathered(parent, &(self.at as usize..(self.at + self.len) as usize), &self.holes)
+    }
+
+    /// Its content is to begin with these words.
+    fn begin_with(&mut self, mut words: Vec<u8>) {
+        for inner in &mut self.inner {
+            inner.at += words.len() as u64;
+        }
+        words.reserve_exact(self.plain.len());
+        words.append(&mut self.plain);
+        self.plain = words;
     }
 
     /// The bytes of its parent that lie between its pieces.
@@ -216,6 +226,7 @@ impl Place {
 struct Work<'a> {
     options: &'a OpenOptions,
     known: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    spoken: &'a tell::Spoken<'a>,
     progress: &'a (dyn Fn(u64) + Sync),
     content_left: AtomicU64,
     /// Some content was not decoded because too little was left.
@@ -233,10 +244,23 @@ pub fn open(
     known: &(dyn Fn(&[u8]) -> bool + Sync),
     progress: &(dyn Fn(u64) + Sync),
 ) -> Opened {
+    open_beside(image, options, known, &tell::Spoken::new(&[], &[]), progress)
+}
+
+/// Opens `image` as [`open`] does; `spoken` tells which sequences of zstd the old image
+/// has.
+pub(crate) fn open_beside(
+    image: &[u8],
+    options: &OpenOptions,
+    known: &(dyn Fn(&[u8]) -> bool + Sync),
+    spoken: &tell::Spoken<'_>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Opened {
     let sensible = (image.len() as u64).saturating_mul(EXPANSION_MAX).max(EXPANSION_FLOOR);
     let work = Work {
         options,
         known,
+        spoken,
         progress,
         content_left: AtomicU64::new(sensible.min(options.content)),
         is_beyond: AtomicBool::new(false),
@@ -316,13 +340,14 @@ impl Work<'_> {
         let proof = match places.get(found.place) {
             Some(place) if new => {
                 let (max_heap, proving) = (self.options.max_heap, &self.proving);
-                prove::prove(found.form, encoded, &plain, place, max_heap, proving)
+                prove::prove(found.form, encoded, &plain, place, max_heap, proving, self.spoken)
             }
             _ if decoding.decoder_heap(plain.len() as u64) > self.options.max_heap => Proof::Heap,
             _ => Proof::Made(decoding, Correction::default()),
         };
-        let (recipe, correction) = match proof {
-            Proof::Made(recipe, correction) => (recipe, correction),
+        let (recipe, correction, words) = match proof {
+            Proof::Made(recipe, correction) => (recipe, correction, Vec::new()),
+            Proof::Told(recipe, correction, words) => (recipe, correction, words),
             Proof::NoRecipe => {
                 census.count(kind, len, Fate::Raw(Reason::NoRecipe));
                 return (None, census);
@@ -342,7 +367,11 @@ impl Work<'_> {
         }
         let (len, holes) = (found.range.len() as u64, found.holes);
         let container = kind;
-        (Some(Stream { at, len, holes, recipe, correction, plain, inner, container }), census)
+        let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
+        if !words.is_empty() {
+            stream.begin_with(words);
+        }
+        (Some(stream), census)
     }
 
     /// The content of what was found, counted against the limits.

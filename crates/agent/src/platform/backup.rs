@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use types::{DeviceId, Digest, Hasher, Name};
+use types::{DeviceId, Digest, Hasher, Name, tree};
 
 /// The longest first line, in bytes.
 const HEAD_MAX: u64 = 1024;
@@ -138,8 +138,7 @@ fn open(from: &Path) -> io::Result<(Head, BufReader<File>)> {
     let mut bytes = BufReader::new(File::open(from)?);
     let mut line = Vec::new();
     (&mut bytes).take(HEAD_MAX).read_until(b'\n', &mut line)?;
-    let head: Head =
-        serde_json::from_slice(&line).map_err(|_| io::Error::other("it is no backup"))?;
+    let head: Head = tree::from_json(&line).map_err(|_| io::Error::other("it is no backup"))?;
     if head.refit_backup != FORMAT {
         return Err(io::Error::other("it is a backup of another form"));
     }

@@ -31,12 +31,8 @@ impl Pages {
         if old & 0x7c00_0000 == 0x1400_0000 {
             return branch(moves, old, at);
         }
-        if old & 0x9f00_0000 == 0x9000_0000 {
-            let page = (at.from & !(PAGE - 1)).wrapping_add_signed(pages(old) << 12);
+        if let Some(page) = self.pass(old, at.from) {
             let register = old & 31;
-            if let Some(held) = self.0.get_mut(register as usize) {
-                *held = Some(page);
-            }
             let offset = offset(at.next).filter(|offset| offset.register == register);
             return page_of(moves, old, at, page + offset.map_or(0, |offset| offset.bytes));
         }
@@ -45,6 +41,18 @@ impl Pages {
         let moved = moves.moved(page + offset.bytes)? & (PAGE - 1);
         let scaled = moved >> offset.scale;
         (scaled << offset.scale == moved).then_some(old & !(0xfff << 10) | (scaled as u32) << 10)
+    }
+}
+
+impl Pages {
+    /// Passes an instruction: the page that it names, if it does.
+    #[inline]
+    pub(crate) fn pass(&mut self, old: u32, from: u64) -> Option<u64> {
+        let names = old & 0x9f00_0000 == 0x9000_0000;
+        let page = (from & !(PAGE - 1)).wrapping_add_signed(pages(old) << 12);
+        let held = self.0.get_mut(old as usize & 31).filter(|_| names)?;
+        *held = Some(page);
+        Some(page)
     }
 }
 

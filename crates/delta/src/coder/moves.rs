@@ -62,6 +62,7 @@ impl Moves {
     }
 
     /// A word may be an address of what moved.
+    #[inline]
     pub(crate) fn has_address(&self, word: u32) -> bool {
         let last = self.pieces.last().map_or(0, |(start, _)| *start);
         self.base != 0 && u64::from(word.wrapping_sub(self.base)) < last.saturating_add(BEHIND)

@@ -29,13 +29,15 @@ pub(crate) fn operand(moves: &Moves, before: u32, word: u32) -> Option<Operand> 
     }
     // To a register, to memory, compared with a register, at an address with an index, or
     // with a register.
-    let address = first & 0xf8 == 0xb8
-        || second == 0xc7 && first & 0xf8 == 0xc0
-        || third == 0xc7 && second & 0xc0 == 0x40
-        || second == 0x81 && first & 0xf8 == 0xf8
-        || second & 0xc7 == 0x04 && first & 0x07 == 0x05
-        || first & 0xc0 == 0x80 && first & 0x07 != 0x04;
-    (address && moves.has_address(word)).then_some(Operand::Address)
+    let address = || {
+        first & 0xf8 == 0xb8
+            || second == 0xc7 && first & 0xf8 == 0xc0
+            || third == 0xc7 && second & 0xc0 == 0x40
+            || second == 0x81 && first & 0xf8 == 0xf8
+            || second & 0xc7 == 0x04 && first & 0x07 == 0x05
+            || first & 0xc0 == 0x80 && first & 0x07 != 0x04
+    };
+    (moves.has_address(word) && address()).then_some(Operand::Address)
 }
 
 impl Operand {

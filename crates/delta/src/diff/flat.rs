@@ -4,6 +4,7 @@
 //! places that they lead to, in old and in new, so that what holds them may stand
 //! anywhere.
 
+use super::index::common;
 use super::spaces::{FARTHEST, Placed};
 use crate::coder::{Moves, Operand, Space, operand};
 use alloc::vec;
@@ -41,16 +42,19 @@ pub(crate) fn flat(
     let [from, to] = spaces;
     let from = Side::new(old, from, Some(moves));
     let to = Side::new(new, to, None);
-    let code = Code::new(moves, covers, old, new);
-    let is_code = code.hits() * 4 >= (old.len() / WORTH).max(1);
-    if moves.base() == 0 && !is_code {
+    let worth = (old.len() / WORTH).max(1);
+    // Most images hold no such code: that is seen without looking at all that stays.
+    let code = (followed(moves, covers, old, new) * 4 >= worth)
+        .then(|| Code::new(moves, covers, old, new))
+        .filter(|code| code.hits() * 4 >= worth);
+    if moves.base() == 0 && code.is_none() {
         return None;
     }
     let (mut flat, mut flat_new) = (old.to_vec(), new.to_vec());
     from.addresses(moves, &mut flat);
-    code.old.ranges().into_iter().for_each(|range| from.code(moves, &mut flat, range));
-    code.new.ranges().into_iter().for_each(|range| to.code(&stays, &mut flat_new, range));
-    if is_code {
+    if let Some(code) = code {
+        code.old.ranges().into_iter().for_each(|range| from.code(moves, &mut flat, range));
+        code.new.ranges().into_iter().for_each(|range| to.code(&stays, &mut flat_new, range));
         // On an arm64 kernel they cost more than they save.
         from.tables().into_iter().for_each(|range| from.table(&mut flat, range));
         to.tables().into_iter().for_each(|range| to.table(&mut flat_new, range));
@@ -220,26 +224,16 @@ impl Code {
     /// Looks at what became of all operands.
     pub(crate) fn new(moves: &Moves, covers: &[Placed], old: &[u8], new: &[u8]) -> Self {
         let mut code = Self { old: Blocks::new(old), new: Blocks::new(new) };
-        for Placed { cover, from: at_old, to: at_new } in covers {
-            let before = old.get(cover.from..cover.from + cover.len).unwrap_or_default();
-            let after = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
+        for placed in covers {
+            let sides = Beside::new(placed, old, new);
             let mut at = 4;
-            while at + 4 <= before.len() {
-                let (from, to) = (cover.from + at, cover.to + at);
-                let (value, becomes) = (word(before, at), word(after, at));
-                let same = before.get(at - 1) == after.get(at - 1);
-                let operand = operand(moves, word(before, at - 4), value).filter(|_| same);
-                let moved = operand
-                    .and_then(|operand| {
-                        operand.translate(moves, value, at_old + at as u64, at_new + at as u64)
-                    })
-                    .filter(|moved| *moved != value || becomes != value);
-                let hit = moved == Some(becomes);
-                if moved.is_some() {
-                    code.old.count(from, hit);
-                    code.new.count(to, hit);
+            while at + 4 <= sides.before.len() {
+                let moved = sides.moved(moves, at);
+                if let Some(hit) = moved {
+                    code.old.count(placed.cover.from + at, hit);
+                    code.new.count(placed.cover.to + at, hit);
                 }
-                at += if hit { 4 } else { 1 };
+                at += if moved == Some(true) { 4 } else { 1 };
             }
         }
         code
@@ -248,5 +242,93 @@ impl Code {
     /// How many operands became what their moves say in blocks of code.
     pub(crate) fn hits(&self) -> usize {
         self.old.0.iter().filter(|[hits, misses]| hits > misses).map(|[hits, _]| hits).sum()
+    }
+}
+
+/// How many operands that changed became what their moves say: no blocks have more.
+pub(crate) fn followed(moves: &Moves, covers: &[Placed], old: &[u8], new: &[u8]) -> usize {
+    let mut hits = 0;
+    for placed in covers {
+        let sides = Beside::new(placed, old, new);
+        let mut at = 4;
+        while at + 4 <= sides.before.len() {
+            let [before, after] = [sides.before, sides.after].map(|side| side.get(at..));
+            let same = common(before.unwrap_or_default(), after.unwrap_or_default());
+            if same >= 4 {
+                at += same - 3;
+                continue;
+            }
+            let hit = sides.moved(moves, at) == Some(true);
+            hits += usize::from(hit);
+            at += if hit { 4 } else { 1 };
+        }
+    }
+    hits
+}
+
+/// A piece of old and what it became.
+struct Beside<'a> {
+    before: &'a [u8],
+    after: &'a [u8],
+    /// The addresses where they start.
+    from: u64,
+    to: u64,
+}
+
+impl<'a> Beside<'a> {
+    fn new(placed: &Placed, old: &'a [u8], new: &'a [u8]) -> Self {
+        let Placed { cover, from, to } = *placed;
+        let before = old.get(cover.from..cover.from + cover.len).unwrap_or_default();
+        let after = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
+        Self { before, after, from, to }
+    }
+
+    /// Whether an operand at a place became what its moves say; nothing where there is
+    /// none, or neither it nor its moves change.
+    #[inline]
+    fn moved(&self, moves: &Moves, at: usize) -> Option<bool> {
+        let place = at.checked_sub(4)?;
+        let around = u64::from_le_bytes(*self.before.get(place..)?.first_chunk()?);
+        let value = (around >> 32) as u32;
+        let operand = operand(moves, around as u32, value)?;
+        if self.before.get(at - 1) != self.after.get(at - 1) {
+            return None;
+        }
+        let becomes = word(self.after, at);
+        let (from, to) = (self.from + at as u64, self.to + at as u64);
+        let moved = operand.translate(moves, value, from, to)?;
+        (moved != value || becomes != value).then_some(moved == becomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cover::Cover;
+    use super::*;
+
+    /// Calls of what moved by 0x1010 bytes; one in `each` follows. So many followed, and so
+    /// many are in blocks of code.
+    fn check(each: usize, expected: [usize; 2]) {
+        let moves = Moves::new([(0, 0), (0x8000, 0x1010)].into(), 0, Default::default());
+        let mut images = [vec![0x90u8; 0x8000], vec![0x90u8; 0x8000]];
+        for (number, at) in (16..0x8000 - 16).step_by(16).enumerate() {
+            let distance = 0x9000 - (at as u32 + 5);
+            let moved = distance + if number % each == 0 { 0x1010 } else { 0 };
+            for (image, distance) in images.iter_mut().zip([distance, moved]) {
+                image[at] = 0xe8;
+                image[at + 1..at + 5].copy_from_slice(&distance.to_le_bytes());
+            }
+        }
+        let [old, new] = images;
+        let covers = [Placed { cover: Cover { to: 0, from: 0, len: old.len() }, from: 0, to: 0 }];
+        let in_blocks = Code::new(&moves, &covers, &old, &new).hits();
+        assert_eq!([followed(&moves, &covers, &old, &new), in_blocks], expected);
+    }
+
+    #[test]
+    fn no_blocks_have_more_than_what_followed() {
+        check(1, [2046, 2046]);
+        check(5, [410, 0]);
+        check(usize::MAX, [1, 0]);
     }
 }

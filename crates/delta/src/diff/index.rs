@@ -17,8 +17,8 @@ pub(crate) enum Index<'a> {
 pub(crate) enum Find {
     /// Everything, by sorting all of old.
     Sorted,
-    /// What is long, by places here and there.
-    Sampled,
+    /// What is long, by places here and there, so many bytes from each other.
+    Sampled(usize),
 }
 
 impl Find {
@@ -29,15 +29,23 @@ impl Find {
             Self::Sorted => {
                 (len as u64).saturating_mul(4).saturating_add(1 << 20) + Grams::memory(len)
             }
-            Self::Sampled => (4 << sampled_log(len)) + (1 << (sampled_log(len) - 2)),
+            Self::Sampled(step) => {
+                let samples = samples(len, step);
+                (4 << sampled_log(samples)) + (1 << (sampled_log(samples) - 1)) + 4 * samples as u64
+            }
         };
         places.saturating_add(len as u64)
     }
 }
 
-/// The number of places that are known of `len` sampled bytes, as a power of two.
-fn sampled_log(len: usize) -> u32 {
-    ((len / step(len)).max(1).ilog2() + 1).clamp(10, 30)
+/// How many places are known of `len` bytes.
+fn samples(len: usize, wanted: usize) -> usize {
+    len.div_ceil(step(len, wanted))
+}
+
+/// The number of hashes of so many samples that are told apart, as a power of two.
+fn sampled_log(samples: usize) -> u32 {
+    samples.max(1).ilog2().clamp(10, 30)
 }
 
 /// A part of old and its sorted suffixes.
@@ -69,8 +77,8 @@ impl<'a> Index<'a> {
         find: Find,
         progress: &dyn Progress,
     ) -> Result<Self, DiffError> {
-        if find == Find::Sampled {
-            return Ok(Self::Sampled(Sampled::new(old)));
+        if let Find::Sampled(step) = find {
+            return Ok(Self::Sampled(Sampled::new(old, step)));
         }
         let mut pieces = Vec::new();
         let mut base = 0;
@@ -92,7 +100,7 @@ impl<'a> Index<'a> {
     /// of fewer than [`GRAM`] bytes are not looked for.
     pub(crate) fn longest(&self, new: &[u8], near: usize) -> Match {
         let pieces = match self {
-            Self::Sampled(sampled) => return sampled.find(new),
+            Self::Sampled(sampled) => return sampled.find(new, near),
             Self::Sorted(pieces) => pieces,
         };
         let mut best = Match::default();
@@ -106,41 +114,46 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Every fourth place of old, or fewer of a large one, by a hash of what stands there.
+/// Every third or fourth place of old, or fewer of a large one, by a hash of what
+/// stands there.
 pub(crate) struct Sampled<'a> {
     bytes: &'a [u8],
     /// For each hash, the first place with it in steps, plus one.
     places: Vec<u32>,
-    /// Which hashes there are, in two bits for each place: most of what is not there is
+    /// For each sample, the next one with its hash, plus one.
+    next: Vec<u32>,
+    /// Which hashes there are, in four bits for each place: most of what is not there is
     /// seen without waiting for the memory of the places.
     seen: Vec<u64>,
     step: usize,
 }
 
 /// Bytes that are hashed.
-const SAMPLE: usize = 16;
+const SAMPLE: usize = 12;
 
-/// Bytes from one sample to the next, at least ...
-const STEP: usize = 4;
+/// So many places that start alike are looked at.
+const ALIKE: usize = 8;
 
-/// ... and how many samples there are at most: half a GiB of places.
+/// So many samples there are at most: half a GiB of places and of those like them.
 const SAMPLES_MAX: usize = 1 << 26;
 
-fn step(len: usize) -> usize {
-    len.div_ceil(SAMPLES_MAX).next_power_of_two().max(STEP)
+/// Bytes from one sample to the next.
+fn step(len: usize, wanted: usize) -> usize {
+    wanted.max(len.div_ceil(SAMPLES_MAX)).max(1)
 }
 
 impl<'a> Sampled<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        let mut places = alloc::vec![0u32; 1 << sampled_log(bytes.len())];
-        let mut seen = alloc::vec![0u64; places.len() / 32];
-        let (mask, step) = (places.len() - 1, step(bytes.len()));
-        for at in (0..bytes.len()).step_by(step) {
-            let Some(hash) = bytes.get(at..).and_then(sample) else { break };
-            if let Some(place) = places.get_mut(hash as usize & mask)
-                && *place == 0
-            {
-                *place = u32::try_from(at / step + 1).unwrap_or(0);
+    fn new(bytes: &'a [u8], step: usize) -> Self {
+        let step = self::step(bytes.len(), step);
+        let mut next = alloc::vec![0u32; bytes.len().div_ceil(step)];
+        let mut places = alloc::vec![0u32; 1 << sampled_log(next.len())];
+        let mut seen = alloc::vec![0u64; places.len() / 16];
+        let mask = places.len() - 1;
+        // From the end, so that each chain begins with the first place.
+        for (number, next) in next.iter_mut().enumerate().rev() {
+            let Some(hash) = bytes.get(number * step..).and_then(sample) else { continue };
+            if let Some(place) = places.get_mut(hash as usize & mask) {
+                *next = core::mem::replace(place, number as u32 + 1);
             }
             let (word, bit) = seen_at(hash);
             let number = word & (seen.len() - 1);
@@ -148,10 +161,12 @@ impl<'a> Sampled<'a> {
                 *word |= bit;
             }
         }
-        Self { bytes, places, seen, step }
+        Self { bytes, places, next, seen, step }
     }
 
-    fn find(&self, new: &[u8]) -> Match {
+    /// The longest match among the first of those that start alike; of several, the one
+    /// nearest to `near`.
+    fn find(&self, new: &[u8], near: usize) -> Match {
         let Some(hash) = sample(new) else { return Match::default() };
         let (word, bit) = seen_at(hash);
         let seen = self.seen.get(word & (self.seen.len() - 1)).copied().unwrap_or(0);
@@ -159,21 +174,29 @@ impl<'a> Sampled<'a> {
             return Match::default();
         }
         let place = hash as usize & (self.places.len() - 1);
-        let place = self.places.get(place).copied().unwrap_or(0);
-        let Some(at) = (place as usize).checked_sub(1).map(|at| at * self.step) else {
-            return Match::default();
-        };
-        let len = common(self.bytes.get(at..).unwrap_or_default(), new);
-        if len < SAMPLE { Match::default() } else { Match { at, len } }
+        let mut place = self.places.get(place).copied().unwrap_or(0);
+        let mut best = Match::default();
+        for _ in 0..ALIKE {
+            let Some(number) = (place as usize).checked_sub(1) else { break };
+            let at = number * self.step;
+            let len = common(self.bytes.get(at..).unwrap_or_default(), new);
+            let nearer = at.abs_diff(near) < best.at.abs_diff(near);
+            if len >= SAMPLE && (len > best.len || len == best.len && nearer) {
+                best = Match { at, len };
+            }
+            place = self.next.get(number).copied().unwrap_or(0);
+        }
+        best
     }
 }
 
 /// A hash of the first bytes.
 fn sample(bytes: &[u8]) -> Option<u64> {
-    let (words, _) = bytes.get(..SAMPLE)?.as_chunks::<8>();
-    let hash = words.iter().fold(0u64, |hash, word| {
-        (hash.rotate_left(29) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    });
+    let bytes = bytes.get(..SAMPLE)?;
+    let [first, last] = [bytes.first_chunk(), bytes.last_chunk()];
+    let [first, last] = [first?, last?].map(|word| u64::from_le_bytes(*word));
+    const MANY: u64 = 0x9e37_79b9_7f4a_7c15;
+    let hash = (first.wrapping_mul(MANY).rotate_left(29) ^ last).wrapping_mul(MANY);
     Some(hash ^ hash >> 32)
 }
 
@@ -336,4 +359,33 @@ pub(crate) fn common(a: &[u8], b: &[u8]) -> usize {
     let done = wide_a.len().min(wide_b.len()) * 8;
     let rest = a.iter().skip(done).zip(b.iter().skip(done));
     done + rest.take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found of `new` in old, sampled at every fourth byte.
+    fn check(old: &[u8], new: &[u8], near: usize, expected: Match) {
+        assert_eq!(Sampled::new(old, 4).find(new, near), expected);
+    }
+
+    #[test]
+    fn of_places_that_start_alike_the_longest_is_taken_and_then_the_nearest() {
+        let start = *b"these twelve";
+        let old = [&start[..], b"....", &start, b"go o", &start, b"....", &start, b"...."].concat();
+        check(&old, b"these twelve go", 0, Match { at: 0, len: 12 });
+        check(&old, b"these twelvego on", 60, Match { at: 16, len: 16 });
+        check(&old, &start, 45, Match { at: 48, len: 12 });
+        check(&old, &start, 20, Match { at: 16, len: 12 });
+        check(&old, b"those twelve go", 0, Match::default());
+        check(b"", &start, 0, Match::default());
+    }
+
+    #[test]
+    fn what_stands_everywhere_costs_few_looks() {
+        let old = alloc::vec![7; 1 << 20];
+        check(&old, &[7; 64], 0, Match { at: 0, len: 64 });
+        check(&old, &[7; 64], 1 << 20, Match { at: 4 * (ALIKE - 1), len: 64 });
+    }
 }

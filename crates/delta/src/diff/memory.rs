@@ -48,11 +48,18 @@ impl Memory {
 
     /// The best way to look for old pieces that fits, with so much content.
     pub(super) fn way(&self, effort: Effort, content: [usize; 2]) -> Result<Find, DiffError> {
-        let ways = [Find::Sorted, Find::Sampled];
+        let sampled = self.sampled(content[0]);
+        let ways = [Find::Sorted, sampled];
         let fits = |way: &Find| self.takes(*way, content) <= self.limit;
         let way = ways.into_iter().skip(usize::from(effort == Effort::Fast)).find(fits);
-        let (least, limit) = (self.takes(Find::Sampled, content), self.limit);
+        let (least, limit) = (self.takes(sampled, content), self.limit);
         way.ok_or(DiffError::Memory { least, limit })
+    }
+
+    /// Places here and there. Where streams are opened, that takes the time, and a closer
+    /// look costs little.
+    fn sampled(&self, content: usize) -> Find {
+        Find::Sampled(if content > self.old / 2 { 3 } else { 4 })
     }
 
     /// Bytes that encoders may take together while streams are proven.
@@ -63,11 +70,11 @@ impl Memory {
 
     /// Bytes of content that the old image's streams may have; half of what is left.
     pub(super) fn old_content(&self) -> u64 {
-        self.limit.saturating_sub(self.takes(Find::Sampled, [0, 0])) / OLD_BYTE / 2
+        self.limit.saturating_sub(self.takes(self.sampled(0), [0, 0])) / OLD_BYTE / 2
     }
 
     /// Bytes of content that the new image's streams may have beside that of the old one's.
     pub(super) fn new_content(&self, old: usize) -> u64 {
-        self.limit.saturating_sub(self.takes(Find::Sampled, [old, 0])) / NEW_BYTE
+        self.limit.saturating_sub(self.takes(self.sampled(old), [old, 0])) / NEW_BYTE
     }
 }

@@ -1,6 +1,6 @@
 //! Which moves of old pieces are worth telling: those that addresses follow.
 
-use super::flat::Code;
+use super::flat::{Code, followed};
 use super::spaces::Placed;
 use crate::coder::{MOVES_BYTES_MAX, MOVES_MAX, Moves, Pages, Place, Space};
 use alloc::vec::Vec;
@@ -33,9 +33,16 @@ pub(crate) fn find(covers: &[Placed], old: &[u8], new: &[u8], spaces: &[Space; 2
         if bytes.len() > MOVES_BYTES_MAX {
             continue;
         }
-        let words = hits(&moves, covers, old, new);
-        let code = Code::new(&moves, covers, old, new).hits();
-        if (words + code) * SAVES > bytes.len() * 8 {
+        // The first counts that are enough, or too few, save looking at all that stays.
+        let (words, needed) = (hits(&moves, covers, old, new), bytes.len() * 8 / SAVES);
+        let mut found = words;
+        if found <= needed {
+            found += followed(&moves, covers, old, new);
+            if found > needed {
+                found = words + Code::new(&moves, covers, old, new).hits();
+            }
+        }
+        if found > needed {
             return bytes;
         }
     }
@@ -100,12 +107,14 @@ fn hits(moves: &Moves, covers: &[Placed], old: &[u8], new: &[u8]) -> usize {
     let mut pages = Pages::NONE;
     changed(covers, old, new, |word| {
         let &Changed { from, to, old, next, new } = word;
-        let instruction = pages.translate(moves, old, Place { from, to, next });
-        if old != new {
-            let relative = moves.relative(old, from, to);
-            let [above, plain] = [moves.base(), 0].map(|base| moves.absolute(base, old));
-            hits += usize::from([instruction, relative, above, plain].contains(&Some(new)));
+        if old == new {
+            pages.pass(old, from);
+            return;
         }
+        let instruction = pages.translate(moves, old, Place { from, to, next });
+        let relative = moves.relative(old, from, to);
+        let [above, plain] = [moves.base(), 0].map(|base| moves.absolute(base, old));
+        hits += usize::from([instruction, relative, above, plain].contains(&Some(new)));
     });
     hits
 }

@@ -10,6 +10,10 @@ use alloc::vec::Vec;
 /// The level of a full payload.
 const LEVEL: i32 = 12;
 
+/// A level that packs many times as fast, into less than so many times the bytes.
+const QUICK: i32 = 1;
+const QUICK_TIMES: usize = 2;
+
 /// The patch that makes `new` of nothing, if it is shorter than `longest` bytes and takes
 /// at most `heap` to apply. It is given up as soon as it is as long: what is tried in vain
 /// is so much of the image as packs into the patch that there is.
@@ -23,6 +27,9 @@ pub(super) fn packed(
     let models = Models { log: *MODELS.start(), pace: Pace::Quick };
     let needs = least_heap(window_log, models, &[]) + PACKED_HEAP;
     if needs > heap {
+        return None;
+    }
+    if is_hopeless(new, longest) {
         return None;
     }
     let header = PatchHeader { heap: needs, window_log, models, ..header.clone() };
@@ -48,6 +55,17 @@ pub(super) fn packed(
         }
     }
     (bytes.len() < longest).then_some(bytes)
+}
+
+/// Even a quick look says that packing is far from it.
+fn is_hopeless(new: &[u8], longest: usize) -> bool {
+    let Ok(mut encoder) = FrameEncoder::new(QUICK) else { return false };
+    let most = longest.saturating_mul(QUICK_TIMES);
+    let mut bytes = 0usize;
+    new.chunks(PACKED).any(|chunk| {
+        bytes += encoder.encode(chunk).map_or(0, |frame| frame.len());
+        bytes > most
+    })
 }
 
 /// One frame without its first four bytes, which are always the same.
@@ -91,6 +109,7 @@ mod tests {
         let (out, _) = apply(&patch, b"old").unwrap();
         assert!(out == new, "other bytes came out");
         assert_eq!(packed(&header, new, patch.len(), 4 << 20), None);
+        assert_eq!(packed(&header, new, patch.len() + 1, 4 << 20), Some(patch));
         assert_eq!(packed(&header, new, usize::MAX, 1 << 20), None);
     }
 

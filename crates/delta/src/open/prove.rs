@@ -2,10 +2,12 @@
 
 use super::guess::candidates;
 use super::shared::Shared;
-use super::{Form, Place, zstd_frame};
-use crate::codec::zstd::sequences_max;
+use super::tell::{self, Spoken};
+use super::{Form, Place};
+use crate::codec::zstd::{ZstdEncoder, sequences_max};
 use crate::correction::Correction;
-use crate::recipe::{Recipe, Wrapper};
+use crate::recipe::words::Words;
+use crate::recipe::{Recipe, Wrapper, zstd_frame};
 use crate::sequences::{self, BLOCK, Sequence, Stored};
 use crate::tokens::{self, Told};
 use alloc::vec::Vec;
@@ -40,6 +42,10 @@ const RETOLD_BY_ALL: usize = 16 << 20;
 /// Edits of so small a part of the stream are those of the right level.
 const CERTAIN_SHARE: usize = 50;
 
+/// So many recipes of zlib are tried before another encoder's choices are looked at: it is
+/// far from all of them, or that near to one.
+const LIKELY: usize = 3;
+
 /// Edits of sequences may have this share of their stream's bytes, in hundredths:
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
@@ -54,6 +60,8 @@ const CORRECTED_MAX: usize = 4 << 20;
 pub(super) enum Proof {
     /// The recipe makes it, with a correction that may be empty.
     Made(Recipe, Correction),
+    /// The same, of these words and the content.
+    Told(Recipe, Correction, Vec<u8>),
     /// None does.
     NoRecipe,
     /// Those that might need too much memory.
@@ -68,6 +76,7 @@ pub(super) fn prove(
     place: &Place,
     max_heap: u64,
     memory: &Shared,
+    known: &Spoken<'_>,
 ) -> Proof {
     let (favourites, settled) = place.favourites();
     let mut all = candidates(form, encoded, plain.len(), &favourites);
@@ -84,7 +93,21 @@ pub(super) fn prove(
     let most = all.iter().map(asks).max().unwrap_or(0);
     let _taken = memory.take(most.saturating_add(beside(form, plain.len(), encoded.len())));
     let mut best: Option<(usize, Recipe)> = None;
-    for recipe in &all {
+    let told = |recipes: &[Recipe]| {
+        let deflate = matches!(form, Form::Gzip | Form::Zlib | Form::Raw);
+        let first = recipes.first().filter(|_| deflate)?;
+        let (recipe, correction) = retold(first, recipes, plain, encoded)?;
+        let fits = recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap;
+        fits.then_some((recipe, correction))
+    };
+    for (number, recipe) in all.iter().enumerate() {
+        if number == LIKELY
+            && let Some((recipe, correction)) = told(all.get(..LIKELY).unwrap_or_default())
+            && correction.to_bytes().len() <= encoded.len() / CERTAIN_SHARE
+        {
+            place.worked(recipe);
+            return Proof::Made(recipe, correction);
+        }
         let same = agreement(recipe, plain, encoded);
         if same == encoded.len() {
             place.worked(*recipe);
@@ -95,15 +118,11 @@ pub(super) fn prove(
         }
     }
     if form == Form::Zstd
-        && let Some((recipe, correction)) = of_another_release(&all, plain, encoded, max_heap)
+        && let Some(proof) = of_another_release(&all, plain, encoded, place, max_heap, known)
     {
-        place.worked(recipe);
-        return Proof::Made(recipe, correction);
+        return proof;
     }
-    if let (Form::Gzip | Form::Zlib | Form::Raw, Some(recipe)) = (form, all.first())
-        && let Some((recipe, correction)) = retold(recipe, &all, plain, encoded)
-        && recipe.corrected_heap(plain.len() as u64, &correction) <= max_heap
-    {
+    if let Some((recipe, correction)) = told(&all) {
         place.worked(recipe);
         return Proof::Made(recipe, correction);
     }
@@ -153,18 +172,44 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
     }
 }
 
-/// What makes a frame of another release of libzstd, whose choice is put right: with the
-/// likeliest recipe, or else with the one that chooses nearest.
+/// What makes a frame of another release of libzstd: its choice is told, or that of the
+/// linked release is put right, whichever is likely to take fewer bytes.
 fn of_another_release(
     all: &[Recipe],
     plain: &[u8],
     encoded: &[u8],
+    place: &Place,
+    max_heap: u64,
+    known: &Spoken<'_>,
+) -> Option<Proof> {
+    let words = zstd_frame::words(encoded, plain.len())?;
+    let wanted: Vec<Sequence> = Words::new(&words).collect();
+    let edited = edited(all, plain, encoded, &wanted, max_heap);
+    let edits = edited.as_ref().map_or(usize::MAX, |(_, edits)| edits.to_bytes().len());
+    if edits > tell::cost(&wanted, known)
+        && let Some((recipe, correction)) = tell::told(encoded, plain, &words, place)
+        && recipe.corrected_heap((words.len() + plain.len()) as u64, &correction) <= max_heap
+    {
+        place.worked(recipe);
+        return Some(Proof::Told(recipe, correction, words));
+    }
+    let (recipe, correction) = edited?;
+    place.worked(recipe);
+    Some(Proof::Made(recipe, correction))
+}
+
+/// What puts the linked release's choice right: with the likeliest recipe, or else with
+/// the one that chooses nearest.
+fn edited(
+    all: &[Recipe],
+    plain: &[u8],
+    encoded: &[u8],
+    wanted: &[Sequence],
     max_heap: u64,
 ) -> Option<(Recipe, Correction)> {
     (plain.len() <= RECHOSEN_MAX).then_some(())?;
-    let wanted = zstd_frame::sequences(encoded, plain.len())?;
     let made = |recipe: &Recipe| {
-        let correction = rechosen(recipe, plain, encoded, &wanted)?;
+        let correction = rechosen(recipe, plain, encoded, wanted)?;
         let heap = recipe.corrected_heap(plain.len() as u64, &correction);
         let right = heap <= max_heap
             && corrected_bytes(recipe, plain, &correction).as_deref() == Some(encoded);
@@ -174,7 +219,7 @@ fn of_another_release(
     if let Some(proof) = all.first().filter(|_| small).and_then(made) {
         return Some(proof);
     }
-    let (edits, recipe) = nearest(all, plain, &wanted)?;
+    let (edits, recipe) = nearest(all, plain, wanted)?;
     // All of it is only looked at where its start promises something.
     let promised = edits as u64 * plain.len() as u64 / plain.len().min(TRIED) as u64;
     (promised <= 2 * Correction::BYTES_MAX as u64).then(|| made(&recipe)).flatten()
@@ -201,7 +246,9 @@ fn nearest(all: &[Recipe], plain: &[u8], wanted: &[Sequence]) -> Option<(usize, 
 
 /// What libzstd chooses.
 fn choice(recipe: &Recipe, plain: &[u8]) -> Option<Vec<Sequence>> {
-    recipe.chooser(plain.len() as u64).ok()?.choose(plain, sequences_max(plain.len())).ok()
+    let Recipe::Zstd(options) = recipe else { return None };
+    let chooser = ZstdEncoder::new(*options, plain.len() as u64).ok()?;
+    chooser.choose(plain, sequences_max(plain.len())).ok()
 }
 
 /// The edits of what libzstd chooses, if they are worth it.
