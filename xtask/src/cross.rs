@@ -32,6 +32,9 @@ type Flags = [&'static str; 2];
 /// A program that ends at a panic needs no tables for unwinding.
 const NO_TABLES: Flags =
     ["-fno-asynchronous-unwind-tables -fno-unwind-tables", "-C force-unwind-tables=no"];
+/// What only `{:?}` prints is left out: nothing that a terminal says or stores is told so.
+/// The standard library that comes ready-made has it.
+const NO_DEBUG: Flags = ["", "-Z fmt-debug=none"];
 /// For MIPS, where each call and each address of code that can lie anywhere takes two or
 /// three instructions more. What is paid: the program always lies at the same address.
 const FIXED: Flags = ["-fno-PIC", "-C relocation-model=static"];
@@ -69,7 +72,7 @@ impl Extent {
     }
 
     /// What cargo is told.
-    fn features(self) -> &'static [&'static str] {
+    pub(crate) fn features(self) -> &'static [&'static str] {
         match self {
             Self::Everything => &[],
             Self::Smallest => &["--no-default-features", "--features", "cli"],
@@ -164,6 +167,7 @@ pub(crate) fn built(root: &Path, target: &str, extent: Extent) -> Result<PathBuf
 fn flags(target: &str, extent: Extent, ready_made: bool) -> [String; 2] {
     let mips = target.starts_with("mips");
     let mut all = vec![NO_TABLES];
+    all.extend((!ready_made).then_some(NO_DEBUG));
     all.extend(mips.then_some(FIXED));
     all.extend(target.starts_with("armv7").then_some(THUMB));
     let tight = if ready_made { TIGHT_READY_MADE } else { TIGHT };
@@ -226,6 +230,7 @@ mod tests {
         let rust = |target, extent| {
             let [c, rust] = flags(target, extent, false);
             assert!(c.starts_with("-fno-asynchronous"), "{c}");
+            assert!(rust.contains("fmt-debug=none"), "{rust}");
             (rust.contains("immediate-abort"), rust.contains("relocation-model"))
         };
         assert_eq!(rust("mipsel-unknown-linux-musl", Extent::Everything), (true, true));

@@ -94,8 +94,9 @@ pub(crate) const BOARD_MIPS: [Need; 2] = [
     Need { program: "qemu-system-mipsel", package: "qemu-system-mips" },
     Need { program: "debugfs", package: "e2fsprogs" },
 ];
-/// What the machine with an eMMC needs.
-pub(crate) const EMMC: [Need; 2] = [
+/// What the machine with an eMMC and NOR needs.
+pub(crate) const EMMC: [Need; 3] = [
+    Need { program: "fw_printenv", package: "libubootenv-tool" },
     Need { program: "qemu-system-arm", package: "qemu-system-arm" },
     Need { program: "mkenvimage", package: "u-boot-tools" },
 ];
@@ -103,6 +104,15 @@ pub(crate) const EMMC: [Need; 2] = [
 pub(crate) const BUS: [Need; 2] = [
     Need { program: "dbus-daemon", package: "dbus" },
     Need { program: "dbus-send", package: "dbus" },
+];
+/// Who knows about the line, and what puts one up.
+pub(crate) const NETWORK: [Need; 6] = [
+    Need { program: "NetworkManager", package: "network-manager" },
+    Need { program: "ModemManager", package: "modemmanager" },
+    Need { program: "dbus-daemon", package: "dbus" },
+    Need { program: "ip", package: "iproute2" },
+    Need { program: "mount", package: "mount" },
+    Need { program: "unshare", package: "util-linux" },
 ];
 /// What the guest with raw flash needs besides.
 pub(crate) const FLASH: [Need; 4] = [

@@ -5,7 +5,9 @@
 
 use crate::board::{self, GRUB_BIOS, GRUB_OVMF, MALTA, UBOOT};
 use crate::count::{Count, count, without_passed};
+use crate::cross::Extent;
 use crate::house;
+use crate::packages;
 use crate::programs;
 use crate::run::{Ended, Show, run};
 use anyhow::{Context, Result, ensure};
@@ -123,6 +125,15 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
+        ..long(
+            "boot-loaders",
+            "a board with U-Boot in two copies, and new ones that do not start",
+            900,
+            boot_loaders,
+        )
+    },
+    Stage {
+        group: Group::Terminals,
         ..long("boot-grub", "the agent on a PC with GRUB, BIOS and UEFI", 1200, boot_grub)
     },
     Stage {
@@ -131,7 +142,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         group: Group::Terminals,
-        ..long("emmc", "bootloaders in an eMMC's two boot partitions, in QEMU", 1200, emmc)
+        ..long("emmc", "an eMMC's two boot partitions, and NOR, in QEMU", 1200, emmc)
     },
     Stage {
         group: Group::Terminals,
@@ -141,16 +152,15 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Terminals,
         ..long("idle", "how often an agent is woken that has nothing to do", 300, idle)
     },
+    Stage {
+        group: Group::Terminals,
+        ..long("network", "the line, told by NetworkManager and ModemManager", 300, network)
+    },
     long("demo-stores", "the main job on PostgreSQL and S3", 600, demo_stores),
     long("demo-full", "the main job, as `cargo demo` has it", 600, demo_full),
     Stage {
         group: Group::Delta,
-        ..long(
-            "delta-full",
-            "all pairs in every mode, ten thousand damaged patches",
-            7200,
-            delta_full,
-        )
+        ..long("delta-full", "all pairs in every mode, damaged patches of each", 7200, delta_full)
     },
     long("bench", "install against other updaters", 1800, bench),
 ];
@@ -200,7 +210,11 @@ fn house(bench: &Bench) -> Result<Count> {
 
 fn clippy(bench: &Bench) -> Result<Count> {
     let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked"];
-    bench.one(bench.cargo(&clippy).args(["--", "--deny", "warnings"]), Show::All)
+    let all = bench.one(bench.cargo(&clippy).args(["--", "--deny", "warnings"]), Show::All)?;
+    let smallest = ["clippy", "--quiet", "--package", "agent", "--locked"];
+    let mut smallest = bench.cargo(&smallest);
+    smallest.args(Extent::Smallest.features()).args(["--", "--deny", "warnings"]);
+    Ok(all.plus(bench.one(&mut smallest, Show::All)?))
 }
 
 fn build(bench: &Bench) -> Result<Count> {
@@ -262,10 +276,21 @@ fn idle(bench: &Bench) -> Result<Count> {
     bench.one(bench.program("lab")?.arg("idle"), Show::All)
 }
 
+fn network(bench: &Bench) -> Result<Count> {
+    packages::ensure_installed(&packages::NETWORK)?;
+    bench.one(bench.program("lab")?.arg("network"), Show::All)
+}
+
 fn boot_full(bench: &Bench) -> Result<Count> {
     let lab = bench.program("lab")?;
     let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
     bench.counted(command.args(["--long", "--case", "good, from a card"]))
+}
+
+fn boot_loaders(bench: &Bench) -> Result<Count> {
+    let lab = bench.program("lab")?;
+    let mut command = board::command(&bench.root, Path::new(lab.get_program()), &UBOOT)?;
+    bench.counted(command.arg("--loaders"))
 }
 
 fn boot_grub(bench: &Bench) -> Result<Count> {

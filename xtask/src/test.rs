@@ -169,11 +169,13 @@ mod tests {
         let long = [
             "faults",
             "boot-full",
+            "boot-loaders",
             "boot-grub",
             "boot-mips",
             "emmc",
             "foreign",
             "idle",
+            "network",
             "demo-stores",
             "demo-full",
             "delta-full",

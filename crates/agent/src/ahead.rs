@@ -6,12 +6,13 @@
 use crate::device::{Device, DeviceError};
 use crate::edges::Stage;
 use crate::install::{Runs, Sink, none_left};
-use crate::job::{Job, Way};
+use crate::job::{Job, Part, Way};
 use crate::perform::chain;
 use crate::recovery::Staging;
 use engine::{Cursor, Event, Locator, Task};
 use package::{Crc32, Manifest, Skeleton};
 use std::io;
+use std::rc::Rc;
 use types::{Outcome, Spent, Text};
 
 /// Bytes that stay free besides what the maker's rule wants free: for the journal, the
@@ -74,7 +75,8 @@ impl Device {
             Ok(job) => job,
             Err(over) => return Ok(over),
         };
-        let Some(place) = skeleton(&job).and_then(|skeleton| place_of(&skeleton, cursor)) else {
+        let place = skeleton(&job).and_then(|skeleton| place_of(&job, &skeleton, cursor));
+        let Some(place) = place else {
             return self.failed(Outcome::CorruptPayload, none_left());
         };
         if cursor == Cursor::default()
@@ -82,7 +84,31 @@ impl Device {
         {
             return self.cannot_keep(task, &error);
         }
-        self.pump_on(task, locator, cursor, (job, Sink::Stage { place }))
+        let event =
+            self.pump_on(task, locator, cursor, (Rc::clone(&job), Sink::Stage { place }))?;
+        match event {
+            Event::PayloadFailed { cursor, detail, spent, .. } if has_others(&job, cursor) => {
+                self.pass_over(task, &job, cursor, &detail, spent)
+            }
+            event => Ok(event),
+        }
+    }
+
+    /// A payload does not come that is not the component's only one: what is kept has zeros
+    /// in its place, and whoever looks at it goes on with another.
+    fn pass_over(
+        &mut self,
+        task: &Task,
+        job: &Job,
+        cursor: Cursor,
+        why: &Text,
+        spent: Spent,
+    ) -> Result<Event, DeviceError> {
+        self.note_down(task.attempt, format!("a payload is not kept: {why}").as_str().into());
+        match next_payload(job, cursor) {
+            Some(next) => Ok(Event::Reached(next, spent)),
+            None => self.close_stage(task, job, spent),
+        }
     }
 
     /// Looks from `cursor` on, until the next checkpoint, whether the package gives what
@@ -150,31 +176,55 @@ impl Device {
 
 /// Bytes of the payloads that are kept, and bytes in all.
 pub(crate) fn kept(job: &Job, cursor: Cursor) -> (u64, u64) {
-    let sizes = || job.parts.iter().filter_map(|part| Some((part, first_way(part)?.size)));
-    let whole = sizes().take(usize::from(cursor.component)).map(|(_, size)| size).sum::<u64>();
-    let part = sizes().nth(usize::from(cursor.component));
-    let within = part.map_or(0, |(part, size)| {
-        let chunk_size = u64::from(part.component.image.chunk_size);
-        u64::from(cursor.chunk).saturating_mul(chunk_size).min(size)
-    });
-    (whole + within, sizes().map(|(_, size)| size).sum())
+    let before = (cursor.component, cursor.payload);
+    let (mut done, mut total) = (0, 0);
+    for (place, part, way) in payloads(job) {
+        total += way.size;
+        if place < before {
+            done += way.size;
+        } else if place == before {
+            let chunk_size = u64::from(part.component.image.chunk_size);
+            done += u64::from(cursor.chunk).saturating_mul(chunk_size).min(way.size);
+        }
+    }
+    (done, total)
 }
 
-fn first_way(part: &crate::job::Part) -> Option<Way> {
-    part.ways().next()
+/// All payloads that this agent can decode, in the order in which they are kept: their
+/// component's and their own number, as a cursor has them.
+fn payloads(job: &Job) -> impl Iterator<Item = ((u8, u8), &Part, Way)> {
+    let parts = (0..).zip(&job.parts);
+    parts.flat_map(|(n, part)| (0..).zip(part.ways()).map(move |(m, way)| ((n, m), part, way)))
 }
 
-/// The archive that is kept: the manifest, and of each component the first payload.
+/// The beginning of the payload behind the cursor's; `None` behind the last one.
+pub(crate) fn next_payload(job: &Job, cursor: Cursor) -> Option<Cursor> {
+    let before = (cursor.component, cursor.payload);
+    let (component, payload) = payloads(job).map(|(place, ..)| place).find(|at| *at > before)?;
+    Some(Cursor { payload, ..Cursor::start_of(component) })
+}
+
+/// Whether the cursor's component has more than one payload.
+fn has_others(job: &Job, cursor: Cursor) -> bool {
+    job.parts.get(usize::from(cursor.component)).is_some_and(|part| part.ways().count() > 1)
+}
+
+/// The archive that is kept: the manifest, and of each component all payloads.
 fn skeleton(job: &Job) -> Option<Skeleton> {
-    let ways: Vec<Way> = job.parts.iter().map(first_way).collect::<Option<_>>()?;
+    if job.parts.iter().any(|part| part.ways().next().is_none()) {
+        return None;
+    }
+    let ways: Vec<Way> = payloads(job).map(|(_, _, way)| way).collect();
     let manifest = (Manifest::ENTRY, u64::try_from(job.exact.len()).ok()?);
     let payloads = ways.iter().map(|way| (way.entry.as_str(), way.size));
     Skeleton::of(std::iter::once(manifest).chain(payloads)).ok()
 }
 
-/// Where the payload of the cursor's component is in it.
-fn place_of(skeleton: &Skeleton, cursor: Cursor) -> Option<u64> {
-    skeleton.entries().get(usize::from(cursor.component) + 1).map(|entry| entry.at)
+/// Where the cursor's payload is in it.
+fn place_of(job: &Job, skeleton: &Skeleton, cursor: Cursor) -> Option<u64> {
+    let wanted = (cursor.component, cursor.payload);
+    let index = payloads(job).position(|(place, ..)| place == wanted)?;
+    skeleton.entries().get(index + 1).map(|entry| entry.at)
 }
 
 /// Puts manifest, headers and directory around the payloads, whose bytes are all there.
@@ -192,7 +242,14 @@ fn close(
         while at < end {
             let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
             let piece = buffer.get_mut(..len.max(1)).ok_or(io::ErrorKind::InvalidInput)?;
-            stage.read(at, piece)?;
+            match stage.read(at, piece) {
+                // A payload did not come, and nothing was written behind it.
+                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    piece.fill(0);
+                    stage.write(at, piece)?;
+                }
+                read => read?,
+            }
             sum.update(piece);
             at += piece.len() as u64;
         }

@@ -5,18 +5,29 @@
 
 mod around;
 mod boot;
+mod component;
+mod environment;
+mod form;
+mod lacking;
 mod layout;
+#[cfg(feature = "upkeep")]
 mod maker;
+mod places;
+#[cfg(feature = "plan")]
 mod plan;
 mod policy;
 
 pub use around::{Health, HealthCheck, MovesWord, Power, Watchdog, Worker};
-pub use boot::{
-    Boot, BootTries, CopyPlace, CountingWord, EnvironmentForm, EnvironmentPlaces, Running, Single,
-    SlotNames,
-};
-pub use layout::{CopySwitch, LayoutWord, Stage, StagingWord};
+pub use boot::{Boot, BootTries, CountingWord, Running, Single, SlotNames};
+pub use component::Component;
+#[cfg(feature = "components")]
+pub use component::CopySwitch;
+pub use environment::{CopyPlace, EnvironmentForm, EnvironmentPlaces};
+pub use form::FormError;
+pub use layout::{LayoutWord, Stage, StagingWord};
+#[cfg(feature = "upkeep")]
 pub use maker::{Configuration, FactoryReset, Hooks, OnUncontained, OwnMigration, Partition};
+#[cfg(feature = "plan")]
 pub use plan::Plan;
 pub use policy::{LineWord, Metered, Policy, Senses, WordOrProgram};
 
@@ -25,9 +36,11 @@ use crate::{Identity, Inventory, Options, ReadBack, SYSTEM};
 use engine::policy::rules::Rules;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+#[cfg(feature = "page")]
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Version};
+use types::tree::Node;
+use types::{ComponentState, DeviceId, Digest, Name, Seconds, Slot, Tree, TreeError, Version};
 
 /// Where the file is when nothing else is said.
 pub const DEFAULT_PATH: &str = "/etc/refit/agent.toml";
@@ -64,6 +77,7 @@ pub struct Config {
     /// The operator's server, if there is one.
     pub server: Option<Server>,
     /// Rollouts that are read from files, if they are.
+    #[cfg(feature = "plan")]
     pub plan: Option<Plan>,
     /// How packages are fetched.
     #[serde(default)]
@@ -99,11 +113,14 @@ pub struct Config {
     #[serde(default)]
     pub worker: Worker,
     /// Cards and sticks.
+    #[cfg(feature = "cards")]
     #[serde(default)]
     pub media: Media,
     /// The local page; off where there is none.
+    #[cfg(feature = "page")]
     pub page: Option<Page>,
     /// The bus on which programs speak for the owner; none where there is none.
+    #[cfg(feature = "dbus")]
     pub dbus: Option<Dbus>,
     /// When the terminal may work on an update.
     #[serde(default)]
@@ -112,19 +129,24 @@ pub struct Config {
     #[serde(default)]
     pub senses: Senses,
     /// Programs of packages.
+    #[cfg(feature = "upkeep")]
     #[serde(default)]
     pub hooks: Hooks,
     /// The terminal's own configuration, where the agent carries it over.
+    #[cfg(feature = "upkeep")]
     pub configuration: Option<Configuration>,
     /// Partitions with a name, for backup and restore.
+    #[cfg(feature = "upkeep")]
     #[serde(default)]
     pub partitions: BTreeMap<Name, Partition>,
     /// What a factory reset does.
+    #[cfg(feature = "upkeep")]
     #[serde(default)]
     pub factory_reset: FactoryReset,
 }
 
 /// The local page.
+#[cfg(feature = "page")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
@@ -146,11 +168,13 @@ fn tell_logs() -> bool {
     true
 }
 
+#[cfg(feature = "page")]
 fn upload_mib() -> u32 {
     256
 }
 
 /// A bus on which programs speak for the owner.
+#[cfg(feature = "dbus")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dbus {
@@ -159,11 +183,13 @@ pub struct Dbus {
     pub bus: String,
 }
 
+#[cfg(feature = "dbus")]
 fn system() -> String {
     "system".into()
 }
 
 /// Cards and sticks that packages may come on.
+#[cfg(feature = "cards")]
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Media {
@@ -173,7 +199,7 @@ pub struct Media {
 
 /// One name, or a list of at least one.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Tree")]
 pub enum OneOrMore {
     /// One.
     One(Name),
@@ -250,62 +276,6 @@ impl Default for Install {
     }
 }
 
-/// Where a component is written to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "effect", rename_all = "kebab-case")]
-pub enum Component {
-    /// Two banks, or the system's one.
-    Slot {
-        /// Partition or file of slot A.
-        a: PathBuf,
-        /// Partition or file of slot B; none in a layout with a recovery.
-        b: Option<PathBuf>,
-        /// Bytes of a file that is not there yet.
-        #[serde(default)]
-        size: u64,
-    },
-    /// A directory that is switched without a boot.
-    Live {
-        /// The directory.
-        directory: PathBuf,
-        /// Bytes of the largest image.
-        size: u64,
-        /// Run after each switch: program and arguments.
-        #[serde(default)]
-        reload: Vec<String>,
-        /// Whether its images are programs, which are made executable.
-        #[serde(default)]
-        program: bool,
-        /// Whether it is the agent's own program.
-        #[serde(default)]
-        agent: bool,
-    },
-    /// A bootloader in two copies, of which the hardware starts the other when one does
-    /// not start.
-    Copies {
-        /// Partition or file of copy A.
-        a: PathBuf,
-        /// Partition or file of copy B.
-        b: PathBuf,
-        /// Bytes of a file that is not there yet.
-        #[serde(default)]
-        size: u64,
-        /// How it is known which copy started.
-        running: Running,
-        /// What chooses between them.
-        switch: CopySwitch,
-    },
-    /// One place only.
-    Direct {
-        /// Partition or file.
-        place: PathBuf,
-        /// The file that an image is staged in.
-        staging: PathBuf,
-        /// Bytes of the largest image.
-        size: u64,
-    },
-}
-
 /// What was installed of a component in the factory.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -334,7 +304,7 @@ pub enum ConfigError {
     Read(PathBuf, #[source] std::io::Error),
     /// It is no configuration.
     #[error("cannot use the configuration `{}`", .0.display())]
-    Form(PathBuf, #[source] toml::de::Error),
+    Form(PathBuf, #[source] FormError),
     /// A rule is broken that its form does not express.
     #[error("cannot use the configuration `{}`: {}", .0.display(), .1)]
     Rule(PathBuf, String),
@@ -349,7 +319,12 @@ impl Config {
         let unreadable = |e| ConfigError::Read(path.into(), e);
         let file = std::fs::File::open(path).map_err(unreadable)?;
         let text = std::io::read_to_string(std::io::Read::take(file, LIMIT)).map_err(unreadable)?;
-        let config: Self = toml::from_str(&text).map_err(|e| ConfigError::Form(path.into(), e))?;
+        let form = |e| ConfigError::Form(path.into(), e);
+        let tree = form::tree(&text).map_err(form)?;
+        if let Some(lacking) = lacking::first(&tree) {
+            return Err(ConfigError::Rule(path.into(), lacking));
+        }
+        let config: Self = form::meant(tree, &text).map_err(form)?;
         match config.fault() {
             Some(fault) => Err(ConfigError::Rule(path.into(), fault)),
             None => Ok(config),
@@ -379,17 +354,21 @@ impl Config {
         {
             return Some("`server.url` does not start with https://".into());
         }
+        #[cfg(feature = "plan")]
         if let Some(fault) = self.plan.as_ref().and_then(Plan::fault) {
             return Some(fault);
         }
         if let Err(fault) = self.policy.rules() {
             return Some(fault);
         }
-        let own = |c: &&Component| matches!(c, Component::Live { agent: true, .. });
-        if self.components.values().filter(own).count() > 1 {
+        if self.components.values().filter(|component| component.is_agent()).count() > 1 {
             return Some("more than one component is the agent".into());
         }
-        if let Some(fault) = self.maker_fault().or_else(|| self.health.fault()) {
+        #[cfg(feature = "upkeep")]
+        if let Some(fault) = self.maker_fault() {
+            return Some(fault);
+        }
+        if let Some(fault) = self.health.fault() {
             return Some(fault);
         }
         let component = |(name, component): (&Name, &Component)| component.fault(name, self.layout);
@@ -423,7 +402,11 @@ impl Config {
         let read_back = if self.install.read_back { ReadBack::Full } else { ReadBack::Off };
         let poll = self.server.as_ref().map_or_else(poll_seconds, |server| server.poll_seconds);
         let checkpoint = u64::from(self.install.checkpoint_kib) << 10;
-        let (poll, rules, protected) = (Seconds(poll), self.rules(), self.protected());
+        let (poll, rules) = (Seconds(poll), self.rules());
+        #[cfg(feature = "upkeep")]
+        let protected = self.protected();
+        #[cfg(not(feature = "upkeep"))]
+        let protected = std::collections::BTreeSet::new();
         let (layout, staging) = (self.layout.into(), self.staging.mode.into());
         Options { read_back, checkpoint, poll, layout, staging, rules, protected }
     }
@@ -463,9 +446,28 @@ impl Config {
         self.staging.path.clone().unwrap_or_else(|| self.state_dir.join("staged.zip"))
     }
 
+    /// The files with the authorities of everybody whom the agent talks to.
+    pub fn authorities(&self) -> Vec<&Path> {
+        let server = self.server.iter().map(|server| server.ca.as_path());
+        #[cfg(feature = "plan")]
+        let server = server.chain(self.plan.iter().map(|plan| plan.ca.as_path()));
+        server.collect()
+    }
+
     /// Where what need not survive is kept.
     pub fn runtime_dir(&self) -> &Path {
         self.runtime_dir.as_deref().unwrap_or(&self.state_dir)
+    }
+}
+
+impl TryFrom<Tree> for OneOrMore {
+    type Error = TreeError;
+
+    fn try_from(tree: Tree) -> Result<Self, TreeError> {
+        match &tree.node {
+            Node::List(_) => tree.read().map(Self::More),
+            _ => tree.read().map(Self::One),
+        }
     }
 }
 

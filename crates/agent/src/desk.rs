@@ -16,7 +16,7 @@ use engine::policy::rules::Rules;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::path::PathBuf;
-use types::{AttemptId, DeviceId, Timestamp};
+use types::{AttemptId, DeviceId, Timestamp, tree};
 
 /// What a front end needs to know of its terminal.
 #[derive(Debug, Clone)]
@@ -56,13 +56,13 @@ impl Desk {
     /// What the agent said last.
     pub fn seen(&self) -> Option<Status> {
         let json = std::fs::read(&self.status).ok()?;
-        serde_json::from_slice(&json).ok()
+        tree::from_json(&json).ok()
     }
 
     /// A document; as new where it is missing or does not read.
     pub fn read<T: DeserializeOwned + Default>(&self, name: &str) -> T {
         let bytes = self.store.read(name).ok().flatten();
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default()
     }
 
     /// What is known about the owner's answer to `attempt`.

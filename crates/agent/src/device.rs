@@ -23,7 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use types::{DeviceId, Effect, Name, Seconds, Slot};
+use types::{DeviceId, Effect, Name, Seconds, Slot, tree};
 
 /// Where a component is written to.
 pub enum Bank {
@@ -323,7 +323,7 @@ impl Device {
     ) -> Result<T, DeviceError> {
         let bytes = self.edges.store.read(name);
         let bytes = bytes.map_err(|e| DeviceError::Document(name, "read", e))?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+        Ok(bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default())
     }
 
     /// Writes a JSON document to the store.

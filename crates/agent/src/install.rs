@@ -2,6 +2,7 @@
 //! only system is given up, the same from the feed into the stage, and from there to
 //! nothing but the proof.
 
+use crate::ahead;
 use crate::device::{Bank, Device, DeviceError};
 use crate::edges::{Encoding, FeedError, PayloadSpec, Retry};
 use crate::job::{Job, Part, Way};
@@ -167,7 +168,7 @@ impl Device {
             return Ok(());
         };
         self.position(task, part, pumping)?;
-        while pumping.cursor.chunk < chunk_count(part, pumping.sink) {
+        while pumping.cursor.chunk < chunk_count(part, pumping.cursor, pumping.sink) {
             if self.checkpoint_due(part, pumping) {
                 return Ok(());
             }
@@ -303,22 +304,22 @@ impl Device {
         spent: Spent,
     ) -> Result<Event, DeviceError> {
         self.worked();
-        let index = usize::from(cursor.component);
-        let whole = job.parts.get(index).is_none_or(|part| cursor.chunk >= chunk_count(part, sink));
+        let part = job.parts.get(usize::from(cursor.component));
+        let whole = part.is_none_or(|part| cursor.chunk >= chunk_count(part, cursor, sink));
         if !whole {
             self.work.feed = Some(open);
             return Ok(Event::Reached(cursor, spent));
         }
-        if index + 1 >= job.parts.len() {
+        let Some(next) = behind(&job, cursor, sink) else {
             return match sink {
                 Sink::Bank => Ok(Event::Filled(spent)),
                 Sink::Stage { .. } => self.close_stage(task, &job, spent),
                 Sink::Nowhere => Ok(Event::Complete(self.boot_id()?)),
             };
-        }
+        };
         open.at = None;
         self.work.feed = Some(open);
-        Ok(Event::Reached(Cursor::start_of(cursor.component + 1), spent))
+        Ok(Event::Reached(next, spent))
     }
 
     /// The pump made no progress: later, with another payload, or never.
@@ -369,12 +370,23 @@ pub(crate) fn way_of(part: &Part, cursor: Cursor) -> Option<Way> {
     part.ways().nth(usize::from(cursor.payload))
 }
 
-/// How many chunks of a component there are, of its image or of its payload.
-fn chunk_count(part: &Part, sink: Sink) -> u32 {
+/// What comes after all that the cursor's component, or its payload, has; `None` at the end.
+fn behind(job: &Job, cursor: Cursor, sink: Sink) -> Option<Cursor> {
+    match sink {
+        Sink::Stage { .. } => ahead::next_payload(job, cursor),
+        Sink::Bank | Sink::Nowhere => {
+            let next = cursor.component + 1;
+            (usize::from(next) < job.parts.len()).then(|| Cursor::start_of(next))
+        }
+    }
+}
+
+/// How many chunks of a component there are, of its image or of the cursor's payload.
+fn chunk_count(part: &Part, cursor: Cursor, sink: Sink) -> u32 {
     match sink {
         Sink::Bank | Sink::Nowhere => part.component.image.chunk_count(),
         Sink::Stage { .. } => {
-            let size = part.ways().next().map_or(0, |way| way.size);
+            let size = way_of(part, cursor).map_or(0, |way| way.size);
             u32::try_from(size.div_ceil(chunk_size(part).max(1))).unwrap_or(u32::MAX)
         }
     }

@@ -16,6 +16,7 @@ pub mod desk;
 mod device;
 mod diary;
 pub mod edges;
+mod features;
 #[cfg(feature = "cli")]
 pub mod https;
 mod install;
@@ -44,6 +45,7 @@ pub mod worker;
 
 pub use asked::{Asked, Urged};
 pub use device::{Bank, Device, DeviceError, Edges, Identity, Options, ReadBack, Turn};
+pub use features::{FEATURES, left_out};
 pub use inventory::Inventory;
 pub use log::{Earlier, Log, Said};
 pub use outbox::Outbox;

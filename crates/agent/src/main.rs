@@ -5,6 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "upkeep")]
     if let Some(error) = agent::platform::hooks::run_if_asked(std::env::args_os().skip(1)) {
         eprintln!("{error}");
         return ExitCode::FAILURE;

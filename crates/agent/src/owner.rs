@@ -8,7 +8,7 @@ use engine::policy::consent::{Answer, Ask, may_decline, may_postpone};
 use engine::policy::rules::Rules;
 use serde::de::DeserializeOwned;
 use std::{fmt, io};
-use types::{AttemptId, Seconds, Timestamp};
+use types::{AttemptId, Seconds, Timestamp, tree};
 
 /// What an owner can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn ask(store: &dyn Store, attempt: AttemptId) -> io::Result<Ask> {
 
 fn read<T: DeserializeOwned + Default>(store: &dyn Store, name: &str) -> io::Result<T> {
     let bytes = store.read(name)?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    Ok(bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default())
 }
 
 /// How long `postpone` without a number is.

@@ -39,6 +39,10 @@ pub struct Status {
     /// Why the last question to a source was not answered, or the update came no
     /// further.
     pub trouble: Option<String>,
+    /// Why the hardware's watchdog is not fed, where one is to be. An agent says so that
+    /// runs.
+    #[serde(default)]
+    pub watchdog: Option<String>,
     /// Which rule a source named when it last answered, as a sentence.
     pub rule: Option<String>,
     /// What is offered, once it was looked at.
@@ -118,6 +122,7 @@ impl Device {
             waiting: self.waiting()?,
             why: self.why()?.map(Into::into),
             trouble: self.trouble().map(str::to_string),
+            watchdog: None,
             rule: self.rule().map(str::to_string),
             offered: self.offered(),
             undelivered: outbox.pending().count(),

@@ -9,9 +9,11 @@ mod old;
 mod packed;
 mod pages;
 mod refeed;
+mod room;
 
 use crate::coder::{Decoder, Models, Moves};
 use crate::patch::{FRAME, Inside, Lists, Method, Part, PatchError, PatchHeader, SPAN_MAX};
+use crate::read::{ReadAt, ReadFault};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use emit::Emitter;
@@ -24,37 +26,6 @@ pub(crate) use {
     packed::HEAP as PACKED_HEAP,
     refeed::{HEAP as REFEED_HEAP, Refeed},
 };
-
-/// Bytes that can be read anywhere: the old image, or the finished part of the
-/// new one.
-pub trait ReadAt {
-    /// How many there are.
-    fn size(&self) -> u64;
-
-    /// Fills `into` from `at`.
-    ///
-    /// # Errors
-    /// They cannot be read. What is out of bounds is never asked for.
-    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault>;
-}
-
-/// Bytes could not be read; the reader knows why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it cannot be read")]
-pub struct ReadFault;
-
-impl ReadAt for &[u8] {
-    fn size(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn read_at(&mut self, at: u64, into: &mut [u8]) -> Result<(), ReadFault> {
-        let from = usize::try_from(at).ok().and_then(|at| self.get(at..));
-        let from = from.and_then(|from| from.get(..into.len())).ok_or(ReadFault)?;
-        into.copy_from_slice(from);
-        Ok(())
-    }
-}
 
 /// What the caller grants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +72,7 @@ pub enum ApplyError {
         limit: u64,
     },
     /// It was proven with another release of a C library.
-    #[error("the patch needs release {needs} of {codec:?}; this program has {has}")]
+    #[error("the patch needs release {needs} of {codec}; this program has {has}")]
     Library {
         /// Which library.
         codec: crate::Codec,
@@ -207,7 +178,8 @@ impl Applier {
         let moves = Moves::from_bytes(&header.moves);
         let moves = moves.ok_or(PatchError::Impossible("list of moves"))?;
         let machine = Machine::new(header.window_log, header.models, moves, old);
-        let emitter = Emitter::new(header.recipes.clone(), header.encoders, header.target.size);
+        let (recipes, size) = (header.recipes.clone(), header.target.size);
+        let emitter = Emitter::new(recipes, header.encoders, header.work, size);
         let state = State::Span(Vec::with_capacity(SPAN_MAX));
         let (out, input) = (at.out, at.input);
         Ok(Self {

@@ -11,10 +11,21 @@ pub(crate) mod zstd;
 
 use crate::WINDOW_MAX;
 use alloc::vec::Vec;
+use core::fmt;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
 /// What a library says is wrong; a fixed English text.
 pub type Fault = &'static str;
+
+impl fmt::Display for crate::Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Zlib => "zlib",
+            Self::Lzma => "liblzma",
+            Self::Zstd => "libzstd",
+        })
+    }
+}
 
 /// How much room an encoder gets at a time.
 const PIECE: usize = 16 << 10;

@@ -12,6 +12,7 @@ mod flat;
 mod grid;
 mod index;
 mod lists;
+mod memory;
 mod moves;
 mod packed;
 mod plain;
@@ -23,13 +24,14 @@ mod undo;
 mod way;
 
 use crate::coder::{Moves, Space};
-use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open};
+use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open, open_beside, tell};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use index::Find;
+use memory::Memory;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use undo::Undo;
@@ -56,7 +58,8 @@ pub struct DiffOptions {
     pub threads: usize,
     /// Bytes of memory that comparing and writing may take, with both images and
     /// what their streams hold. When old does not fit sorted, it is sampled, as
-    /// with [`Effort::Fast`].
+    /// with [`Effort::Fast`]; when what the streams hold does not fit, none is opened;
+    /// what needs more to be proven stays as it is.
     pub memory: u64,
     /// Bytes of a span, about, where no stream is open: what is fetched again after a
     /// cut. Shorter spans make a longer patch; none is longer than [`SPAN_MAX`].
@@ -180,31 +183,20 @@ fn whole(
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
     };
+    let borrowed = if matches!(old, Cow::Borrowed(_)) { old.len() } else { 0 };
+    let memory = Memory::new(options, borrowed, [old.len(), new.len()]);
+    memory.check()?;
     let Both { old: opened_old, new: opened_new } =
-        Both::open(&old, new, options, threads, progress);
+        Both::open(&old, new, options, &memory, threads, progress);
     let mut trees = verity::find::trees(new);
     // One that stays is copied.
     trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
     let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees, new.len())?;
-    let borrowed = if matches!(old, Cow::Borrowed(_)) { old.len() } else { 0 };
     let plain = [&opened_old.streams, &opened_new.streams].map(|streams| plain::content(streams));
-    let way = way_to_find(options, borrowed, [old.len(), new.len()], plain)?;
+    let way = memory.way(options.effort, plain)?;
     let mut recipes = plain::Recipes::default();
-    let source = image(&old);
+    let header = header([image(&old), image(new)], &budget);
     let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
-    let header = PatchHeader {
-        source,
-        target: image(new),
-        heap: 0,
-        window_log: 0,
-        models: budget.models,
-        cache: 0,
-        encoders: 0,
-        work: [0; 3],
-        libraries: [0; 3],
-        recipes: Vec::new(),
-        moves: Vec::new(),
-    };
     let mut maker = Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
     let mut shut = HashSet::new();
     let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
@@ -221,27 +213,6 @@ fn whole(
         explanation = Explanation { packed, ..Explanation::default() };
     }
     Ok(Delta { bytes, census: opened_new.census, explanation })
-}
-
-/// The best way to look for old pieces that fits the memory. Of the old image so many
-/// bytes are `borrowed`, and in memory once more; the content is that of all streams.
-fn way_to_find(
-    options: &DiffOptions,
-    borrowed: usize,
-    [old, new]: [usize; 2],
-    [old_content, new_content]: [usize; 2],
-) -> Result<Find, DiffError> {
-    let plain_old = old + old_content;
-    let images = (borrowed + plain_old + 2 * (new + new_content)) as u64;
-    let writing = spans::memory(new + new_content);
-    let takes = |way: Find| images + writing + way.memory(plain_old);
-    let limit = options.memory;
-    // Where streams are opened, that takes the time, and a closer look costs little.
-    let sampled = Find::Sampled(if old_content > old / 2 { 3 } else { 4 });
-    let ways = [Find::Sorted, sampled];
-    let fits = |way: &Find| takes(*way) <= limit;
-    let way = ways.into_iter().skip(usize::from(options.effort == Effort::Fast)).find(fits);
-    way.ok_or(DiffError::Memory { least: takes(sampled), limit })
 }
 
 /// What every way to write the patch starts from.
@@ -315,6 +286,7 @@ impl Maker<'_> {
 }
 
 /// Both images, opened.
+#[derive(Default)]
 struct Both {
     old: Opened,
     new: Opened,
@@ -325,6 +297,7 @@ impl Both {
         old: &[u8],
         new: &[u8],
         options: &DiffOptions,
+        memory: &Memory,
         threads: usize,
         progress: &dyn Progress,
     ) -> Self {
@@ -338,20 +311,55 @@ impl Both {
             }
         };
         let max_heap = options.max_heap;
-        let how = OpenOptions { purpose: Purpose::Old, max_heap, threads };
-        let opened_old = open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
+        let (content, proving) = (memory.old_content(), memory.proving());
+        let how = OpenOptions { purpose: Purpose::Old, max_heap, threads, content, proving };
+        let mut opened_old =
+            open(old, &how, &|_| false, &hear(Stage::OpeningOld, old.len() as u64));
+        if opened_old.is_beyond {
+            return Self::default();
+        }
         let known = plain::Known::new(old, &opened_old);
         let max_heap = plain::Budget::stream_max(options);
-        let how = OpenOptions { purpose: Purpose::New, max_heap, threads };
+        let content = memory.new_content(plain::content(&opened_old.streams));
+        let how = OpenOptions { purpose: Purpose::New, max_heap, threads, content, proving };
         let holds = |encoded: &[u8]| known.holds(encoded);
-        let opened_new = open(new, &how, &holds, &hear(Stage::OpeningNew, new.len() as u64));
+        let spoken = tell::Spoken::new(&opened_old.streams, old);
+        let hear = hear(Stage::OpeningNew, new.len() as u64);
+        let opened_new = open_beside(new, &how, &holds, &spoken, &hear);
+        drop(spoken);
+        if opened_new.is_beyond {
+            return Self::default();
+        }
+        if tell::any_told(&opened_new.streams) {
+            tell::tell(&mut opened_old.streams, old, &|encoded| known.stayed(encoded));
+        }
         Self { old: opened_old, new: opened_new }
+    }
+}
+
+/// A header before anything is known but the images and how the heap is divided.
+fn header([source, target]: [Image; 2], budget: &plain::Budget) -> PatchHeader {
+    PatchHeader {
+        source,
+        target,
+        heap: 0,
+        window_log: 0,
+        models: budget.models,
+        cache: 0,
+        encoders: 0,
+        work: [0; 3],
+        libraries: [0; 3],
+        recipes: Vec::new(),
+        moves: Vec::new(),
     }
 }
 
 fn image(bytes: &[u8]) -> Image {
     Image { size: bytes.len() as u64, digest: Sha256::digest(bytes).into() }
 }
+
+#[cfg(test)]
+pub(crate) use plain::content;
 
 #[cfg(test)]
 mod tests;

@@ -20,12 +20,13 @@ mod header;
 #[cfg(any(test, feature = "diff"))]
 pub mod open;
 mod patch;
+mod read;
 mod recipe;
 mod sequences;
 mod tokens;
 mod verity;
 
-pub use apply::{Applied, Applier, ApplyError, Limits, ReadAt, ReadFault, Reset};
+pub use apply::{Applied, Applier, ApplyError, Limits, Reset};
 #[cfg(any(test, feature = "encode"))]
 pub use codec::FrameEncoder;
 pub use codec::{Fault, deflate::DeflateOptions, lzma::LzmaOptions, zstd::ZstdOptions};
@@ -35,6 +36,7 @@ pub use correction::{Correction, CorrectionError, Edit};
 pub use diff::{Delta, DiffError, DiffOptions, Effort, Explanation, Progress, Stage, diff};
 pub use frames::{DecodeError, FrameDecoder, Step};
 pub use patch::{HEADER_MAX, Hole, Holes, Image, PatchError, PatchHeader, RECIPES_MAX, SPAN_MAX};
+pub use read::{ReadAt, ReadFault};
 pub use recipe::{
     Codec, Decoded, Decoder, Encoder, Library, Recipe, RecipeError, WINDOW_LOG_MAX, Wrapper,
     XzRecipe,

@@ -15,11 +15,12 @@ mod pieces;
 mod prove;
 mod regions;
 mod scan;
+mod shared;
 mod sparse;
 mod squashfs;
+pub(crate) mod tell;
 mod ubi;
 mod unpack;
-mod zstd_frame;
 
 use crate::correction::Correction;
 use crate::patch::{Holes, width};
@@ -29,8 +30,9 @@ use alloc::vec::Vec;
 use census::Fate;
 pub use census::{Census, ContainerKind, Reason, Row, Tally};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use prove::Proof;
+use shared::Shared;
 use std::sync::Mutex;
 
 /// How deep streams are followed into streams: an archive in a file system in a
@@ -83,6 +85,10 @@ pub struct OpenOptions {
     pub max_heap: u64,
     /// How many threads work.
     pub threads: usize,
+    /// Bytes of content that all streams may have.
+    pub content: u64,
+    /// Bytes of memory that encoders may take together while streams are proven.
+    pub proving: u64,
 }
 
 /// A compressed range and its content.
@@ -110,6 +116,16 @@ impl Stream {
     /// Its compressed bytes, without what lies between them.
     pub fn encoded<'a>(&self, parent: &'a [u8]) -> Cow<'a, [u8]> {
         gathered(parent, &(self.at as usize..(self.at + self.len) as usize), &self.holes)
+    }
+
+    /// Its content is to begin with this.
+    fn begin_with(&mut self, mut start: Vec<u8>) {
+        for inner in &mut self.inner {
+            inner.at += start.len() as u64;
+        }
+        start.reserve_exact(self.plain.len());
+        start.append(&mut self.plain);
+        self.plain = start;
     }
 
     /// The bytes of its parent that lie between its pieces.
@@ -142,6 +158,8 @@ pub struct Opened {
     pub streams: Vec<Stream>,
     /// What was found.
     pub census: Census,
+    /// The streams have more content than they may: not all of them are here.
+    pub is_beyond: bool,
 }
 
 /// A stream that a scan found.
@@ -208,8 +226,12 @@ impl Place {
 struct Work<'a> {
     options: &'a OpenOptions,
     known: &'a (dyn Fn(&[u8]) -> bool + Sync),
+    spoken: &'a tell::Spoken<'a>,
     progress: &'a (dyn Fn(u64) + Sync),
     content_left: AtomicU64,
+    /// Some content was not decoded because too little was left.
+    is_beyond: AtomicBool,
+    proving: Shared,
     streams_left: AtomicUsize,
 }
 
@@ -222,16 +244,33 @@ pub fn open(
     known: &(dyn Fn(&[u8]) -> bool + Sync),
     progress: &(dyn Fn(u64) + Sync),
 ) -> Opened {
-    let content = (image.len() as u64).saturating_mul(EXPANSION_MAX).max(EXPANSION_FLOOR);
+    open_beside(image, options, known, &tell::Spoken::new(&[], &[]), progress)
+}
+
+/// Opens `image` as [`open`] does; `spoken` tells which sequences of zstd the old image
+/// has.
+pub(crate) fn open_beside(
+    image: &[u8],
+    options: &OpenOptions,
+    known: &(dyn Fn(&[u8]) -> bool + Sync),
+    spoken: &tell::Spoken<'_>,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Opened {
+    let sensible = (image.len() as u64).saturating_mul(EXPANSION_MAX).max(EXPANSION_FLOOR);
     let work = Work {
         options,
         known,
+        spoken,
         progress,
-        content_left: AtomicU64::new(content),
+        content_left: AtomicU64::new(sensible.min(options.content)),
+        is_beyond: AtomicBool::new(false),
+        proving: Shared::new(options.proving),
         streams_left: AtomicUsize::new(STREAMS_MAX),
     };
     let (streams, census) = work.level(image, 0);
-    Opened { streams, census }
+    // More content than is sensible is left alone, by the order of the streams.
+    let is_beyond = work.is_beyond.load(Ordering::Relaxed) && options.content < sensible;
+    Opened { streams, census, is_beyond }
 }
 
 type Outcome = (Option<Stream>, Census);
@@ -239,7 +278,8 @@ type Outcome = (Option<Stream>, Census);
 impl Work<'_> {
     /// The streams in `bytes`, which lie `depth` streams deep.
     fn level(&self, bytes: &[u8], depth: usize) -> (Vec<Stream>, Census) {
-        let scan::Scan { found, places, left } = scan::scan(bytes, self.content_left());
+        let scan::Scan { found, places, left, is_beyond } = scan::scan(bytes, self.content_left());
+        self.is_beyond.fetch_or(is_beyond, Ordering::Relaxed);
         let mut outcomes = self.each(found, |found| self.one(bytes, found, &places, depth));
         outcomes.sort_by_key(|(stream, _)| stream.as_ref().map(|stream| stream.at));
         let mut census = Census::default();
@@ -299,13 +339,15 @@ impl Work<'_> {
         };
         let proof = match places.get(found.place) {
             Some(place) if new => {
-                prove::prove(found.form, encoded, &plain, place, self.options.max_heap)
+                let (max_heap, proving) = (self.options.max_heap, &self.proving);
+                prove::prove(found.form, encoded, &plain, place, max_heap, proving, self.spoken)
             }
             _ if decoding.decoder_heap(plain.len() as u64) > self.options.max_heap => Proof::Heap,
             _ => Proof::Made(decoding, Correction::default()),
         };
-        let (recipe, correction) = match proof {
-            Proof::Made(recipe, correction) => (recipe, correction),
+        let (recipe, correction, start) = match proof {
+            Proof::Made(recipe, correction) => (recipe, correction, Vec::new()),
+            Proof::Begun(recipe, correction, start) => (recipe, correction, start),
             Proof::NoRecipe => {
                 census.count(kind, len, Fate::Raw(Reason::NoRecipe));
                 return (None, census);
@@ -315,7 +357,10 @@ impl Work<'_> {
                 return (None, census);
             }
         };
-        let cost = if correction.is_empty() { 0 } else { correction.to_bytes().len() as u64 };
+        // What is told is compared with old, edits are not.
+        let edits = if tell::is_told(&recipe) { 0 } else { start.len() };
+        let cost = if correction.is_empty() { 0 } else { edits + correction.to_bytes().len() };
+        let cost = cost as u64;
         census.count(kind, len, if cost == 0 { Fate::Opened } else { Fate::Corrected(cost) });
         let mut inner = Vec::new();
         if depth + 1 < DEPTH_MAX {
@@ -325,7 +370,11 @@ impl Work<'_> {
         }
         let (len, holes) = (found.range.len() as u64, found.holes);
         let container = kind;
-        (Some(Stream { at, len, holes, recipe, correction, plain, inner, container }), census)
+        let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
+        if !start.is_empty() {
+            stream.begin_with(start);
+        }
+        (Some(stream), census)
     }
 
     /// The content of what was found, counted against the limits.
@@ -337,16 +386,22 @@ impl Work<'_> {
             Some(plain) => plain,
             None => {
                 let most = found.most.min(self.content_left());
-                let unpacked = unpack::unpack(found.form, encoded, most)?;
+                let mut spent = 0;
+                let unpacked = unpack::unpack_counted(found.form, encoded, most, &mut spent);
+                if spent > most && most < found.most {
+                    self.is_beyond.store(true, Ordering::Relaxed);
+                }
+                let unpacked = unpacked?;
                 (unpacked.consumed == encoded.len()).then_some(())?;
                 (unpacked.plain, unpacked.recipe)
             }
         };
         let size = plain.len() as u64;
-        self.content_left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size))
-            .ok()?;
-        Some((plain, recipe))
+        let left = self
+            .content_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size));
+        self.is_beyond.fetch_or(left.is_err(), Ordering::Relaxed);
+        left.ok().map(|_| (plain, recipe))
     }
 }
 

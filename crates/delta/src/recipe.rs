@@ -7,14 +7,17 @@
 
 pub(crate) mod corrector;
 mod deflate;
+pub(crate) mod told;
+pub(crate) mod words;
 pub(crate) mod xz;
+pub(crate) mod zstd;
+pub(crate) mod zstd_frame;
 
 use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{self, Lzma, LzmaOptions};
-use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
-use crate::codec::{self, Fault, Progress, drain};
+use crate::codec::zstd::ZstdOptions;
+use crate::codec::{self, Fault, Progress};
 use crate::correction::Correction;
-use crate::sequences::{self, Stored};
 use crate::tokens::Told;
 use alloc::vec::Vec;
 use corrector::Corrector;
@@ -64,7 +67,7 @@ impl Library {
             _ if !MAKES => 0,
             Codec::Zlib => codec::deflate::version(),
             Codec::Lzma => lzma::version(),
-            Codec::Zstd => zstd::version(),
+            Codec::Zstd => codec::zstd::version(),
         };
         Self { codec, version }
     }
@@ -188,12 +191,18 @@ impl Recipe {
             _ if !MAKES => u64::MAX,
             Self::Deflate { options, .. } => deflate::encoder_heap(*options),
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
-            Self::Zstd(options) => {
-                let at_once = options.switches & ZstdOptions::AT_ONCE != 0;
-                let buffered = if at_once { plain } else { 0 };
-                options.encoder_heap(plain).saturating_add(buffered)
-            }
+            Self::Zstd(options) => zstd::encoder_heap(*options, plain),
         }
+    }
+
+    /// Bytes that an encoder asks for: what it takes, and what `plain` bytes never reach.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn encoder_asks(&self, plain: u64) -> u64 {
+        let unused = match self {
+            Self::Xz(recipe) => xz::untouched(recipe.options, plain),
+            _ => 0,
+        };
+        self.encoder_heap(plain).saturating_add(unused)
     }
 
     /// Bytes of heap that decoding a stream of `plain` bytes of content takes.
@@ -202,7 +211,7 @@ impl Recipe {
             _ if !MAKES => u64::MAX,
             Self::Deflate { .. } => deflate::DECODER_HEAP,
             Self::Xz(recipe) => lzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
-            Self::Zstd(options) => zstd::decoder_heap(options.window(plain)),
+            Self::Zstd(options) => zstd::decoder_heap(*options, plain),
         }
     }
 
@@ -217,11 +226,7 @@ impl Recipe {
                 Encoding::Deflate(deflate::DeflateEncoder::new(*wrapper, *options)?)
             }
             Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe)?),
-            Self::Zstd(options) => {
-                let at_once = options.switches & ZstdOptions::AT_ONCE != 0;
-                let whole = if at_once { Some(Vec::new()) } else { None };
-                Encoding::Zstd { codec: ZstdEncoder::new(*options, plain)?, whole, edits: None }
-            }
+            Self::Zstd(options) => Encoding::Zstd(zstd::FrameMaker::new(*options, plain, &[])?),
         };
         Ok(Encoder { encoding, corrector: None })
     }
@@ -233,13 +238,16 @@ impl Recipe {
     /// As for [`encoder`](Self::encoder).
     pub fn corrected(&self, plain: u64, correction: Correction) -> Result<Encoder, Fault> {
         let (edits, sequences) = correction.into_parts();
-        let mut encoder = self.encoder(plain)?;
-        match &mut encoder.encoding {
-            _ if sequences.is_empty() || !MAKES => {}
-            Encoding::Zstd { edits, whole, .. } => {
-                *edits = Some((sequences, *self));
-                *whole = Some(Vec::new());
+        let mut encoder = match self {
+            Self::Zstd(options) if MAKES => {
+                let maker = zstd::FrameMaker::new(*options, plain, &sequences)?;
+                Encoder { encoding: Encoding::Zstd(maker), corrector: None }
             }
+            _ => self.encoder(plain)?,
+        };
+        match &mut encoder.encoding {
+            Encoding::Zstd(_) => {}
+            _ if sequences.is_empty() || !MAKES => {}
             Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
         }
@@ -253,21 +261,10 @@ impl Recipe {
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
         let sequences = match self {
             _ if !correction.has_sequences() => 0,
-            // Two contexts in turn.
-            Self::Zstd(_) => {
-                Stored::read(correction.sequences()).map_or(u64::MAX, |stored| stored.heap(plain))
-            }
+            Self::Zstd(options) => zstd::corrected_heap(*options, plain, correction.sequences()),
             _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
-    }
-
-    /// A context that chooses sequences.
-    pub(crate) fn chooser(&self, plain: u64) -> Result<ZstdEncoder, Fault> {
-        match self {
-            Self::Zstd(options) if MAKES => ZstdEncoder::new(*options, plain),
-            _ => Err("only zstd has sequences that can be corrected"),
-        }
     }
 
     /// Starts decoding a stream of `plain` bytes of content.
@@ -281,7 +278,7 @@ impl Recipe {
                 Decoding::Deflate(deflate::DeflateDecoder::new(*wrapper)?)
             }
             Self::Xz(_) => Decoding::Lzma(Lzma::xz_decoder(self.decoder_heap(plain))?),
-            Self::Zstd(options) => Decoding::Zstd(ZstdDecoder::new(options.window(plain))?),
+            Self::Zstd(options) => Decoding::Zstd(zstd::FrameReader::new(*options, plain)?),
         }))
     }
 }
@@ -365,13 +362,7 @@ pub struct Encoder {
 enum Encoding {
     Deflate(deflate::DeflateEncoder),
     Xz(xz::XzEncoder),
-    Zstd {
-        codec: ZstdEncoder,
-        /// The content so far, if it is to be encoded at once.
-        whole: Option<Vec<u8>>,
-        /// What is put right among the sequences, and by which recipe.
-        edits: Option<(Vec<u8>, Recipe)>,
-    },
+    Zstd(zstd::FrameMaker),
 }
 
 impl Encoder {
@@ -385,13 +376,7 @@ impl Encoder {
             _ if !MAKES => Err(MAKES_NONE),
             Encoding::Deflate(encoder) => encoder.push(plain, out),
             Encoding::Xz(encoder) => encoder.push(plain, out),
-            Encoding::Zstd { whole: Some(whole), .. } => {
-                whole.extend_from_slice(plain);
-                Ok(())
-            }
-            Encoding::Zstd { codec, whole: None, .. } => {
-                drain(plain, out, false, |input, out, end| codec.code(input, out, end))
-            }
+            Encoding::Zstd(encoder) => encoder.push(plain, out),
         })
     }
 
@@ -404,20 +389,7 @@ impl Encoder {
             _ if !MAKES => Err(MAKES_NONE),
             Encoding::Deflate(encoder) => encoder.finish(out),
             Encoding::Xz(encoder) => encoder.finish(out),
-            Encoding::Zstd { codec, whole: Some(whole), edits: None } => codec.encode(whole, out),
-            Encoding::Zstd { codec, whole: Some(whole), edits: Some((edits, recipe)) } => {
-                const IMPOSSIBLE: Fault = "the correction leads to impossible sequences";
-                let Stored { chosen, edits } = Stored::read(edits).map_err(|_| IMPOSSIBLE)?;
-                let most = chosen.min(zstd::sequences_max(whole.len()));
-                let chosen = recipe.chooser(whole.len() as u64)?.choose(whole, most)?;
-                let wanted = sequences::apply(edits, &chosen, whole.len());
-                let wanted = wanted.map_err(|_| IMPOSSIBLE)?;
-                drop(chosen);
-                codec.encode_as(whole, &wanted, out)
-            }
-            Encoding::Zstd { codec, whole: None, .. } => {
-                drain(&[], out, true, |input, out, end| codec.code(input, out, end))
-            }
+            Encoding::Zstd(encoder) => encoder.finish(out),
         })
     }
 
@@ -451,7 +423,7 @@ pub struct Decoder(Decoding);
 enum Decoding {
     Deflate(deflate::DeflateDecoder),
     Lzma(Lzma),
-    Zstd(ZstdDecoder),
+    Zstd(zstd::FrameReader),
 }
 
 /// What one call of a decoder did.
@@ -476,7 +448,7 @@ impl Decoder {
             _ if !MAKES => return Err(MAKES_NONE),
             Decoding::Deflate(decoder) => decoder.step(input, out)?,
             Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
-            Decoding::Zstd(decoder) => decoder.code(input, out)?,
+            Decoding::Zstd(decoder) => decoder.step(input, out)?,
         };
         Ok(Decoded { consumed, filled, done })
     }

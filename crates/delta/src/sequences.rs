@@ -57,17 +57,48 @@ impl<'a> Stored<'a> {
         out
     }
 
-    /// Bytes of heap for `plain` bytes of content: the content; what libzstd makes of it
-    /// while it chooses, and what is chosen; then what is wanted beside that. A context
-    /// holds the sequences of one block besides.
+    /// Bytes of heap for `plain` bytes of content.
     pub(crate) fn heap(&self, plain: u64) -> u64 {
-        let one = size_of::<Sequence>() as u64;
-        let wanted = (self.chosen as u64).saturating_add(self.edits.len() as u64 / 3);
-        let chosen = one.saturating_mul(self.chosen as u64);
-        let made = plain.saturating_add(plain / 256).saturating_add(1 << 16);
-        let block = one * (BLOCK as u64 / 3 + 64) + (64 << 10);
-        let next = made.max(one.saturating_mul(wanted).saturating_add(block));
-        plain.saturating_add(chosen).saturating_add(next)
+        heap(self.chosen, self.edits.len(), plain)
+    }
+}
+
+/// Bytes of heap for `plain` bytes of content: the content; what libzstd makes of it
+/// while it chooses, and what is chosen; then what is wanted beside that. A context
+/// holds the sequences of one block besides.
+pub(crate) fn heap(chosen: usize, edits: usize, plain: u64) -> u64 {
+    let one = size_of::<Sequence>() as u64;
+    let wanted = (chosen as u64).saturating_add(edits as u64 / 3);
+    let chosen = one.saturating_mul(chosen as u64);
+    let made = plain.saturating_add(plain / 256).saturating_add(1 << 16);
+    let block = one * (BLOCK as u64 / 3 + 64) + (64 << 10);
+    let next = made.max(one.saturating_mul(wanted).saturating_add(block));
+    plain.saturating_add(chosen).saturating_add(next)
+}
+
+/// What a correction says whose edits come before the content.
+pub(crate) struct Ahead {
+    /// How many sequences the matcher chose.
+    pub(crate) chosen: usize,
+    /// Bytes of the edits.
+    pub(crate) edits: usize,
+}
+
+impl Ahead {
+    /// Reads the stored form.
+    pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
+        let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
+        let (chosen, edits) = (size()?, size()?);
+        if bytes.is_empty() { Ok(Self { chosen, edits }) } else { Err(CorrectionError::Sequence) }
+    }
+
+    /// The stored form.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_number(&mut out, self.chosen as u64);
+        put_number(&mut out, self.edits as u64);
+        out
     }
 }
 

@@ -6,7 +6,7 @@
 //! above the last one, which are held, and once for the last one. Deliberately
 //! absent: forward error correction, hashes other than SHA-256.
 
-use crate::apply::{ReadAt, ReadFault};
+use crate::read::{ReadAt, ReadFault};
 use alloc::vec;
 use alloc::vec::Vec;
 use sha2::{Digest as _, Sha256};

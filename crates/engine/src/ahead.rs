@@ -2,7 +2,7 @@
 //! whether that gives the signed images.
 
 use crate::next::{report, spend, start};
-use crate::state::STALLS_MAX;
+use crate::state::{Another, STALLS_MAX};
 use crate::{Cursor, Event, Locator, State, Task};
 
 /// The package is to be fetched.
@@ -54,6 +54,11 @@ fn checking(task: Task, locator: Locator, cursor: Cursor, stalls: u8, event: Eve
         }
         Event::Stalled(..) if stalls < STALLS_MAX => {
             State::Checking { task, locator, cursor, stalls: stalls + 1 }
+        }
+        // As the recovery will write it: what one payload does not give, the next one may.
+        Event::PayloadFailed { cursor, another: Another::Payload, spent, .. } => {
+            let (task, cursor) = (spend(task, spent), cursor.next_payload());
+            State::Checking { task, locator, cursor, stalls }
         }
         Event::Complete(boot) => State::Entering { task, locator, failed_boots: 0, boot },
         event => ended(task, locator, event, |task, locator| State::Checking {

@@ -266,9 +266,13 @@ fn a_package_is_fetched_and_looked_at_before_its_system_is_left() {
         assert_eq!(state.clone().next(Event::Healthy), state);
         let cancelled = Some(Outcome::Cancelled);
         check(state.clone(), failed(Outcome::Cancelled), "reporting", cancelled);
-        let unsound = payload_failed(Another::Payload);
+        let unsound = payload_failed(Another::None);
         check(state, unsound, "reporting", Some(Outcome::CorruptPayload));
     }
+    // What is kept has another payload: it is looked at from where the first one failed.
+    let next = checking(4).next(payload_failed(Another::Payload));
+    let State::Checking { cursor, stalls: 4, .. } = next else { panic!("{next:?}") };
+    assert_eq!((cursor.payload, cursor.out, cursor.input), (1, 0, 0));
 }
 
 #[test]

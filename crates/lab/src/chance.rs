@@ -41,6 +41,21 @@ impl Chance {
     }
 }
 
+/// Bytes that do not compress, the same for the same number of them.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_u32 ^ u32::try_from(len).unwrap_or(0);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> =
+        std::iter::repeat_with(&mut next).take(len.div_ceil(4)).flatten().collect();
+    bytes.truncate(len);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

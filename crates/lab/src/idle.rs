@@ -7,8 +7,8 @@
 //! of its threads gave up the processor by itself. Once woken it does so some times, for a
 //! file or a page of its code; that is one wake-up, for the processor was awake.
 
+use crate::chance::noise;
 use crate::clock::{now, until};
-use crate::flash::noise;
 use crate::maker::Maker;
 use crate::operator::Operator;
 use crate::process::{Programs, bound_to_us};

@@ -23,6 +23,7 @@ enum Command {
     Flash(lab::flash::Args),
     Foreign(lab::foreign::Args),
     Idle(lab::idle::Args),
+    Network(lab::network::Args),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Flash(args) => lab::flash::run(&args),
         Command::Foreign(args) => lab::foreign::run(&args),
         Command::Idle(args) => lab::idle::run(&args),
+        Command::Network(args) => lab::network::run(&args),
     };
     ran.unwrap_or_else(|error| {
         eprintln!("lab: {error:#}");

@@ -5,12 +5,15 @@ use crate::terminal::{COMPONENT, HARDWARE, PRODUCT};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A maker with keys, of which two of three must sign.
 #[derive(Debug, Clone)]
 pub struct Maker {
     programs: Programs,
     keys: PathBuf,
+    /// Roots that followed the first one, which its packages bring.
+    roots: Vec<PathBuf>,
 }
 
 /// One release to be packed.
@@ -68,10 +71,46 @@ impl Maker {
     /// # Errors
     /// The tool fails.
     pub fn new(programs: &Programs, keys: &Path) -> Result<Self> {
+        Self::keygen(programs, keys, |command| command)
+    }
+
+    /// The same; the root vouches for the keys until `date`.
+    ///
+    /// # Errors
+    /// The tool fails.
+    pub fn until(programs: &Programs, keys: &Path, date: &str) -> Result<Self> {
+        Self::keygen(programs, keys, |command| command.args(["--expires", date]))
+    }
+
+    /// This maker after all keys were changed: new ones in the new folder `keys`, and a
+    /// root that the holders of two of the old ones signed, which vouches until `date`.
+    ///
+    /// # Errors
+    /// The tool fails.
+    pub fn with_other_keys(&self, keys: &Path, date: &str) -> Result<Self> {
+        let next = Self::keygen(&self.programs, keys, |command| {
+            command.args(["--expires", date]).arg("--after").arg(self.root());
+            command.arg("--key").arg(self.key(1)).arg("--key").arg(self.key(3))
+        })?;
+        let roots = self.roots.iter().cloned().chain([next.root()]).collect();
+        Ok(Self { roots, ..next })
+    }
+
+    fn keygen(
+        programs: &Programs,
+        keys: &Path,
+        more: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self> {
         let mut command = programs.refit();
         command.arg("keygen").arg(keys).args(["--count", "3", "--threshold", "2"]);
-        said(&mut command).context("cannot make keys")?;
-        Ok(Self { programs: programs.clone(), keys: keys.into() })
+        said(more(&mut command)).context("cannot make keys")?;
+        Ok(Self { programs: programs.clone(), keys: keys.into(), roots: Vec::new() })
+    }
+
+    /// The same maker, whose packages bring no roots.
+    #[must_use]
+    pub fn without_roots(&self) -> Self {
+        Self { roots: Vec::new(), ..self.clone() }
     }
 
     /// The root of trust.
@@ -100,9 +139,10 @@ impl Maker {
         let bootloader = bootloader.unwrap_or_default();
         let variants = variant.map(|v| format!("variants = [{v:?}]\n")).unwrap_or_default();
         let regions = region.map(|r| format!("regions = [{r:?}]\n")).unwrap_or_default();
+        let roots: Vec<_> = self.roots.iter().map(|root| root.display().to_string()).collect();
         let description = format!(
             "product = {PRODUCT:?}\nversion = {:?}\nrollback_index = {}\nclass = \"feature\"\n\
-             hardware = [{hardware:?}]\n{variants}{regions}[notes]\nen = \"Release {}.\"\n\
+             hardware = [{hardware:?}]\nroots = {roots:?}\n{variants}{regions}[notes]\nen = \"Release {}.\"\n\
              [[components]]\nname = {COMPONENT:?}\nkind = \"rootfs\"\neffect = \"slot\"\n\
              file = {:?}\nchunk_size = {chunk_size}\n{bootloader}",
             release.version,

@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
-use types::{Digest, Document, Image, Name};
+use types::{Digest, Document, Image, Name, tree};
 
 /// The most deltas of one document.
 const DELTAS_MAX: usize = 64;
@@ -84,7 +84,7 @@ impl Document for Deltas {
     const LIMIT: u32 = 64 << 10;
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let deltas: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let deltas: Self = tree::from_json(bytes).map_err(|e| e.to_string())?;
         deltas.check()?;
         Ok(deltas)
     }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use types::{Digest, Document, Effect, Image, Name, Release, Timestamp, Version};
+use types::{Digest, Document, Effect, Image, Name, Release, Timestamp, Version, tree};
 
 /// The manifest's format version that this crate writes and reads.
 const FORMAT: u32 = 1;
@@ -412,7 +412,7 @@ impl Document for Manifest {
     const LIMIT: u32 = 1 << 20;
 
     fn decode(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        let manifest: Self = tree::from_json(bytes).map_err(|e| e.to_string())?;
         manifest.check().map_err(|e| e.to_string())?;
         Ok(manifest)
     }

@@ -3,7 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use types::{TreeError, tree};
 
 /// A message with a limit. Nesting is bounded by the parser (128 levels), sizes
 /// by [`Message::LIMIT`], and lists by [`Message::fault`].
@@ -39,7 +40,7 @@ pub enum MessageError {
         kind: &'static str,
         /// Where the parser stopped.
         #[source]
-        cause: serde_json::Error,
+        cause: TreeError,
     },
     /// A rule of the message is broken.
     #[error("the {kind} {fault}")]
@@ -57,12 +58,26 @@ pub enum MessageError {
 /// Too many bytes, no JSON of this form, or a broken rule. Unknown fields are no
 /// error: a newer peer may send them, as the version rule of the native protocol says.
 pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, MessageError> {
+    decode_by(bytes, |bytes| serde_json::from_slice(bytes).map_err(TreeError::custom))
+}
+
+/// The same by way of the tree, for a terminal: that takes less code, and more time.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_small<M: Message>(bytes: &[u8]) -> Result<M, MessageError> {
+    decode_by(bytes, tree::from_json)
+}
+
+fn decode_by<M: Message>(
+    bytes: &[u8],
+    read: fn(&[u8]) -> Result<M, TreeError>,
+) -> Result<M, MessageError> {
     let kind = M::KIND;
     if bytes.len() > M::LIMIT {
         return Err(MessageError::TooLarge { kind, got: bytes.len(), limit: M::LIMIT });
     }
-    let message: M =
-        serde_json::from_slice(bytes).map_err(|cause| MessageError::Form { kind, cause })?;
+    let message = read(bytes).map_err(|cause| MessageError::Form { kind, cause })?;
     match message.fault() {
         Some(fault) => Err(MessageError::Rule { kind, fault }),
         None => Ok(message),
@@ -74,7 +89,8 @@ pub fn decode<M: Message>(bytes: &[u8]) -> Result<M, MessageError> {
 /// # Errors
 /// Never for the messages of this crate: all their keys are texts.
 pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, MessageError> {
-    serde_json::to_vec(message).map_err(|cause| MessageError::Form { kind: M::KIND, cause })
+    let form = |cause| MessageError::Form { kind: M::KIND, cause: TreeError::custom(cause) };
+    serde_json::to_vec(message).map_err(form)
 }
 
 /// The sentence of `error` and of everything that caused it.

@@ -226,6 +226,18 @@ const DEFECTS: &[Defect] = &[
         "State::Entering { task: spend(task, more), locator: kept, failed_boots: 0, boot: crate::BootId([9; 16]) }",
     ),
     defect(
+        "of several payloads the first one is kept only",
+        "agent/src/install.rs",
+        "ahead::next_payload(job, cursor)",
+        "ahead::next_payload(job, cursor).filter(|next| next.payload == 0)",
+    ),
+    defect(
+        "a payload that fails is looked at, and no other one",
+        "engine/src/ahead.rs",
+        "Event::PayloadFailed { cursor, another: Another::Payload, spent, .. } => {",
+        "Event::PayloadFailed { cursor, another: Another::Payload, spent, .. } if !DEFECT => {",
+    ),
+    defect(
         "what is kept is not made durable",
         "agent/src/install.rs",
         "self.edges.stage.as_mut().map_or(Ok(()), |stage| stage.flush())",

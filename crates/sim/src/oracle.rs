@@ -84,7 +84,8 @@ pub fn may_write(world: &World) -> Option<Broken> {
 pub fn may_disarm(world: &World, slot: Slot) -> Option<Broken> {
     let only = world.facts(slot.other()) != SlotFacts::Good;
     let good = world.facts(slot) == SlotFacts::Good;
-    if world.scenario.layout == Layout::Staged && slot == SYSTEM && !is_kept(world) {
+    let is_looked_at = matches!(world.scenario.layout, Layout::Staged | Layout::Spare);
+    if is_looked_at && slot == SYSTEM && !is_kept(world) {
         return Some(Broken::GaveUpUnchecked);
     }
     (only || (good && world.boot.running == slot)).then_some(Broken::RevertedGood)
@@ -96,11 +97,12 @@ fn is_kept(world: &World) -> bool {
     let archive = Archive::open(bytes).ok().filter(|_| world.stage.is_flushed());
     let image = world.release.images.get(&component_name(Effect::Slot));
     let (Some(archive), Some(image)) = (archive, image) else { return false };
-    let payload = |(entry, sound): (&String, &Vec<u8>)| {
-        let kept = archive.read(bytes, entry, sound.len() as u64);
-        kept.is_ok_and(|kept| kept == *image)
+    let as_served = |(entry, served): (&String, &Vec<u8>)| {
+        let kept = archive.read(bytes, entry, served.len() as u64);
+        kept.is_ok_and(|kept| kept == *served)
     };
-    world.release.payloads.iter().all(payload)
+    let payloads = &world.release.payloads;
+    payloads.iter().all(as_served) && payloads.values().any(|payload| payload == image)
 }
 
 /// Judges the choice of the bootloader's copy `to`.

@@ -135,6 +135,10 @@ pub fn new_release(layout: Layout, image: Image) -> Release {
             _ => component,
         })
         .collect();
+    let components = match layout {
+        Layout::Spare => with_spares(&mut release, components),
+        _ => components,
+    };
     if Layout::DELTAS.contains(&layout) {
         add_delta(&mut release, layout);
     }
@@ -149,6 +153,25 @@ pub fn new_release(layout: Layout, image: Image) -> Release {
     let root = RootDraft { version: 1, expires, keys: &[key], threshold: 1 };
     release.root = root.sign().expect("a root can be signed").bytes().to_vec();
     release
+}
+
+/// Another payload for each component, behind the first one, which is damaged.
+fn with_spares(release: &mut Release, components: Vec<Component>) -> Vec<Component> {
+    let spare = |mut component: Component| {
+        let first = component.payloads.first().cloned();
+        let entry = format!("payload/{}-spare.zst", component.name);
+        let bytes = first.as_ref().and_then(|first| release.payloads.get_mut(&first.entry));
+        let sound = bytes.as_ref().map_or_else(Vec::new, |bytes| bytes.to_vec());
+        let middle = sound.len() / 2;
+        if let Some(byte) = bytes.and_then(|bytes| bytes.get_mut(middle)) {
+            *byte ^= 1;
+        }
+        let sha256 = Digest::of(&sound);
+        release.payloads.insert(entry.clone(), sound);
+        component.payloads.extend(first.map(|first| Payload { entry, sha256, ..first }));
+        component
+    };
+    components.into_iter().map(spare).collect()
 }
 
 /// A delta to the component in banks, which makes what the full payload holds; a bad

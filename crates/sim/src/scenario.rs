@@ -42,7 +42,9 @@ pub enum Layout {
     Recovery,
     /// The same, and what it fetches is kept before its system is left.
     Staged,
-    /// The same, and there is no room to keep it.
+    /// The same, with two payloads, of which the first one is damaged.
+    Spare,
+    /// What it fetches would be kept, and there is no room for it.
     NoRoom,
     /// The same, and the room is used up while it is kept.
     Filling,
@@ -109,9 +111,10 @@ impl Layout {
     pub const FULL: [Self; 3] = [Self::Slot, Self::SlotLive, Self::SlotDirect];
 
     /// Those with a recovery.
-    pub const RECOVERIES: [Self; 6] = [
+    pub const RECOVERIES: [Self; 7] = [
         Self::Recovery,
         Self::Staged,
+        Self::Spare,
         Self::NoRoom,
         Self::Filling,
         Self::DeadRecovery,
@@ -120,7 +123,7 @@ impl Layout {
 
     /// Whether there is a place to keep packages before the only system is left.
     pub fn has_stage(self) -> bool {
-        matches!(self, Self::Staged | Self::NoRoom | Self::Filling)
+        matches!(self, Self::Staged | Self::Spare | Self::NoRoom | Self::Filling)
     }
 
     /// Whether what has no bank is a bootloader in two copies.
@@ -177,11 +180,11 @@ impl Scenario {
     /// The scenarios with a recovery. One that cannot write has nothing to do with how
     /// the image is; and what is kept is written as what is fetched, once it was looked at.
     pub fn recoveries() -> Vec<Self> {
-        let [whole, staged, no_room, filling, broken @ ..] = Layout::RECOVERIES;
+        let [whole, staged, spare, no_room, filling, broken @ ..] = Layout::RECOVERIES;
         let mut all = Self::of(&Image::FIVE, &Loader::BOTH, &[whole]);
         let kept = [Image::Good, Image::Corrupt, Image::NonBooting];
         all.extend(Self::of(&kept, &[Loader::Counted], &[staged]));
-        all.extend(Self::of(&[Image::Good], &[Loader::Counted], &[no_room, filling]));
+        all.extend(Self::of(&[Image::Good], &[Loader::Counted], &[spare, no_room, filling]));
         all.extend(Self::of(&[Image::Good], &Loader::BOTH, &broken));
         all
     }

@@ -162,7 +162,7 @@ impl World {
         Self {
             scenario,
             banks: banks.into(),
-            stage: Medium::new(len + (8 << 10), b""),
+            stage: Medium::new(release.payloads.len() * len + (8 << 10), b""),
             beside: beside.map(|e| (component_name(*e), new_beside(old(*e)))).collect(),
             boot: Boot {
                 slots: [(Slot::A, SlotFacts::Good), (Slot::B, SlotFacts::Good)].into(),

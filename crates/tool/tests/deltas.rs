@@ -57,8 +57,11 @@ impl Desk {
     /// There and back.
     fn comes_back(&self, options: &[&str]) -> Value {
         let diff = [&["diff", "old", "new", "-o", "patch", "--json"], options].concat();
-        let said = serde_json::from_str(&self.fine(&diff)).unwrap();
-        self.fine(&["patch", "old", "patch", "-o", "out"]);
+        let said: Value = serde_json::from_str(&self.fine(&diff)).unwrap();
+        let made = self.fine(&["patch", "old", "patch", "-o", "out", "--json"]);
+        let made: Value = serde_json::from_str(&made).unwrap();
+        let told = |said: &Value| (said.get("new").cloned(), said.get("heap").cloned());
+        assert_eq!(told(&made), told(&said));
         assert_eq!(read(&self.path("out")), read(&self.path("new")));
         fs::remove_file(self.path("out")).unwrap();
         said

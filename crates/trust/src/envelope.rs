@@ -101,7 +101,7 @@ pub(crate) fn fields<T: DeserializeOwned>(
     kind: &'static str,
     value: Value,
 ) -> Result<T, TrustError> {
-    serde_json::from_value(value).map_err(|cause| TrustError::WrongFields { kind, cause })
+    strict::tree(value).read().map_err(|cause| TrustError::WrongFields { kind, cause })
 }
 
 /// The 64 bytes of an Ed25519 signature from its 128 lower-case hex digits.

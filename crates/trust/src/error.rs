@@ -1,7 +1,7 @@
 //! Why something is not trusted, and the outcome that a terminal reports for it.
 
 use alloc::string::String;
-use types::{Outcome, Timestamp};
+use types::{Outcome, Timestamp, TreeError};
 
 /// Why a document or a chunk is not trusted.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum TrustError {
         kind: &'static str,
         /// Which field.
         #[source]
-        cause: serde_json::Error,
+        cause: TreeError,
     },
     /// A number with a fraction, which canonical JSON does not have.
     #[error("a number is no integer")]

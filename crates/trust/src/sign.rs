@@ -10,9 +10,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use types::{Digest, Sealed, Statement, Timestamp};
+use types::{Digest, Sealed, Statement, Timestamp, TreeError};
 
 /// The TUF version that this crate's metadata follows.
 const SPEC_VERSION: &str = "1.0.31";
@@ -222,7 +223,7 @@ pub fn sign(sealed: &Sealed, key: &SigningKey) -> Result<Sealed, TrustError> {
 /// It has no JSON form, holds a fraction, or is larger than its kind may be.
 pub fn seal_statement<S: Statement>(statement: &S, key: &SigningKey) -> Result<Sealed, TrustError> {
     let kind = S::KIND;
-    let wrap = |cause| TrustError::WrongFields { kind, cause };
+    let wrap = |cause| TrustError::WrongFields { kind, cause: TreeError::custom(cause) };
     let mut signed: Map<String, Value> =
         serde_json::to_value(statement).and_then(serde_json::from_value).map_err(wrap)?;
     signed.insert("_type".into(), kind.into());

@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use types::Tree;
+use types::tree::Node;
 
 /// The deepest nesting: TUF metadata needs 7, the rest is room for `custom`.
 const DEPTH_LIMIT: u8 = 16;
@@ -24,6 +26,25 @@ pub(crate) fn read(kind: &'static str, limit: u32, bytes: &[u8]) -> Result<Value
     let value = Strict { depth: DEPTH_LIMIT }.deserialize(&mut reader).map_err(wrap)?;
     reader.end().map_err(wrap)?;
     Ok(value)
+}
+
+/// The same as the tree that types are read from.
+pub(crate) fn tree(value: Value) -> Tree {
+    Tree::from(match value {
+        Value::Null => Node::Null,
+        Value::Bool(value) => Node::Bool(value),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(number), _) => Node::Number(number),
+            (None, Some(number)) => Node::Negative(number),
+            (None, None) => Node::Other("a fraction"),
+        },
+        Value::String(text) => Node::Text(text),
+        Value::Array(items) => Node::List(items.into_iter().map(tree).collect()),
+        Value::Object(map) => {
+            let entry = |(key, value)| (Node::Text(key).into(), tree(value));
+            Node::Table(map.into_iter().map(entry).collect())
+        }
+    })
 }
 
 /// A value that may still nest `depth` levels.

@@ -17,6 +17,7 @@ mod slot;
 mod terms;
 mod text;
 mod time;
+pub mod tree;
 
 pub use digest::{Digest, DigestError, Hasher};
 pub use document::{Document, Sealed, Statement};
@@ -29,3 +30,4 @@ pub use report::{AttemptId, Report, Spent};
 pub use slot::{Effect, Slot, Tries};
 pub use terms::{Abroad, Elsewhere, Latecomers, Mode};
 pub use time::{Seconds, TimeError, Timestamp};
+pub use tree::{Tree, TreeError};

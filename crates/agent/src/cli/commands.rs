@@ -2,11 +2,14 @@
 //! them, explains them or completes them.
 
 use super::words::{Given, Misread};
-use super::{
-    End, completions, configuration, consent, doctor, follow, help, install, look, partitions,
-};
-use super::{run, switch};
+use super::{End, consent, follow, help, install, look, run, switch};
+#[cfg(feature = "doctor")]
+use super::{completions, doctor};
+#[cfg(feature = "upkeep")]
+use super::{configuration, partitions};
+#[cfg(feature = "doctor")]
 use agent::config;
+#[cfg(feature = "upkeep")]
 use types::Name;
 
 /// One command.
@@ -181,6 +184,7 @@ pub(super) const COMMANDS: &[Command] = &[
         },
         ..PLAIN
     },
+    #[cfg(feature = "upkeep")]
     Command {
         name: "backup",
         about: "Write a named partition to a file",
@@ -188,6 +192,7 @@ pub(super) const COMMANDS: &[Command] = &[
         act: |given| partitions::backup(&given.config()?, &partition(given)?, given.path(1)?),
         ..PLAIN
     },
+    #[cfg(feature = "upkeep")]
     Command {
         name: "restore",
         about: "Write a backup back to its partition",
@@ -195,6 +200,7 @@ pub(super) const COMMANDS: &[Command] = &[
         flags: &[needed("yes", "What is there is lost")],
         act: |given| partitions::restore(&given.config()?, &partition(given)?, given.path(1)?),
     },
+    #[cfg(feature = "upkeep")]
     Command {
         name: "factory-reset",
         about: "Make the terminal as from the factory, at its next start",
@@ -202,6 +208,7 @@ pub(super) const COMMANDS: &[Command] = &[
         act: |given| partitions::factory_reset(&given.config()?),
         ..PLAIN
     },
+    #[cfg(feature = "doctor")]
     Command {
         name: "doctor",
         about: "Say whether this terminal is put together so that updates can work",
@@ -209,6 +216,7 @@ pub(super) const COMMANDS: &[Command] = &[
         act: |given| doctor::examine(given.config_path(), given.has("json")),
         ..PLAIN
     },
+    #[cfg(feature = "doctor")]
     Command {
         name: "config example",
         about: "Print a commented example of a configuration",
@@ -224,12 +232,14 @@ pub(super) const COMMANDS: &[Command] = &[
         },
         ..PLAIN
     },
+    #[cfg(feature = "upkeep")]
     Command {
         name: "config status",
         about: "Say which copies of the terminal's own configuration there are",
         act: |given| configuration::status(&given.config()?),
         ..PLAIN
     },
+    #[cfg(feature = "upkeep")]
     Command {
         name: "config migrate",
         about: "Say how a package would change the terminal's own configuration",
@@ -241,6 +251,7 @@ pub(super) const COMMANDS: &[Command] = &[
         )],
         act: |given| configuration::rehearse(&given.config()?, given.path(0)?),
     },
+    #[cfg(feature = "doctor")]
     Command {
         name: "completions",
         about: "Print completions for a shell",
@@ -260,7 +271,20 @@ pub(super) const COMMANDS: &[Command] = &[
     },
 ];
 
+#[cfg(feature = "upkeep")]
 const PARTITION: Operand = operand("PARTITION", "Which, as in the configuration");
+
+/// Commands that a feature brings.
+pub(super) const BROUGHT: &[(&str, &str)] = &[
+    ("backup", "upkeep"),
+    ("completions", "doctor"),
+    ("config example", "doctor"),
+    ("config migrate", "upkeep"),
+    ("config status", "upkeep"),
+    ("doctor", "doctor"),
+    ("factory-reset", "upkeep"),
+    ("restore", "upkeep"),
+];
 
 const fn operand(name: &'static str, about: &'static str) -> Operand {
     Operand { name, about, presence: Presence::Needed, choices: &[] }
@@ -270,6 +294,7 @@ const fn flag(name: &'static str, about: &'static str) -> Flag {
     Flag { name, about, value: None, presence: Presence::Optional }
 }
 
+#[cfg(feature = "upkeep")]
 const fn needed(name: &'static str, about: &'static str) -> Flag {
     Flag { presence: Presence::Needed, ..flag(name, about) }
 }
@@ -289,6 +314,7 @@ fn hours(given: &Given) -> anyhow::Result<u32> {
     hours.ok_or_else(|| Misread(format!("`--hours {said}` is not from 1 to 720")).into())
 }
 
+#[cfg(feature = "upkeep")]
 fn partition(given: &Given) -> anyhow::Result<Name> {
     let said = given.text(0)?.unwrap_or_default();
     let name = said.parse();

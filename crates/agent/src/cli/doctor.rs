@@ -5,15 +5,17 @@
 //! and no slot is written.
 
 use super::End;
+use super::held;
 use super::terminal;
 use agent::config::{Component, Config, LayoutWord, StagingWord};
-use agent::edges::{
-    BootControl, Configuration as _, Flash, Hooks as _, SlotFacts, Stage as _, Store,
-};
+use agent::edges::{BootControl, Flash, SlotFacts, Stage as _, Store};
+#[cfg(feature = "upkeep")]
+use agent::edges::{Configuration as _, Hooks as _};
 use agent::platform::clock::{self, TimeFloor};
 use agent::platform::confine;
 use agent::platform::contain;
 use agent::platform::flash::SlotMedium;
+#[cfg(feature = "upkeep")]
 use agent::platform::partition::locate;
 use agent::platform::places::same_place;
 use agent::platform::stage::StageFile;
@@ -101,6 +103,7 @@ fn all(config: &Config, path: &Path) -> Vec<Finding> {
     findings.extend(twice(config));
     findings.extend(boot(config));
     findings.push(watchdog(config));
+    #[cfg(feature = "page")]
     findings.extend(page(config));
     findings.push(health(config));
     findings.extend(trust(config));
@@ -109,8 +112,11 @@ fn all(config: &Config, path: &Path) -> Vec<Finding> {
     findings.push(time(config));
     findings.push(room(config));
     findings.extend(server(config));
-    findings.extend(users(config));
-    findings.extend(sandbox(config));
+    findings.extend(confine::is_root().then(|| user("worker", &config.worker.user)));
+    findings.extend(sandbox());
+    #[cfg(feature = "upkeep")]
+    findings.extend(hooks(config));
+    #[cfg(feature = "upkeep")]
     findings.extend(kept(config));
     findings
 }
@@ -139,9 +145,11 @@ fn component(name: &Name, component: &Component) -> Vec<Finding> {
             }
             findings
         }
+        #[cfg(feature = "components")]
         Component::Copies { a, b, size, .. } => {
             vec![place(", copy A", a, *size), place(", copy B", b, *size)]
         }
+        #[cfg(feature = "components")]
         Component::Live { directory, .. } => {
             let above = directory.parent().unwrap_or(directory);
             let there = directory.is_dir() || above.is_dir();
@@ -151,6 +159,7 @@ fn component(name: &Name, component: &Component) -> Vec<Finding> {
                 false => fail(&what, format!("{} is nowhere", directory.display()), SLOT),
             }]
         }
+        #[cfg(feature = "components")]
         Component::Direct { place: at, staging, size } => {
             vec![place("", at, *size), place(", staging", staging, *size)]
         }
@@ -220,9 +229,13 @@ fn watchdog(config: &Config) -> Finding {
     };
     let path = &watchdog.device;
     match std::fs::metadata(path) {
-        Ok(facts) if facts.file_type().is_char_device() => {
-            ok("watchdog", format!("{}, {} s", path.display(), watchdog.timeout_seconds))
-        }
+        Ok(facts) if facts.file_type().is_char_device() => match held::by_another(path) {
+            None => ok("watchdog", format!("{}, {} s", path.display(), watchdog.timeout_seconds)),
+            Some(who) => {
+                let says = format!("{} is held by {who}", path.display());
+                fail("watchdog", says, "end what feeds it: the agent goes on trying to take it")
+            }
+        },
         Ok(_) => fail("watchdog", format!("{} is no device", path.display()), "name the device"),
         Err(e) => {
             let says = format!("{}: {e}", path.display());
@@ -283,8 +296,7 @@ fn factory_trust(config: &Config) -> Vec<Finding> {
         }
         Ok(_) => {}
     }
-    let authorities = config.server.iter().map(|server| &server.ca);
-    for ca in authorities.chain(config.plan.iter().map(|plan| &plan.ca)) {
+    for ca in config.authorities() {
         if let Err(e) = terminal::roots(ca) {
             faults.push(told(e));
         }
@@ -349,14 +361,6 @@ fn page(config: &Config) -> Option<Finding> {
     })
 }
 
-#[cfg(not(feature = "page"))]
-fn page(config: &Config) -> Option<Finding> {
-    config.page.as_ref().map(|_| {
-        let says = "this agent was built without it";
-        fail("local page", says, "leave the table `[page]` out, or build it in")
-    })
-}
-
 fn server(config: &Config) -> Vec<Finding> {
     let Some(server) = &config.server else {
         let advice = "packages come by `install`, by card or by the local page only";
@@ -389,23 +393,29 @@ fn server(config: &Config) -> Vec<Finding> {
     vec![identity, reached]
 }
 
-fn users(config: &Config) -> Vec<Finding> {
-    if !confine::is_root() {
-        return Vec::new();
-    }
-    let user = |what: &str, name: &str| match confine::user(name) {
+/// Who `what` becomes where the agent is root.
+fn user(what: &str, name: &str) -> Finding {
+    match confine::user(name) {
         Ok(found) => ok(what, format!("becomes {name} ({}:{})", found.uid, found.gid)),
         Err(e) => fail(what, told(e), "a user of /etc/passwd that is not root"),
-    };
-    vec![user("worker", &config.worker.user), user("hooks", &config.hooks.user)]
+    }
 }
 
-fn sandbox(config: &Config) -> Vec<Finding> {
+fn sandbox() -> Vec<Finding> {
     let advice = "a kernel with Landlock (6.7 or newer) and seccomp, on x86_64 or aarch64";
     let mut findings: Vec<_> =
         contain::gaps().into_iter().map(|gap| warn("sandbox", gap, advice)).collect();
     if findings.is_empty() {
         findings.push(ok("sandbox", "Landlock and seccomp contain worker and hooks"));
+    }
+    findings
+}
+
+#[cfg(feature = "upkeep")]
+fn hooks(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if confine::is_root() {
+        findings.push(user("hooks", &config.hooks.user));
     }
     let obstacle = terminal::runner(config).map(|runner| runner.obstacle());
     if let Ok(Some(why)) = obstacle {
@@ -415,6 +425,7 @@ fn sandbox(config: &Config) -> Vec<Finding> {
     findings
 }
 
+#[cfg(feature = "upkeep")]
 /// The configuration that is carried over, and the named partitions.
 fn kept(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();

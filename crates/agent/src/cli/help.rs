@@ -1,8 +1,8 @@
 //! Help, made of the table of commands.
 
 use super::commands::{COMMANDS, Command, Flag, Operand, Presence};
-use super::words::{CONFIG_VARIABLE, Given, Misread, named};
-use agent::config;
+use super::words::{CONFIG_VARIABLE, Given, Misread, named, unknown};
+use agent::{FEATURES, config};
 
 /// What ends with something else than 0.
 const EXIT_CODES: &str = "\
@@ -30,9 +30,10 @@ Examples:
   refit-agent doctor                        is this terminal fit for updates?
 ";
 
-/// `refit-agent` and its version.
+/// `refit-agent`, its version and what it was built with.
 pub(super) fn version() -> String {
-    concat!("refit-agent ", env!("CARGO_PKG_VERSION"), "\n").into()
+    let features = if FEATURES.is_empty() { "nothing".into() } else { FEATURES.join(", ") };
+    format!("refit-agent {}\nbuilt with {features}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// Help on what `help` was given.
@@ -40,7 +41,7 @@ pub(super) fn on(given: &Given) -> Result<String, Misread> {
     let Some(first) = given.text(0)? else { return Ok(all()) };
     let name = given.text(1)?.map_or_else(|| first.to_owned(), |more| format!("{first} {more}"));
     let known = named(&name);
-    known.map(one).ok_or_else(|| Misread(format!("`{name}` is an unrecognized command")))
+    known.map(one).ok_or_else(|| unknown(&name))
 }
 
 /// Help on everything.

@@ -17,7 +17,7 @@ use engine::{Locator, State};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use types::{AttemptId, Report};
+use types::{AttemptId, Report, tree};
 
 /// How often the agent's status is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -106,19 +106,19 @@ fn by_agent(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<E
 
 fn status(config: &Config) -> Option<Status> {
     let json = std::fs::read(terminal::status_path(config)).ok()?;
-    serde_json::from_slice(&json).ok()
+    tree::from_json(&json).ok()
 }
 
 /// The report of `attempt`, when it is over.
 fn report(store: &impl Store, attempt: AttemptId) -> anyhow::Result<Option<Report>> {
     let bytes = store.read(Outbox::NAME).context("cannot read the outbox")?;
-    let outbox: Outbox =
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    let outbox: Outbox = bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default();
     Ok(outbox.last().filter(|report| report.attempt == attempt).cloned())
 }
 
 /// Is the agent until the report is written or the terminal has to restart.
 fn right_here(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<End> {
+    terminal::lock_media(config);
     let stop = Stop::on_signals()?;
     let mut terminal = terminal::assemble(config, Sources::Local, &stop, None)?;
     let wanted = order.order(&terminal::local_name()?).context("cannot use this path")?;

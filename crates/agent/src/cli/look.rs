@@ -7,6 +7,7 @@ use agent::config::Config;
 use agent::platform::stop::by_hand;
 use agent::{Said, Status};
 use anyhow::Context;
+use types::tree;
 
 /// How to say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +31,14 @@ impl Form {
 pub(super) fn status(config: &Config, form: Form) -> anyhow::Result<End> {
     let (json, agent) = current(config)?;
     if form == Form::Json {
-        let mut value: serde_json::Value = serde_json::from_slice(&json)?;
+        let mut value: serde_json::Value = tree::from_json(&json)?;
         if let Some(object) = value.as_object_mut() {
             object.insert("agent_runs".into(), (agent == Agent::Runs).into());
         }
         println!("{value}");
         return Ok(End::Done);
     }
-    let seen: Status = serde_json::from_slice(&json).context("cannot read the status")?;
+    let seen: Status = tree::from_json(&json).context("cannot read the status")?;
     print!("{}", people(&seen, agent, form));
     Ok(End::Done)
 }
@@ -64,7 +65,7 @@ pub(super) fn current(config: &Config) -> anyhow::Result<(Vec<u8>, Agent)> {
 /// The status as read.
 pub(super) fn seen(config: &Config) -> anyhow::Result<(Status, Agent)> {
     let (json, agent) = current(config)?;
-    Ok((serde_json::from_slice(&json).context("cannot read the status")?, agent))
+    Ok((tree::from_json(&json).context("cannot read the status")?, agent))
 }
 
 fn people(seen: &Status, agent: Agent, form: Form) -> String {
@@ -104,6 +105,9 @@ fn why(seen: &Status) -> String {
     }
     if let Some(trouble) = &seen.trouble {
         say(trouble);
+    }
+    if let Some(watchdog) = &seen.watchdog {
+        say(&format!("the watchdog is not fed: {watchdog}"));
     }
     if let Some(rule) = &seen.rule {
         say(&format!("the server says: {rule}"));

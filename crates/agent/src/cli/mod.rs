@@ -4,14 +4,20 @@
 //! something for it and calls it, so that an owner's wish survives a restart.
 
 mod commands;
+#[cfg(feature = "doctor")]
 mod completions;
+#[cfg(feature = "upkeep")]
 mod configuration;
 mod consent;
+#[cfg(feature = "doctor")]
 mod doctor;
 mod follow;
+#[cfg(feature = "doctor")]
+mod held;
 mod help;
 mod install;
 mod look;
+#[cfg(feature = "upkeep")]
 mod partitions;
 mod run;
 mod screen;
@@ -36,6 +42,7 @@ enum End {
     /// An update ended so.
     Outcome(Outcome),
     /// Something has to be mended before updates can work.
+    #[cfg(feature = "doctor")]
     Unfit,
     /// Whoever started this has to restart the terminal.
     Restart,
@@ -46,6 +53,7 @@ impl From<End> for ExitCode {
         match end {
             End::Done => Self::SUCCESS,
             End::Nothing => Self::from(3),
+            #[cfg(feature = "doctor")]
             End::Unfit => Self::from(4),
             End::Restart => Self::from(EXIT_RESTART),
             End::Outcome(outcome) => match outcome.kind() {

@@ -1,6 +1,7 @@
 //! `run`: the agent itself.
 
 use super::End;
+#[cfg(feature = "upkeep")]
 use super::partitions::reset_if_marked;
 use super::screen::Screen;
 use super::terminal::{self, Sources, Terminal};
@@ -9,7 +10,7 @@ use agent::platform::clock::{self, Stopwatch};
 use agent::platform::contain;
 use agent::platform::lock::{self, Lock};
 use agent::platform::stop::Stop;
-use agent::platform::watchdog::Pulse;
+use agent::platform::watchdog::{Keeper, Pulse, Unfed};
 use agent::{DeviceError, Status, Turn};
 use anyhow::{Context, bail};
 use engine::Phase;
@@ -36,10 +37,12 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
     let path = terminal::state_file(config, "lock");
     let lock = lock::take_within(&path, OTHERS).context("cannot lock the state directory")?;
     let Some(_lock) = lock else { bail!("another agent runs on this terminal") };
+    terminal::lock_media(config);
     let stop = Stop::on_signals().context("cannot listen to signals")?;
     let calls = clock::listen_for_calls(&terminal::wake_path(config));
     let calls = calls.context("cannot listen to calls")?;
     let mut terminal = terminal::assemble(config, Sources::All, &stop, Some(calls))?;
+    #[cfg(feature = "upkeep")]
     if let Some(end) = reset_if_marked(config, terminal.device.is_idle())? {
         return Ok(end);
     }
@@ -47,10 +50,13 @@ pub(super) fn run(config: &Config, until: Until) -> anyhow::Result<End> {
         eprintln!("refit-agent: the worker is contained less than it could be: {gap}");
     }
     let pulse = Pulse::default();
-    let keeper = terminal::keep_watchdog(config, &pulse)?;
+    let keeper = terminal::keep_watchdog(config, &pulse);
+    #[cfg(feature = "page")]
     open_page(config, &pulse)?;
+    #[cfg(feature = "dbus")]
     join_bus(config)?;
-    let mut told = Told::new(terminal::status_path(config));
+    let unfed = keeper.as_ref().map(Keeper::unfed).unwrap_or_default();
+    let mut told = Told::new(terminal::status_path(config), unfed);
     let mut screen = Screen::new(config);
     // Whoever started this waits for its first word.
     told.tell_now(&mut terminal, None)?;
@@ -97,23 +103,11 @@ fn open_page(config: &Config, pulse: &Pulse) -> anyhow::Result<()> {
     agent::page::serve(setup).context("cannot start a thread for the local page")
 }
 
-#[cfg(not(feature = "page"))]
-fn open_page(config: &Config, _: &Pulse) -> anyhow::Result<()> {
-    anyhow::ensure!(config.page.is_none(), "this agent was built without the local page");
-    Ok(())
-}
-
 #[cfg(feature = "dbus")]
 fn join_bus(config: &Config) -> anyhow::Result<()> {
     let Some(dbus) = &config.dbus else { return Ok(()) };
     let desk = terminal::desk(config)?;
     agent::bus::serve(desk, dbus.bus.clone()).context("cannot start a thread for the bus")
-}
-
-#[cfg(not(feature = "dbus"))]
-fn join_bus(config: &Config) -> anyhow::Result<()> {
-    anyhow::ensure!(config.dbus.is_none(), "this agent was built without D-Bus");
-    Ok(())
 }
 
 /// Takes the lock that makes this the only agent; `None` when there is another one.
@@ -135,6 +129,7 @@ struct Told {
     path: PathBuf,
     watch: Stopwatch,
     last: Option<Said>,
+    unfed: Unfed,
 }
 
 #[derive(PartialEq)]
@@ -145,8 +140,8 @@ struct Said {
 }
 
 impl Told {
-    fn new(path: PathBuf) -> Self {
-        Self { path, watch: Stopwatch::start(), last: None }
+    fn new(path: PathBuf, unfed: Unfed) -> Self {
+        Self { path, watch: Stopwatch::start(), last: None, unfed }
     }
 
     /// Tells what is new, and how far it is now and then.
@@ -173,6 +168,7 @@ impl Told {
         self.watch = Stopwatch::start();
         let mut status = terminal.device.status().context("cannot say what goes on")?;
         status.trouble = trouble.or(status.trouble);
+        status.watchdog = self.unfed.why();
         write_status(&self.path, &status)?;
         let said = Said {
             phase: status.phase.to_string(),

@@ -1,28 +1,42 @@
 //! From the configuration to the edges of this terminal.
 
-use agent::config::{Component, Config, LayoutWord, OnUncontained, Plan, Server};
-use agent::edges::{OwnProgram, Power, Source, Stage, Store};
+#[cfg(feature = "upkeep")]
+use agent::config::OnUncontained;
+use agent::config::{Component, Config, LayoutWord, Server};
+#[cfg(feature = "components")]
+use agent::edges::OwnProgram;
+use agent::edges::{Power, Source, Stage, Store};
 use agent::https::{self, Least, Trust};
-use agent::platform::clock::{self, Asked, LinuxClock, TimeFloor};
+use agent::platform::clock::{self, Asked, Call, LinuxClock, TimeFloor};
+#[cfg(feature = "upkeep")]
 use agent::platform::configuration::Folders;
 use agent::platform::confine::{self, Nobody};
+#[cfg(feature = "upkeep")]
 use agent::platform::contain::Places;
+#[cfg(feature = "components")]
 use agent::platform::copies::TwoCopies;
 use agent::platform::flash::{SlotMedium, Trim};
 use agent::platform::floors::FloorFile;
 use agent::platform::health::{ByHand, Checks};
+#[cfg(feature = "upkeep")]
 use agent::platform::hooks::{HookSettings, Runner, Uncontained};
 use agent::platform::journal::JournalFile;
+#[cfg(feature = "components")]
 use agent::platform::live::{DirectPlace, LiveDirectory, Program};
+#[cfg(feature = "components")]
 use agent::platform::own::OwnFile;
+use agent::platform::partition::{self, Found};
 use agent::platform::power::{LinuxPower, Restart};
+#[cfg(feature = "upkeep")]
 use agent::platform::reset::Reset;
 use agent::platform::senses::LinuxSenses;
 use agent::platform::stage::StageFile;
 use agent::platform::stop::Stop;
 use agent::platform::store::Directory;
 use agent::platform::watchdog::{Keeper, LinuxWatchdog, Pulse, Vigil};
-use agent::sources::{LocalSource, MediaSource, NativeSource, native};
+#[cfg(feature = "cards")]
+use agent::sources::MediaSource;
+use agent::sources::{LocalSource, NativeSource, native};
 use agent::worker::{Banks, Network, Workers};
 use agent::{Bank, Device, Edges, Inventory, ROOT};
 use anyhow::Context;
@@ -127,10 +141,19 @@ pub(super) fn assemble(
         clock: Box::new(clock),
         health: Box::new(Checks::new(checks, by_hand)),
         senses: Box::new(senses),
+        #[cfg(feature = "upkeep")]
         hooks: Box::new(runner(config)?),
+        #[cfg(feature = "upkeep")]
         configuration: Box::new(folders(config)?),
+        #[cfg(not(feature = "upkeep"))]
+        hooks: Box::new(agent::edges::Absent),
+        #[cfg(not(feature = "upkeep"))]
+        configuration: Box::new(agent::edges::Absent),
         stage: stage(config),
+        #[cfg(feature = "components")]
         own: own(config),
+        #[cfg(not(feature = "components"))]
+        own: None,
     };
     let device = Device::start(edges, config.identity(), config.options())
         .context("cannot take up the update in progress")?;
@@ -151,14 +174,30 @@ fn provision(config: &Config, store: &mut Directory) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Locks what an agent unlocked that was killed in the midst of writing: only who holds the
+/// terminal may.
+pub(super) fn lock_media(config: &Config) {
+    for place in config.written() {
+        match partition::lock(place) {
+            Ok(Found::Closed) => {}
+            Ok(Found::Open) => {
+                eprintln!("refit-agent: `{}` was left unlocked; it is locked", place.display());
+            }
+            Err(e) => eprintln!("refit-agent: cannot lock `{}`: {e}", place.display()),
+        }
+    }
+}
+
 /// Feeds the hardware's watchdog from now on, where the configuration names one.
-pub(super) fn keep_watchdog(config: &Config, pulse: &Pulse) -> anyhow::Result<Option<Keeper>> {
-    let Some(watchdog) = &config.watchdog else { return Ok(None) };
+pub(super) fn keep_watchdog(config: &Config, pulse: &Pulse) -> Option<Keeper> {
+    let watchdog = config.watchdog.as_ref()?;
     let time = Seconds(watchdog.timeout_seconds);
-    let device = LinuxWatchdog::open(&watchdog.device, time)
-        .with_context(|| format!("cannot use the watchdog `{}`", watchdog.device.display()))?;
+    let device = LinuxWatchdog::at(&watchdog.device, time);
     let vigil = Vigil::new(config.health.checks(), pulse.clone());
-    Ok(Some(Keeper::start(Box::new(device), vigil, time)))
+    let wake = wake_path(config);
+    // The agent is called to say so; where it cannot be, it says so with what comes next.
+    let tell = move || drop(clock::call(&wake, Call::Look));
+    Some(Keeper::start(Box::new(device), vigil, time, tell))
 }
 
 /// The terminal's power.
@@ -178,15 +217,18 @@ fn bank(config: &Config, component: &Component) -> Bank {
             Bank::Slots(Box::new(slot(a, *size)), Box::new(slot(b, *size)))
         }
         Component::Slot { a, b: None, size } => Bank::System(Box::new(slot(a, *size))),
+        #[cfg(feature = "components")]
         Component::Copies { a, b, size, running, switch } => {
             let [a, b] = [a, b].map(|place| SlotMedium::new(place, *size));
             Bank::Copies(Box::new(TwoCopies::new(a, b, running.into(), switch.into())))
         }
+        #[cfg(feature = "components")]
         Component::Live { directory, size, reload, program, agent } => {
             let program = if *program || *agent { Program::Yes } else { Program::No };
             let live = LiveDirectory::new(directory, *size, reload.clone());
             Bank::Live(Box::new(live.with_program(program)))
         }
+        #[cfg(feature = "components")]
         Component::Direct { place, staging, size } => {
             Bank::Direct(Box::new(DirectPlace::new(place, staging, *size)))
         }
@@ -200,6 +242,7 @@ fn stage(config: &Config) -> Option<Box<dyn Stage>> {
 }
 
 /// The agent's own program, where it is a component.
+#[cfg(feature = "components")]
 fn own(config: &Config) -> Option<Box<dyn OwnProgram>> {
     config.components.iter().find_map(|(name, component)| match component {
         Component::Live { directory, agent: true, .. } => {
@@ -219,6 +262,7 @@ fn make_sources(
     if which == Sources::All {
         sources.extend(far_source(config, store, floor)?);
     }
+    #[cfg(feature = "cards")]
     if which == Sources::All && !config.media.mounts.is_empty() {
         let mounts = config.media.mounts.clone();
         sources.push(Box::new(MediaSource::new("media".parse()?, mounts, store.clone())));
@@ -236,14 +280,17 @@ fn far_source(
     let server = config.server.as_ref();
     let server = server.map(|server| native_source(config, server, store, floor)).transpose()?;
     let server = server.map(|server| Box::new(server) as Box<dyn Source>);
-    let Some(plan) = &config.plan else { return Ok(server) };
-    plan_source(config, plan, store, server).map(Some)
+    #[cfg(feature = "plan")]
+    if let Some(plan) = &config.plan {
+        return plan_source(config, plan, store, server).map(Some);
+    }
+    Ok(server)
 }
 
 #[cfg(feature = "plan")]
 fn plan_source(
     config: &Config,
-    plan: &Plan,
+    plan: &agent::config::Plan,
     store: &Directory,
     server: Option<Box<dyn Source>>,
 ) -> anyhow::Result<Box<dyn Source>> {
@@ -257,16 +304,6 @@ fn plan_source(
     let plan =
         agent::sources::PlanSource::new("plan".parse()?, place, agent, store.clone(), server);
     Ok(Box::new(plan))
-}
-
-#[cfg(not(feature = "plan"))]
-fn plan_source(
-    _: &Config,
-    plan: &Plan,
-    _: &Directory,
-    _: Option<Box<dyn Source>>,
-) -> anyhow::Result<Box<dyn Source>> {
-    anyhow::bail!("this agent was built without plans, such as `{}`", plan.url)
 }
 
 fn native_source(
@@ -308,9 +345,8 @@ pub(super) fn roots(path: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
 
 fn workers(config: &Config, floor: &TimeFloor, stop: &Stop) -> anyhow::Result<Workers> {
     let from = &config.network;
-    let authorities = config.server.iter().map(|server| &server.ca);
-    let authorities = authorities.chain(config.plan.iter().map(|plan| &plan.ca));
-    let roots: Vec<_> = authorities.map(|ca| roots(ca)).collect::<Result<_, _>>()?;
+    let authorities = config.authorities().into_iter();
+    let roots: Vec<_> = authorities.map(roots).collect::<Result<_, _>>()?;
     let network = Network {
         roots: roots.concat(),
         floor: floor.at().0,
@@ -351,6 +387,7 @@ fn someone(what: &str, user: &str) -> anyhow::Result<Option<Nobody>> {
 }
 
 /// What runs the programs of packages.
+#[cfg(feature = "upkeep")]
 pub(super) fn runner(config: &Config) -> anyhow::Result<Runner> {
     let hooks = &config.hooks;
     let settings = HookSettings {
@@ -371,6 +408,7 @@ pub(super) fn runner(config: &Config) -> anyhow::Result<Runner> {
 }
 
 /// What a factory reset does.
+#[cfg(feature = "upkeep")]
 pub(super) fn reset(config: &Config) -> anyhow::Result<Reset> {
     let factory = config.configuration.as_ref().and_then(|kept| kept.factory.clone());
     let empty = config.factory_reset.empty.clone();
@@ -378,6 +416,7 @@ pub(super) fn reset(config: &Config) -> anyhow::Result<Reset> {
 }
 
 /// The terminal's configuration.
+#[cfg(feature = "upkeep")]
 pub(super) fn folders(config: &Config) -> anyhow::Result<Folders> {
     let kept = config.configuration.as_ref();
     Ok(Folders {

@@ -2,8 +2,9 @@
 //!
 //! Deliberately absent: abbreviations, and flags of one letter but `-h` and `-V`.
 
-use super::commands::{COMMANDS, Command, Operand, Presence};
+use super::commands::{BROUGHT, COMMANDS, Command, Operand, Presence};
 use agent::config::{self, Config};
+use agent::{FEATURES, left_out};
 use anyhow::Context;
 use lexopt::Arg;
 use std::ffi::{OsStr, OsString};
@@ -164,7 +165,7 @@ impl Reader {
         let begins = |command: &Command| command.name.split_once(' ').map(|(first, _)| first);
         if self.command.is_none() && !COMMANDS.iter().any(|command| begins(command) == Some(&*name))
         {
-            return Err(Misread(format!("`{name}` is an unrecognized command")));
+            return Err(unknown(&name));
         }
         self.first = Some(name);
         Ok(())
@@ -188,6 +189,15 @@ impl Reader {
         }
         let config = self.config.unwrap_or_else(|| config::DEFAULT_PATH.into()).into();
         Ok(Wanted::Act(Given { command, config, operands: self.operands, flags: self.flags }))
+    }
+}
+
+/// Why `name` is no command here.
+pub(super) fn unknown(name: &str) -> Misread {
+    let brought = BROUGHT.iter().find(|(command, _)| *command == name);
+    match brought.filter(|(_, feature)| !FEATURES.contains(feature)) {
+        Some((_, feature)) => Misread(left_out(&format!("`{name}`"), feature)),
+        None => Misread(format!("`{name}` is an unrecognized command")),
     }
 }
 

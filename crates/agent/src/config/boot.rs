@@ -1,19 +1,24 @@
 //! `[boot]` and `[running]`: which convention the bootloader follows.
 
+use super::EnvironmentPlaces;
 use crate::edges::BootControl;
-use crate::platform::boot::environment::{Copies, Environment, SIZE_MAX};
 use crate::platform::boot::file::{BootFile, BootFileControl};
 use crate::platform::boot::{
-    Control, Convention, Counting, Names, Place, RunningFrom, android, bootcount::BootCount,
-    chromeos::ChromeOs, custom::Custom, efi, grub::Grub, raspberry, rauc::Rauc, systemd::Systemd,
+    Control, Convention, Counting, Names, RunningFrom, bootcount::BootCount, custom::Custom,
+    rauc::Rauc,
+};
+#[cfg(feature = "bootloaders")]
+use crate::platform::boot::{
+    Place, android, chromeos::ChromeOs, efi, grub::Grub, raspberry, systemd::Systemd,
 };
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use types::Tries;
+use types::tree::Node;
+use types::{Tree, TreeError, Tries};
 
 /// The bootloader.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "control", rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename = "control", rename_all = "kebab-case")]
 pub enum Boot {
     /// It keeps its memory in a file or on a partition of 8 KiB.
     File {
@@ -67,6 +72,7 @@ pub enum Boot {
         tries: BootTries,
     },
     /// GRUB with RAUC's variables.
+    #[cfg(feature = "bootloaders")]
     Grub {
         /// The environment block.
         path: PathBuf,
@@ -81,6 +87,7 @@ pub enum Boot {
         counting: CountingWord,
     },
     /// systemd-boot with counted entries.
+    #[cfg(feature = "bootloaders")]
     SystemdBoot {
         /// The directory of the entries.
         entries: PathBuf,
@@ -91,6 +98,7 @@ pub enum Boot {
         tries: u8,
     },
     /// UEFI firmware.
+    #[cfg(feature = "bootloaders")]
     Efi {
         /// Number of slot A's entry.
         a: u16,
@@ -101,6 +109,7 @@ pub enum Boot {
         variables: PathBuf,
     },
     /// A Raspberry Pi with `tryboot`.
+    #[cfg(feature = "bootloaders")]
     RaspberryPi {
         /// `autoboot.txt`.
         autoboot: PathBuf,
@@ -116,6 +125,7 @@ pub enum Boot {
         partition: PathBuf,
     },
     /// Android's `bootloader_control`.
+    #[cfg(feature = "bootloaders")]
     Android {
         /// The `misc` partition.
         misc: PathBuf,
@@ -127,6 +137,7 @@ pub enum Boot {
         tries: u8,
     },
     /// ChromeOS's bits in a partition table.
+    #[cfg(feature = "bootloaders")]
     Chromeos {
         /// The disk.
         disk: PathBuf,
@@ -158,45 +169,6 @@ pub enum Boot {
         #[serde(default = "custom_seconds")]
         within_seconds: u32,
     },
-}
-
-/// Where U-Boot's variables are.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnvironmentPlaces {
-    /// Bytes of each copy, CRC and flag included.
-    pub size: usize,
-    /// One copy, or two.
-    pub copies: Vec<CopyPlace>,
-    /// Whether two copies are U-Boot's own or state files of a script.
-    #[serde(default)]
-    pub form: EnvironmentForm,
-    /// In raw flash, bytes from each copy's beginning in which it may be, bad blocks
-    /// included.
-    #[serde(default)]
-    pub range: u64,
-}
-
-/// One copy of an environment.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CopyPlace {
-    /// File or device.
-    pub path: PathBuf,
-    /// Bytes before it.
-    #[serde(default)]
-    pub offset: u64,
-}
-
-/// How two copies are told apart.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EnvironmentForm {
-    /// By a flag byte, as U-Boot does.
-    #[default]
-    Flags,
-    /// By a variable in them, as our U-Boot script does.
-    StateFiles,
 }
 
 /// What the bootloader calls the slots.
@@ -244,12 +216,23 @@ impl From<CountingWord> for Counting {
 
 /// How often a bootloader tries a new slot.
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Tree")]
 pub enum BootTries {
     /// It counts down.
     Counted(u8),
     /// It tries once.
     Single(Single),
+}
+
+impl TryFrom<Tree> for BootTries {
+    type Error = TreeError;
+
+    fn try_from(tree: Tree) -> Result<Self, TreeError> {
+        match &tree.node {
+            Node::Text(_) => tree.read().map(Self::Single),
+            _ => tree.read().map(Self::Counted),
+        }
+    }
 }
 
 impl Default for BootTries {
@@ -277,7 +260,7 @@ impl From<BootTries> for Tries {
 
 /// How the agent learns which slot runs.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, tag = "from", rename_all = "kebab-case")]
+#[serde(deny_unknown_fields, rename = "from", rename_all = "kebab-case")]
 pub enum Running {
     /// An argument of the kernel's command line.
     CommandLine {
@@ -308,6 +291,7 @@ fn three() -> u8 {
     3
 }
 
+#[cfg(feature = "bootloaders")]
 fn sector() -> usize {
     512
 }
@@ -316,60 +300,24 @@ fn custom_seconds() -> u32 {
     10
 }
 
+#[cfg(feature = "bootloaders")]
 fn efivars() -> PathBuf {
     efi::EFIVARS.into()
 }
 
+#[cfg(feature = "bootloaders")]
 fn parameter() -> PathBuf {
     raspberry::PARAMETER.into()
 }
 
+#[cfg(feature = "bootloaders")]
 fn partition() -> PathBuf {
     raspberry::PARTITION.into()
 }
 
+#[cfg(feature = "bootloaders")]
 fn android_offset() -> u64 {
     android::OFFSET
-}
-
-impl EnvironmentPlaces {
-    fn fault(&self) -> Option<String> {
-        if !(64..=SIZE_MAX).contains(&self.size) {
-            return Some("`boot.environment.size` is not from 64 bytes to 1 MiB".into());
-        }
-        match (self.copies.as_slice(), self.form) {
-            ([_], EnvironmentForm::Flags) => None,
-            ([one, two], _) if one.path == two.path && one.offset == two.offset => {
-                Some("`boot.environment.copies` are in the same place".into())
-            }
-            ([one, two], _)
-                if one.path == two.path && one.offset.abs_diff(two.offset) < self.range =>
-            {
-                Some("`boot.environment.copies` are nearer to each other than `range`".into())
-            }
-            ([_, _], _) => None,
-            (_, EnvironmentForm::StateFiles) => {
-                Some("`boot.environment.copies` must name two state files".into())
-            }
-            (_, EnvironmentForm::Flags) => {
-                Some("`boot.environment.copies` must name one place or two".into())
-            }
-        }
-    }
-
-    /// A configuration of another number of copies was refused.
-    fn open(&self) -> Environment {
-        let mut places =
-            self.copies.iter().map(|c| Place { path: c.path.clone(), offset: c.offset });
-        let none = || Place { path: PathBuf::new(), offset: 0 };
-        let first = places.next().unwrap_or_else(none);
-        let copies = match (places.next(), self.form) {
-            (None, _) => Copies::Single(first),
-            (Some(second), EnvironmentForm::Flags) => Copies::Flagged([first, second]),
-            (Some(second), EnvironmentForm::StateFiles) => Copies::States([first, second]),
-        };
-        Environment { size: self.size, copies, range: self.range }
-    }
 }
 
 impl Boot {
@@ -382,7 +330,9 @@ impl Boot {
             Self::Custom { command, .. } if command.is_empty() => {
                 Some("`boot.command` names no program".into())
             }
+            #[cfg(feature = "bootloaders")]
             Self::Efi { a, b, .. } if a == b => same(),
+            #[cfg(feature = "bootloaders")]
             Self::RaspberryPi { a, b, .. } | Self::Chromeos { a, b, .. } if a == b => same(),
             _ => None,
         }
@@ -393,9 +343,9 @@ impl Boot {
         match self {
             Self::Uboot { names, .. }
             | Self::Bootcount { names, .. }
-            | Self::Grub { names, .. }
-            | Self::SystemdBoot { names, .. }
             | Self::Custom { names, .. } => Some(names),
+            #[cfg(feature = "bootloaders")]
+            Self::Grub { names, .. } | Self::SystemdBoot { names, .. } => Some(names),
             _ => None,
         }
     }
@@ -433,6 +383,7 @@ impl Boot {
                 let tries = (*tries).into();
                 boxed(BootCount::mender(environment.open(), values, tries), running)
             }
+            #[cfg(feature = "bootloaders")]
             Self::Grub { path, names, tries, counting } => boxed(
                 Grub {
                     block: Place { path: path.clone(), offset: 0 },
@@ -454,18 +405,23 @@ impl Boot {
                 let running = file.or(running).unwrap_or_default();
                 Box::new(BootFileControl::new(BootFile::new(&path), tries.into(), running))
             }
+            #[cfg(feature = "bootloaders")]
             Self::SystemdBoot { entries, names, tries } => {
                 let names = (&names).into();
                 boxed(Systemd { entries, names, tries: tries.clamp(1, 10) }, running)
             }
+            #[cfg(feature = "bootloaders")]
             Self::Efi { a, b, variables } => boxed(efi::Efi { variables, a, b }, running),
+            #[cfg(feature = "bootloaders")]
             Self::RaspberryPi { autoboot, a, b, parameter, partition } => {
                 boxed(raspberry::Raspberry { autoboot, parameter, partition, a, b }, running)
             }
+            #[cfg(feature = "bootloaders")]
             Self::Android { misc, offset, tries } => {
                 let place = Place { path: misc, offset };
                 boxed(android::Android { place, tries: tries.max(1) }, running)
             }
+            #[cfg(feature = "bootloaders")]
             Self::Chromeos { disk, a, b, sector, tries } => {
                 boxed(ChromeOs { disk, sector, a, b, tries: tries.max(1) }, running)
             }

@@ -1,8 +1,7 @@
 //! `layout`: what the two slots are for; `staging`: what comes before the only system is
-//! given up; `switch`: what chooses a bootloader's copy; and what components keep to.
+//! given up.
 
 use super::{Boot, Component, Config};
-use crate::platform::copies::Switch;
 use crate::{Layout, Staging};
 use engine::LOCATOR_MAX;
 use serde::Deserialize;
@@ -36,6 +35,7 @@ impl LayoutWord {
         let cannot = match boot {
             Boot::Bootcount { .. } => "bootcount",
             Boot::Mender { .. } => "mender",
+            #[cfg(feature = "bootloaders")]
             Boot::RaspberryPi { .. } => "raspberry-pi",
             _ => return None,
         };
@@ -93,28 +93,6 @@ impl Stage {
     }
 }
 
-/// What chooses between a bootloader's copies.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub enum CopySwitch {
-    /// A file that holds `A` or `B`.
-    File(PathBuf),
-    /// An eMMC, by its own register: A is its first boot partition, B its second one.
-    Emmc(PathBuf),
-    /// A program with the verbs `get-primary` and `set-primary A|B`.
-    Command(Vec<String>),
-}
-
-impl From<&CopySwitch> for Switch {
-    fn from(switch: &CopySwitch) -> Self {
-        match switch {
-            CopySwitch::File(path) => Self::File(path.clone()),
-            CopySwitch::Emmc(device) => Self::Emmc(device.clone()),
-            CopySwitch::Command(words) => Self::Program(words.clone()),
-        }
-    }
-}
-
 /// What is said of component `name` in raw flash that would not be read back.
 pub(super) fn unread(name: &Name) -> String {
     format!(
@@ -132,45 +110,5 @@ impl Config {
         };
         let has_raw = |c: &Component| c.media().iter().any(is_raw);
         self.components.iter().find(|(_, component)| has_raw(component)).map(|(name, _)| name)
-    }
-}
-
-impl Component {
-    /// Where its images lie.
-    pub fn media(&self) -> Vec<&Path> {
-        match self {
-            Self::Slot { a, b, .. } => [a.as_path()].into_iter().chain(b.as_deref()).collect(),
-            Self::Copies { a, b, .. } => vec![a.as_path(), b.as_path()],
-            Self::Live { directory, .. } => vec![directory.as_path()],
-            Self::Direct { place, .. } => vec![place.as_path()],
-        }
-    }
-
-    /// The first rule that it breaks.
-    pub(super) fn fault(&self, name: &Name, layout: LayoutWord) -> Option<String> {
-        match self {
-            Self::Slot { b, .. } if b.is_none() != (layout == LayoutWord::Recovery) => {
-                Some(format!(
-                    "`components.{name}`: a slot has `a` and `b`, and `a` alone where `layout` is \
-                 `recovery`"
-                ))
-            }
-            Self::Slot { a, b, .. } if Some(a) == b.as_ref() => {
-                Some(format!("`components.{name}`: slot A and slot B are the same"))
-            }
-            Self::Copies { switch: CopySwitch::Command(words), .. } if words.is_empty() => {
-                Some(format!("`components.{name}.switch` names no program"))
-            }
-            Self::Copies { a, b, .. } if a == b => {
-                Some(format!("`components.{name}`: copy A and copy B are the same"))
-            }
-            Self::Live { size: 0, .. } | Self::Direct { size: 0, .. } => {
-                Some(format!("`components.{name}`: `size` is 0"))
-            }
-            Self::Direct { place, staging, .. } if place == staging => {
-                Some(format!("`components.{name}`: it cannot be staged in its own place"))
-            }
-            _ => None,
-        }
     }
 }

@@ -7,7 +7,8 @@ use engine::policy::rules::{Cost, Disturb, Link, Network, OnMetered, OnRoaming, 
 use engine::policy::zone::{Hours, Zone};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
-use types::Seconds;
+use types::tree::Node;
+use types::{Seconds, Tree, TreeError};
 
 /// Where a system says in which time zone it is.
 const LOCALTIME: &str = "/etc/localtime";
@@ -168,12 +169,23 @@ impl Default for Senses {
 
 /// A word with a meaning, or a program and its arguments.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "Tree")]
 pub enum WordOrProgram {
     /// A word.
     Word(LineWord),
     /// Program and arguments.
     Program(Vec<String>),
+}
+
+impl TryFrom<Tree> for WordOrProgram {
+    type Error = TreeError;
+
+    fn try_from(tree: Tree) -> Result<Self, TreeError> {
+        match &tree.node {
+            Node::Text(_) => tree.read().map(Self::Word),
+            _ => tree.read().map(Self::Program),
+        }
+    }
 }
 
 /// What a line always is, or who knows.

@@ -49,7 +49,13 @@ fn the_example_is_valid_and_shows_the_defaults() {
             _ => format!("{line}\n"),
         })
         .collect();
-    let full = read(&uncommented).unwrap();
+    // The one table whose feature is not there by default.
+    let bus = "[dbus]\nbus = \"system\"\n";
+    assert!(uncommented.contains(bus));
+    if !cfg!(feature = "dbus") {
+        check(read(&uncommented), "without `[dbus]`; it needs the feature `dbus`");
+    }
+    let full = read(&uncommented.replace(bus, "")).unwrap();
     assert_eq!(format!("{:?}", full.network), format!("{:?}", example.network));
     assert_eq!(format!("{:?}", full.install), format!("{:?}", example.install));
     assert_eq!(full.options().poll, example.options().poll);
@@ -143,6 +149,16 @@ fn a_watchdog_has_a_time() {
     check(watchdog("timeout_seconds = 1"), "from 2 to a day");
     check(watchdog("timeout = 60"), "unknown field");
     assert!(read(LEAST).unwrap().watchdog.is_none());
+}
+
+/// What may be locked and unlocked: where components lie, and the bootloader's memory.
+#[test]
+fn all_places_that_are_written_are_known() {
+    let file = "control = \"file\"\npath = \"/b\"";
+    let android = with(file, "control = \"android\"\nmisc = \"/m\"").unwrap();
+    for (config, memory) in [(android, "/m"), (read(LEAST).unwrap(), "/b")] {
+        assert_eq!(config.written(), ["/a", "/b", memory].map(Path::new));
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! in the simulator; both pass the suites of `conformance`. Deliberately absent:
 //! decisions. An edge does what it is told or says why it could not.
 
+mod absent;
 mod boot;
 mod clock;
 mod configuration;
@@ -23,6 +24,7 @@ mod stage;
 mod store;
 mod watchdog;
 
+pub use absent::Absent;
 pub use boot::{BootControl, BootError, SlotFacts};
 pub use clock::{Clock, Now};
 pub use configuration::{Change, Configuration, CopyError, Difference, Migration};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use types::{DeviceId, Digest, Hasher, Name};
+use types::{DeviceId, Digest, Hasher, Name, tree};
 
 /// The longest first line, in bytes.
 const HEAD_MAX: u64 = 1024;
@@ -39,8 +39,12 @@ pub struct Head {
 /// it is durable.
 ///
 /// # Errors
-/// One of both cannot be used, or the partition changed meanwhile.
+/// One of both cannot be used, or the partition changed meanwhile. A device or pipe is
+/// none to be replaced.
 pub fn backup(device: &DeviceId, name: &Name, place: &Path, to: &Path) -> io::Result<Head> {
+    if to.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("a backup goes to a file, and that is none"));
+    }
     let place = &partition::locate(place)?;
     let (size, sha256) = digest(bytes_of(place)?, &mut io::sink())?;
     let (device, partition) = (device.clone(), name.clone());
@@ -134,8 +138,7 @@ fn open(from: &Path) -> io::Result<(Head, BufReader<File>)> {
     let mut bytes = BufReader::new(File::open(from)?);
     let mut line = Vec::new();
     (&mut bytes).take(HEAD_MAX).read_until(b'\n', &mut line)?;
-    let head: Head =
-        serde_json::from_slice(&line).map_err(|_| io::Error::other("it is no backup"))?;
+    let head: Head = tree::from_json(&line).map_err(|_| io::Error::other("it is no backup"))?;
     if head.refit_backup != FORMAT {
         return Err(io::Error::other("it is a backup of another form"));
     }
@@ -177,6 +180,7 @@ mod tests {
         let head = backup(&device, &part, &path("part"), &path("file")).unwrap();
         assert_eq!((head.size, head.sha256), (300_000, Digest::of(&bytes)));
         assert!(!path("file.new").exists());
+        assert!(backup(&device, &part, &path("part"), Path::new("/dev/null")).is_err());
         std::fs::write(path("part"), vec![0; 300_000]).unwrap();
         let again = |device: &str, part: &str, file: &str| {
             restore(&name(device), &name(part), &path("part"), &path(file))

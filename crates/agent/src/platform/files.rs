@@ -22,6 +22,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Points the symbolic link at `path` to `target`, at once and durably.
+#[cfg(feature = "components")]
 pub(crate) fn relink(path: &Path, target: &Path) -> io::Result<()> {
     let temporary = temporary(path)?;
     remove(&temporary)?;

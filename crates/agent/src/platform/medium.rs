@@ -28,6 +28,7 @@ pub(crate) enum Extent {
     /// As long as configured, whatever is written: a slot.
     Fixed,
     /// As long as what was written: an image that is staged.
+    #[cfg(feature = "components")]
     Written,
 }
 
@@ -50,6 +51,8 @@ pub(crate) struct Medium {
     extent: Extent,
     trim: Trim,
     open: Option<Open>,
+    /// Where the kernel lists block devices and their locks.
+    class: &'static Path,
 }
 
 #[derive(Debug)]
@@ -59,8 +62,8 @@ struct Open {
     direct: Option<File>,
     kind: Kind,
     bounce: Option<Box<BounceBuffer>>,
-    /// Held from the first write to the flush: a restart may come right behind it, and
-    /// would not come past here.
+    /// Held from the first write to the flush, and no longer where either fails: what
+    /// comes then may be a restart, or hours without a line, and neither comes past here.
     unlocked: Option<Unlocked>,
 }
 
@@ -90,13 +93,21 @@ impl Kind {
 
 impl Medium {
     pub(crate) fn new(path: &Path, size: u64, extent: Extent) -> Self {
-        Self { path: path.into(), size, extent, trim: Trim::Never, open: None }
+        Self {
+            path: path.into(),
+            size,
+            extent,
+            trim: Trim::Never,
+            open: None,
+            class: partition::CLASS.as_ref(),
+        }
     }
 
     pub(crate) fn with_trim(self, trim: Trim) -> Self {
         Self { trim, ..self }
     }
 
+    #[cfg(feature = "components")]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -115,6 +126,7 @@ impl Medium {
         let size = match (kind, self.extent) {
             (Kind::Device(_), _) => len,
             (Kind::File, Extent::Fixed) => len.max(self.size),
+            #[cfg(feature = "components")]
             (Kind::File, Extent::Written) => self.size,
         };
         Ok(Geometry { size, block: kind.block() })
@@ -122,6 +134,13 @@ impl Medium {
 
     /// Opens, creates and sizes the medium.
     pub(crate) fn prepare(&mut self) -> io::Result<()> {
+        let prepared = self.prepare_unlocked();
+        // Until the first bytes come.
+        self.lock();
+        prepared
+    }
+
+    fn prepare_unlocked(&mut self) -> io::Result<()> {
         self.open = None;
         let (size, extent, trim) = (self.size, self.extent, self.trim);
         let open = self.unlocked()?;
@@ -129,12 +148,21 @@ impl Medium {
             (Kind::Device(_), _) if trim == Trim::Before => discard(&open.cached),
             (Kind::Device(_), _) => Ok(()),
             (Kind::File, Extent::Fixed) => reserve(&open.cached, size),
+            #[cfg(feature = "components")]
             (Kind::File, Extent::Written) => open.cached.set_len(0),
         }
     }
 
     /// Writes `bytes` at `at`, which is a multiple of the block.
     pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        let written = self.write_unlocked(at, bytes);
+        if written.is_err() {
+            self.lock();
+        }
+        written
+    }
+
+    fn write_unlocked(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let open = self.unlocked()?;
         if open.direct.is_none() {
             return open.cached.write_all_at(bytes, at);
@@ -152,8 +180,9 @@ impl Medium {
     /// Makes what was written durable.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let open = self.opened()?;
-        open.cached.sync_data()?;
+        let flushed = open.cached.sync_data();
         open.unlocked = None;
+        flushed?;
         match open.direct {
             // It reads past the cache.
             Some(_) => Ok(()),
@@ -201,13 +230,19 @@ impl Medium {
     }
 
     fn unlock(&self) -> io::Result<Unlocked> {
-        Unlocked::of(&partition::locate(&self.path)?)
+        Unlocked::of_in(self.class, &partition::locate(&self.path)?)
+    }
+
+    fn lock(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.unlocked = None;
+        }
     }
 
     fn open_now(&self) -> io::Result<Open> {
         let path = partition::locate(&self.path)?;
         let is_new = self.may_create() && !path.try_exists()?;
-        let unlocked = Unlocked::of(&path)?;
+        let unlocked = Unlocked::of_in(self.class, &path)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let cached = options.clone().create(is_new).mode(0o600).open(&path)?;
@@ -381,6 +416,35 @@ mod tests {
                 check(extent, 5000, 4096, direct);
             }
         }
+    }
+
+    /// Whatever ends a piece of work leaves the medium locked.
+    #[test]
+    fn it_is_unlocked_only_while_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let class: &'static Path = Box::leak(dir.path().join("class").into_boxed_path());
+        let switch = class.join("mmcblk0boot1/force_ro");
+        std::fs::create_dir_all(switch.parent().unwrap()).unwrap();
+        std::fs::write(&switch, "1\n").unwrap();
+        let lock = || std::fs::read_to_string(&switch).unwrap().trim().to_owned();
+        let mut medium = Medium::new(&dir.path().join("mmcblk0boot1"), 1 << 20, Extent::Fixed);
+        medium.class = class;
+        medium.prepare().unwrap();
+        assert_eq!(lock(), "1", "nothing may come for hours");
+        medium.write(0, &pattern(4096)).unwrap();
+        assert_eq!(lock(), "0");
+        medium.flush().unwrap();
+        assert_eq!(lock(), "1");
+        medium.write(4096, &pattern(4096)).unwrap();
+        medium.read_back(0, &mut [0; 16]).unwrap();
+        assert_eq!(lock(), "1");
+        medium.write(4096, &pattern(4096)).unwrap();
+        assert_eq!(lock(), "0");
+        assert!(medium.write(1 << 63, &pattern(4096)).is_err());
+        assert_eq!(lock(), "1", "a write that fails is the last one");
+        medium.write(4096, &pattern(4096)).unwrap();
+        drop(medium);
+        assert_eq!(lock(), "1");
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! Raw flash has names, too: see `mtd`.
 //!
 //! The boot partitions of an eMMC are read-only until a zero is written to their
-//! `force_ro`.
+//! `force_ro`. Where an agent was killed in the midst of writing one, nobody locked it
+//! again: the next agent does, before anything else ([`lock`]).
 
 use super::mtd;
 use std::fs;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// Where the kernel lists devices.
 const CLASSES: &str = "/sys/class";
 /// The same, block devices.
-const CLASS: &str = "/sys/class/block";
+pub(super) const CLASS: &str = "/sys/class/block";
 /// How a path begins that is a label.
 const LABEL: &str = "PARTLABEL=";
 
@@ -86,19 +87,63 @@ impl Unlocked {
         Self::of_in(Path::new(CLASS), device)
     }
 
-    fn of_in(class: &Path, device: &Path) -> io::Result<Self> {
-        // A link as below /dev/disk has another name.
-        let device = fs::canonicalize(device).unwrap_or_else(|_| device.into());
-        let Some(name) = device.file_name() else { return Ok(Self(None)) };
-        let switch = class.join(name).join("force_ro");
-        match fs::read_to_string(&switch) {
-            Ok(locked) if locked.trim() == "1" => {
+    /// The same, with the kernel's list of block devices in `class`.
+    pub(crate) fn of_in(class: &Path, device: &Path) -> io::Result<Self> {
+        match switch_of(class, device) {
+            Some((switch, Lock::On)) => {
                 fs::write(&switch, "0")?;
                 Ok(Self(Some(switch)))
             }
             // Most devices have no such lock.
             _ => Ok(Self(None)),
         }
+    }
+}
+
+/// How a device's lock is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    On,
+    Off,
+}
+
+/// The file that locks `device`, and how it is; `None` where there is no lock.
+fn switch_of(class: &Path, device: &Path) -> Option<(PathBuf, Lock)> {
+    // A link as below /dev/disk has another name.
+    let device = fs::canonicalize(device).unwrap_or_else(|_| device.into());
+    let switch = class.join(device.file_name()?).join("force_ro");
+    let lock = match fs::read_to_string(&switch).ok()?.trim() {
+        "0" => Lock::Off,
+        _ => Lock::On,
+    };
+    Some((switch, lock))
+}
+
+/// Whether a lock was found open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It is closed now.
+    Open,
+    /// It was closed, or there is none.
+    Closed,
+}
+
+/// Locks what is at `path`, where it has a lock that is open.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn lock(path: &Path) -> io::Result<Found> {
+    match locate(path) {
+        Ok(device) => lock_in(Path::new(CLASS), &device),
+        // What is not there is not open.
+        Err(_) => Ok(Found::Closed),
+    }
+}
+
+fn lock_in(class: &Path, device: &Path) -> io::Result<Found> {
+    match switch_of(class, device) {
+        Some((switch, Lock::Off)) => fs::write(&switch, "1").map(|()| Found::Open),
+        _ => Ok(Found::Closed),
     }
 }
 
@@ -190,5 +235,27 @@ mod tests {
         }
         Unlocked::of_in(class.path(), Path::new("/dev/vda")).unwrap();
         assert!(!switch("vda").exists());
+    }
+
+    #[test]
+    fn what_was_left_open_is_locked() {
+        let class = class(&[("mmcblk0boot0", ""), ("mmcblk0boot1", ""), ("vda", "")]);
+        let switch = |name: &str| class.path().join(name).join("force_ro");
+        fs::write(switch("mmcblk0boot0"), "1\n").unwrap();
+        fs::write(switch("mmcblk0boot1"), "0\n").unwrap();
+        for (name, found) in [
+            ("mmcblk0boot0", Found::Closed),
+            ("mmcblk0boot1", Found::Open),
+            ("mmcblk0boot1", Found::Closed),
+            ("vda", Found::Closed),
+            ("none", Found::Closed),
+        ] {
+            let device = Path::new("/dev").join(name);
+            assert_eq!(lock_in(class.path(), &device).unwrap(), found, "{name}");
+        }
+        assert_eq!(fs::read_to_string(switch("mmcblk0boot1")).unwrap().trim(), "1");
+        assert_eq!(fs::read_to_string(switch("mmcblk0boot0")).unwrap().trim(), "1");
+        assert!(!switch("vda").exists());
+        assert_eq!(lock(Path::new("PARTLABEL=there is no such label")).unwrap(), Found::Closed);
     }
 }

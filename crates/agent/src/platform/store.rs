@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use types::tree;
 
 /// The longest name of a document, in bytes.
 const NAME_MAX: usize = 128;
@@ -45,8 +46,7 @@ impl Directory {
         let directory = File::open(&self.0)?;
         flock(&directory, FlockOperation::LockExclusive)?;
         let bytes = self.read(name)?;
-        let mut value: T =
-            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut value: T = bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default();
         change(&mut value);
         self.replace(name, &serde_json::to_vec(&value).map_err(io::Error::other)?)
     }

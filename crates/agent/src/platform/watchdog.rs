@@ -10,12 +10,13 @@
 use super::clock::Stopwatch;
 use super::health::Check;
 use crate::edges::Watchdog;
+use rustix::io::Errno;
 use rustix::ioctl::{self, Updater, opcode};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use types::{Seconds, Text};
@@ -28,23 +29,42 @@ pub const MENDING: u32 = 900;
 const LOOKS: u32 = 4;
 /// How often the thread looks whether it is to end.
 const STEP: Duration = Duration::from_millis(100);
+/// The letter that says that closing it is meant (`watchdog-api`).
+const STOP: &[u8] = b"V";
 /// `WDIOC_SETTIMEOUT` of `linux/watchdog.h`.
 const SET_TIMEOUT: ioctl::Opcode = opcode::read_write::<i32>(b'W', 6);
 
-/// A watchdog of Linux.
+/// A watchdog of Linux. It is opened, which starts it, when it is fed first; where that
+/// fails, as it does while another program has it, each feeding tries again.
 #[derive(Debug)]
-pub struct LinuxWatchdog(File);
+pub struct LinuxWatchdog {
+    path: PathBuf,
+    time: Seconds,
+    open: Option<File>,
+}
 
 impl LinuxWatchdog {
-    /// Opens the watchdog at `path`, which starts it, and sets its time.
-    ///
-    /// # Errors
-    /// There is none, someone else has it, or it does not take that time.
-    pub fn open(path: &Path, time: Seconds) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).open(path)?;
-        let mut seconds = i32::try_from(time.0).map_err(io::Error::other)?;
-        set_timeout(&file, &mut seconds)?;
-        Ok(Self(file))
+    /// The watchdog at `path`, which is to have this time. Nothing is opened.
+    pub fn at(path: &Path, time: Seconds) -> Self {
+        Self { path: path.into(), time, open: None }
+    }
+
+    fn start(&self) -> io::Result<File> {
+        let mut file = OpenOptions::new().write(true).open(&self.path)?;
+        let mut seconds = i32::try_from(self.time.0).map_err(io::Error::other)?;
+        match set_timeout(&file, &mut seconds) {
+            Ok(()) => Ok(file),
+            Err(e) if e.raw_os_error() == Some(Errno::NOTTY.raw_os_error()) => Err(e),
+            Err(e) => {
+                // It runs since it was opened, with a time that nobody chose.
+                file.write_all(STOP)?;
+                Err(e)
+            }
+        }
+    }
+
+    fn named(&self, what: &str, e: &io::Error) -> io::Error {
+        io::Error::new(e.kind(), format!("cannot {what} `{}`: {e}", self.path.display()))
     }
 }
 
@@ -57,12 +77,19 @@ fn set_timeout(file: &File, seconds: &mut i32) -> io::Result<()> {
 
 impl Watchdog for LinuxWatchdog {
     fn feed(&mut self) -> io::Result<()> {
-        self.0.write_all(b"\0")
+        let mut file = match self.open.take() {
+            Some(file) => file,
+            None => self.start().map_err(|e| self.named("use", &e))?,
+        };
+        let fed = file.write_all(b"\0");
+        // Closed without the letter, it goes on.
+        self.open = Some(file);
+        fed.map_err(|e| self.named("feed", &e))
     }
 
-    /// The letter that says that closing it is meant (`watchdog-api`).
     fn stop(&mut self) -> io::Result<()> {
-        self.0.write_all(b"V")
+        let Some(mut file) = self.open.take() else { return Ok(()) };
+        file.write_all(STOP).map_err(|e| self.named("stop", &e))
     }
 }
 
@@ -159,20 +186,62 @@ impl Watched {
     }
 }
 
+/// Why the watchdog is not fed, as the thread sees it that feeds it.
+#[derive(Debug, Clone, Default)]
+pub struct Unfed(Arc<Mutex<Option<Text>>>);
+
+impl Unfed {
+    /// The reason, as a sentence; `None` while it is fed.
+    pub fn why(&self) -> Option<String> {
+        // What a thread left that panicked is still the last word.
+        let why = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        why.as_ref().map(ToString::to_string)
+    }
+
+    /// Takes down what is so now; `true` when that is new.
+    fn note(&self, why: Option<Text>) -> bool {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = *noted != why;
+        *noted = why;
+        is_new
+    }
+}
+
 /// Keeps a watchdog in a thread.
 #[derive(Debug)]
 pub struct Keeper {
     over: Arc<AtomicBool>,
+    unfed: Unfed,
     thread: JoinHandle<()>,
 }
 
 impl Keeper {
-    /// Feeds `watchdog`, whose time is `time`, while `vigil` finds no fault.
-    pub fn start(watchdog: Box<dyn Watchdog + Send>, vigil: Vigil, time: Seconds) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&over);
-        let thread = std::thread::spawn(move || keep(watchdog, vigil, time, &seen));
-        Self { over, thread }
+    /// Feeds `watchdog`, whose time is `time`, while `vigil` finds no fault; calls `tell`
+    /// when it is fed again, or not any more.
+    pub fn start(
+        watchdog: Box<dyn Watchdog + Send>,
+        vigil: Vigil,
+        time: Seconds,
+        tell: impl Fn() + Send + 'static,
+    ) -> Self {
+        let (over, unfed) = (Arc::new(AtomicBool::new(false)), Unfed::default());
+        let (seen, noted) = (Arc::clone(&over), unfed.clone());
+        let say = move |why| {
+            if noted.note(why) {
+                match noted.why() {
+                    Some(why) => eprintln!("refit-agent: the watchdog is not fed: {why}"),
+                    None => eprintln!("refit-agent: the watchdog is fed"),
+                }
+                tell();
+            }
+        };
+        let thread = std::thread::spawn(move || keep(watchdog, vigil, time, &seen, say));
+        Self { over, unfed, thread }
+    }
+
+    /// Why it is not fed.
+    pub fn unfed(&self) -> Unfed {
+        self.unfed.clone()
     }
 
     /// Stops the watchdog: the agent ends on purpose. One that ends otherwise leaves it
@@ -189,29 +258,21 @@ fn keep(
     mut vigil: Vigil,
     time: Seconds,
     over: &AtomicBool,
+    say: impl Fn(Option<Text>),
 ) {
     let (watch, every) = (Stopwatch::start(), u64::from(time.0) * 1000 / u64::from(LOOKS));
-    let (mut next, mut said) = (0, None);
+    let mut next = 0;
     while !over.load(Ordering::SeqCst) {
         if watch.millis() >= next {
             next = watch.millis() + every;
             let fault = vigil.fault(watch.millis());
-            if fault.is_none()
-                && let Err(error) = watchdog.feed()
-            {
-                eprintln!("refit-agent: cannot feed the watchdog: {error}");
-            }
-            if said != fault
-                && let Some(fault) = &fault
-            {
-                eprintln!("refit-agent: the watchdog is not fed: {fault}");
-            }
-            said = fault;
+            let mut fed = || watchdog.feed().err().map(|e| e.to_string().as_str().into());
+            say(fault.or_else(&mut fed));
         }
         std::thread::sleep(STEP);
     }
     if let Err(error) = watchdog.stop() {
-        eprintln!("refit-agent: cannot stop the watchdog: {error}");
+        eprintln!("refit-agent: {error}");
     }
 }
 
@@ -296,20 +357,58 @@ mod tests {
         let (sender, heard) = channel();
         let dir = tempfile::tempdir().unwrap();
         let vigil = Vigil::new(vec![exists(dir.path(), 0)], Pulse::default());
-        let keeper = Keeper::start(Box::new(Fake(sender)), vigil, Seconds(0));
+        let keeper = Keeper::start(Box::new(Fake(sender)), vigil, Seconds(0), || {});
         assert_eq!(heard.recv(), Ok("fed"));
         assert_eq!(heard.recv(), Ok("fed"));
         keeper.stop();
         assert_eq!(heard.iter().last(), Some("stopped"));
     }
 
+    /// As long as another program has it, and as soon as that lets go.
+    #[test]
+    fn one_that_another_program_has_is_tried_again() {
+        struct Held(Arc<AtomicBool>, Sender<&'static str>);
+        impl Watchdog for Held {
+            fn feed(&mut self) -> io::Result<()> {
+                if self.0.load(Ordering::SeqCst) {
+                    self.1.send("tried").map_err(io::Error::other)?;
+                    return Err(io::Error::other("it is held"));
+                }
+                self.1.send("fed").map_err(io::Error::other)
+            }
+            fn stop(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (sender, heard) = channel();
+        let held = Arc::new(AtomicBool::new(true));
+        let vigil = Vigil::new(Vec::new(), Pulse::default());
+        let watchdog = Box::new(Held(Arc::clone(&held), sender));
+        let (told, news) = channel();
+        let keeper = Keeper::start(watchdog, vigil, Seconds(0), move || told.send(()).unwrap());
+        let unfed = keeper.unfed();
+        assert_eq!((heard.recv(), heard.recv()), (Ok("tried"), Ok("tried")));
+        assert_eq!(unfed.why().as_deref(), Some("it is held"));
+        held.store(false, Ordering::SeqCst);
+        // One telling of what holds it, one of that it is fed.
+        assert_eq!((news.recv(), news.recv()), (Ok(()), Ok(())));
+        assert_eq!(unfed.why(), None);
+        keeper.stop();
+        assert!(news.recv().is_err());
+    }
+
     #[test]
     fn what_is_no_watchdog_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("watchdog");
-        assert!(LinuxWatchdog::open(&path, Seconds(30)).is_err());
+        let mut watchdog = LinuxWatchdog::at(&path, Seconds(30));
+        for _ in 0..2 {
+            let refused = watchdog.feed().unwrap_err().to_string();
+            assert!(refused.contains("cannot use `") && refused.contains("watchdog"), "{refused}");
+        }
         std::fs::write(&path, "").unwrap();
-        assert!(LinuxWatchdog::open(&path, Seconds(30)).is_err());
+        assert!(watchdog.feed().is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+        watchdog.stop().unwrap();
     }
 }

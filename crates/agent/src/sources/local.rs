@@ -8,7 +8,7 @@ use crate::edges::{Delivered, Heard, Heartbeat, Now, Source, SourceError, Store}
 use crate::outbox::Outbox;
 use engine::{Again, Locator, Order};
 use serde::{Deserialize, Serialize};
-use types::{AttemptId, Name, Report};
+use types::{AttemptId, Name, Report, tree};
 
 /// The document's name in the store.
 pub const NAME: &str = "local-order";
@@ -45,13 +45,13 @@ impl<S: Store> LocalSource<S> {
 
     fn waiting(&self) -> Option<LocalOrder> {
         let bytes = self.store.read(NAME).ok()??;
-        serde_json::from_slice(&bytes).ok()
+        tree::from_json(&bytes).ok()
     }
 
     /// Whether the report of `attempt` is where whoever ordered looks for it.
     fn is_filed(&self, attempt: AttemptId) -> bool {
         let bytes = self.store.read(Outbox::NAME).ok().flatten();
-        let outbox = bytes.and_then(|bytes| serde_json::from_slice::<Outbox>(&bytes).ok());
+        let outbox = bytes.and_then(|bytes| tree::from_json::<Outbox>(&bytes).ok());
         outbox.is_some_and(|outbox| outbox.holds(attempt))
     }
 

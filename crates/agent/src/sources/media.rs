@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use types::{AttemptId, Hasher, Name, Report};
+use types::{AttemptId, Hasher, Name, Report, tree};
 
 /// The package's name on a card.
 const FILE: &str = "update.zip";
@@ -54,7 +54,7 @@ impl<S: Store> MediaSource<S> {
 
     fn memory(&self) -> Memory {
         let bytes = self.store.read(NAME).ok().flatten();
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default()
     }
 
     fn remember(&mut self, memory: &Memory) -> io::Result<()> {

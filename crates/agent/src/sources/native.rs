@@ -138,7 +138,7 @@ impl<S: Store> NativeSource<S> {
                 Err(SourceError::Busy(self.address.url.clone(), wait))
             }
             _ => {
-                let problem: Option<Problem> = json::decode(&bytes).ok();
+                let problem: Option<Problem> = json::decode_small(&bytes).ok();
                 let why = problem.map(|p| p.error).unwrap_or_default();
                 Err(self.nonsense(&format!("status {status} {why}")))
             }
@@ -146,7 +146,7 @@ impl<S: Store> NativeSource<S> {
     }
 
     fn read<M: Message>(&self, bytes: &[u8]) -> Result<M, SourceError> {
-        json::decode(bytes).map_err(|e| self.nonsense(&json::sentence(&e)))
+        json::decode_small(bytes).map_err(|e| self.nonsense(&json::sentence(&e)))
     }
 
     fn wire(&self, me: &Heartbeat) -> Wire {

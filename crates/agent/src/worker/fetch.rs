@@ -205,7 +205,7 @@ fn refused(status: u16, entry: &str) -> Fault {
 /// Why a server has this terminal wait, as far as it says so.
 fn said(mut answer: Answer) -> String {
     let bytes = answer.bytes(Problem::LIMIT as u64);
-    let problem = bytes.ok().and_then(|bytes| json::decode::<Problem>(&bytes).ok());
+    let problem = bytes.ok().and_then(|bytes| json::decode_small::<Problem>(&bytes).ok());
     let why = problem.map_or("it is busy".into(), |problem| problem.error);
     format!("the server has this terminal wait: {why}")
 }

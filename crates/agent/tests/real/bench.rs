@@ -31,6 +31,17 @@ pub(crate) struct Brought {
     pub(crate) hooks: Vec<Hook>,
     pub(crate) programs: Vec<(String, Vec<u8>)>,
     pub(crate) configuration: Option<u32>,
+    /// What the first of two payloads is like; where nothing is said there is one.
+    pub(crate) first: Option<First>,
+}
+
+/// What is wrong with a payload that has another one behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum First {
+    /// A byte in its middle is another one.
+    Damaged,
+    /// It is not in the package.
+    Missing,
 }
 
 impl Brought {
@@ -228,8 +239,9 @@ pub(crate) fn image(len: usize, seed: u32) -> Vec<u8> {
 fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8], brought: &Brought) {
     let mut encoder = delta::FrameEncoder::new(1).unwrap();
     let chunks = || image.chunks(CHUNK);
-    let payload: Vec<u8> = chunks().flat_map(|chunk| encoder.encode(chunk).unwrap()).collect();
+    let mut payload: Vec<u8> = chunks().flat_map(|chunk| encoder.encode(chunk).unwrap()).collect();
     let list: Vec<u8> = chunks().flat_map(|chunk| Digest::of(chunk).0).collect();
+    let payload_len = payload.len();
     let name = if effect == Effect::Slot { "rootfs" } else { "application" };
     let entry = format!("payload/{name}.zst");
     let component = Component {
@@ -243,13 +255,17 @@ fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8], broug
             chunk_size: CHUNK as u32,
             chunks: Digest::of(&list),
         },
-        payloads: vec![Payload {
-            codec: Codec::ZstdFrames,
-            entry: entry.clone(),
-            size: payload.len() as u64,
-            sha256: Digest::of(&payload),
-            encryption: None,
-        }],
+        payloads: [Some(entry.clone()), brought.first.map(|_| spare_of(&entry))]
+            .into_iter()
+            .flatten()
+            .map(|entry| Payload {
+                codec: Codec::ZstdFrames,
+                entry,
+                size: payload.len() as u64,
+                sha256: Digest::of(&payload),
+                encryption: None,
+            })
+            .collect(),
         works_with_both: false,
     };
     let manifest = Manifest {
@@ -272,9 +288,22 @@ fn write_package(path: &Path, version: &str, effect: Effect, image: &[u8], broug
     for (entry, bytes) in &brought.programs {
         writer.entry(entry, bytes).unwrap();
     }
-    writer.entry(&entry, &payload).unwrap();
+    if let Some(first) = brought.first {
+        writer.entry(&spare_of(&entry), &payload).unwrap();
+        payload.iter_mut().skip(payload_len / 2).take(1).for_each(|byte| *byte ^= 1);
+        if first == First::Damaged {
+            writer.entry(&entry, &payload).unwrap();
+        }
+    } else {
+        writer.entry(&entry, &payload).unwrap();
+    }
     writer.finish().unwrap();
     std::fs::write(path, bytes).unwrap();
+}
+
+/// The entry of a payload behind the one in `entry`.
+fn spare_of(entry: &str) -> String {
+    entry.replace(".zst", "-spare.zst")
 }
 
 fn signatures(manifest: &[u8], brought: &Brought) -> Vec<u8> {

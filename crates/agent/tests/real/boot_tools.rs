@@ -26,7 +26,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn edge<C: Convention + 'static>(folder: &Path, convention: C) -> Control<C> {
+fn edge<C: Convention + 'static>(folder: &Path, convention: C) -> Control {
     let running = folder.join("running");
     std::fs::write(&running, "A").unwrap();
     Control::new(convention, Some(RunningFrom::File(running)))

@@ -77,6 +77,31 @@ fn what_is_wrong_is_told() {
     check("[configuration]\nfolder = \"{dir}/config\"\n", "own configuration", 0, "warn");
 }
 
+/// A device that another program has open, and one that nobody has.
+#[test]
+fn who_has_the_watchdog_is_told() {
+    check("[watchdog]\ndevice = \"/dev/null\"\n", "watchdog", 4, "/dev/null is held by ");
+    check("[watchdog]\ndevice = \"/dev/full\"\n", "watchdog", 0, "ok /dev/full, 60 s");
+}
+
+/// The agent goes on without the watchdog, says so, and stays when it gets it.
+#[test]
+fn an_agent_without_its_watchdog_goes_on() {
+    let bench = Bench::new();
+    bench.configure("[watchdog]\ndevice = \"/no/such/watchdog\"\ntimeout_seconds = 2\n");
+    let mut child = bench.daemon();
+    let why = loop {
+        let said = bench.agent(&["status", "--why"]).out;
+        if said.contains("watchdog") {
+            break said;
+        }
+    };
+    assert!(why.contains("is not fed: cannot use `/no/such/watchdog`: "), "{why}");
+    let package = bench.package("2.0", types::Effect::Slot, &crate::bench::image(1 << 20, 1));
+    assert_eq!(bench.agent(&["install", package.to_str().unwrap()]).code, Some(100));
+    assert_eq!(child.wait().unwrap().code(), Some(100));
+}
+
 /// The recovery has trust files of its own, and may be the only one that has none.
 #[test]
 fn a_recovery_is_looked_at_too() {

@@ -1,7 +1,7 @@
 //! The real program on a terminal with one system: what is kept and looked at before that
 //! is given up, and what the recovery installs from.
 
-use crate::bench::{Bench, Ended, image};
+use crate::bench::{Bench, Brought, Ended, First, image};
 use std::path::Path;
 use types::Effect;
 
@@ -63,6 +63,28 @@ fn a_package_is_kept_before_its_system_is_left_and_the_recovery_needs_no_other()
     assert_eq!(bench.agent(&["run", "--once"]).code, Some(0));
     assert_eq!(last(&bench).0, 0);
     assert!(!staged.exists(), "what is installed is not kept any longer");
+}
+
+/// All payloads of a component are kept: what the first one does not give, the next one
+/// does, before the system is left and in the recovery.
+#[test]
+fn a_payload_that_is_no_good_costs_nothing_where_there_is_another() {
+    for first in [First::Damaged, First::Missing] {
+        let bench = terminal("use = \"always\"");
+        let image = image(IMAGE, 1);
+        let brought = Brought { first: Some(first), ..Brought::default() };
+        let package = bench.package_with("2.0", Effect::Slot, &image, &brought);
+        let ended = install(&bench, &package);
+        assert_eq!(ended.code, Some(100), "{first:?}: {}{}", ended.out, ended.err);
+        let kept = std::fs::read(bench.path("state/staged.zip")).unwrap();
+        let archive = package::Archive::open(kept.as_slice()).unwrap();
+        let sizes: Vec<_> = archive.entries().iter().skip(1).map(|entry| entry.size).collect();
+        assert!(sizes.len() == 2 && sizes[0] == sizes[1], "{first:?}: {sizes:?}");
+        std::fs::remove_file(&package).unwrap();
+        bench.boot("B", 2);
+        assert_eq!(bench.agent(&["run", "--once"]).code, Some(100), "{first:?}");
+        assert!(std::fs::read(bench.path("slot-a")).unwrap().starts_with(&image), "{first:?}");
+    }
 }
 
 /// What was told to a person, and with which outcome nothing was given up.

@@ -1,9 +1,10 @@
 //! Plain new becomes the image: streams are encoded again.
 
+use super::ApplyError;
 use super::refeed::{self, Refeed};
-use super::{ApplyError, ReadAt};
 use crate::correction::Correction;
 use crate::patch::{DEPTH_MAX, Hole, Inside, NewStream, Part, Weaver, width};
+use crate::read::ReadAt;
 use crate::recipe::{Encoder, Recipe};
 use crate::verity::Tree;
 use alloc::collections::VecDeque;
@@ -36,6 +37,9 @@ pub(crate) struct Emitter {
     made: Vec<u8>,
     /// Bytes of heap that streams may take.
     heap: u64,
+    /// Bytes of content that may still be encoded, per codec: a patch must not have
+    /// content without end that becomes few bytes of the image.
+    work: [u64; 3],
     /// Bytes that come out of streams and are in the image already.
     skip: u64,
     /// The tree of hashes that is being made.
@@ -51,8 +55,9 @@ pub(crate) struct Emitter {
 const HASHED_MAX: u64 = 4;
 
 impl Emitter {
-    /// For an image of `size` bytes; streams may take `heap` bytes together.
-    pub(crate) fn new(recipes: Vec<Recipe>, heap: u64, size: u64) -> Self {
+    /// For an image of `size` bytes; streams may take `heap` bytes together, and have
+    /// `work` bytes of content, per codec.
+    pub(crate) fn new(recipes: Vec<Recipe>, heap: u64, work: [u64; 3], size: u64) -> Self {
         Self {
             recipes,
             open: Vec::new(),
@@ -61,6 +66,7 @@ impl Emitter {
             given: 0,
             made: Vec::new(),
             heap,
+            work,
             skip: 0,
             tree: None,
             finished: 0,
@@ -198,6 +204,10 @@ impl Emitter {
         if self.open.len() >= DEPTH_MAX {
             return Err(ApplyError::Damaged("streams lie too deep in streams"));
         }
+        let codec = recipe.library().codec as usize;
+        let left = self.work.get(codec).and_then(|work| work.checked_sub(stream.plain));
+        let left = left.ok_or(ApplyError::Damaged("more is encoded than declared"))?;
+        self.work.iter_mut().skip(codec).take(1).for_each(|work| *work = left);
         let correction = match stream.correction.as_slice() {
             [] => Correction::default(),
             mut bytes => Correction::from_bytes(&mut bytes)

@@ -1,10 +1,11 @@
 //! Executes the symbols of a span: plain new comes out.
 
+use super::ApplyError;
 use super::old::PlainOld;
 use super::pages::{PAGE, PAGES, Pages};
-use super::{ApplyError, ReadAt};
 use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Models, Moves, Symbols};
 use crate::patch::{Lists, SPAN_MAX};
+use crate::read::ReadAt;
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -1,8 +1,10 @@
 //! Plain old: the old image, and behind it what its streams hold.
 
+use super::ApplyError;
 use super::pages::{PAGE, Pages};
-use super::{ApplyError, ReadAt};
+use super::room::{Content, Room};
 use crate::patch::{OldStream, Way, width};
+use crate::read::ReadAt;
 use crate::recipe::Recipe;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,12 +12,20 @@ use alloc::vec::Vec;
 /// Bytes of the old image that are read at a time to be decoded.
 const PIECE: usize = 16 << 10;
 
-/// The content of a stream.
-struct Content {
+/// A stream whose content is held.
+struct Held {
     stream: OldStream,
-    bytes: Vec<u8>,
+    content: Content,
     /// When it was read last.
     used: u64,
+}
+
+/// The stream that was read last: its place among those that are held, and where its
+/// content begins and ends.
+struct Last {
+    place: usize,
+    start: u64,
+    end: u64,
 }
 
 /// Plain old as a span sees it.
@@ -23,9 +33,12 @@ pub(crate) struct PlainOld {
     pages: Pages,
     streams: Vec<OldStream>,
     recipes: Vec<Recipe>,
-    held: Vec<Content>,
-    /// Bytes of content that may be held.
-    room: u64,
+    held: Vec<Held>,
+    last: Option<Last>,
+    /// What holds their content, and how many bytes a content and the one that it is read
+    /// from may have.
+    room: Room,
+    most: u64,
     /// Bytes of heap that a decoder may take.
     decoder_heap: u64,
     clock: u64,
@@ -39,7 +52,9 @@ impl PlainOld {
             streams: Vec::new(),
             recipes,
             held: Vec::new(),
-            room,
+            last: None,
+            room: Room::new(room),
+            most: room,
             decoder_heap,
             clock: 0,
         }
@@ -48,6 +63,7 @@ impl PlainOld {
     /// A span reads these streams. Content of streams that stay is kept.
     pub(crate) fn list(&mut self, streams: Vec<OldStream>) {
         self.streams = streams;
+        self.last = None;
     }
 
     /// The bytes from `at` as far as they are at hand; none behind the end or
@@ -121,17 +137,30 @@ impl PlainOld {
         Ok(there)
     }
 
+    #[inline]
     fn content_at(&mut self, old: &mut dyn ReadAt, at: u64) -> Result<&[u8], ApplyError> {
+        if !self.last.as_ref().is_some_and(|last| (last.start..last.end).contains(&at)) {
+            self.last = self.find(old, at)?;
+        }
+        let last = self.last.as_ref();
+        let bytes = last.and_then(|last| {
+            let held = self.held.get(last.place)?;
+            Some(self.room.get(&held.content, (at - last.start) as usize))
+        });
+        Ok(bytes.unwrap_or_default())
+    }
+
+    /// The stream that holds a place behind the image; it is held then.
+    fn find(&mut self, old: &mut dyn ReadAt, at: u64) -> Result<Option<Last>, ApplyError> {
         let behind = self.streams.partition_point(|stream| stream.plain_at <= at);
-        let Some(number) = behind.checked_sub(1) else { return Ok(&[]) };
-        let Some(stream) = self.streams.get(number) else { return Ok(&[]) };
-        let offset = at - stream.plain_at;
-        if offset >= stream.plain {
-            return Ok(&[]);
+        let Some(number) = behind.checked_sub(1) else { return Ok(None) };
+        let Some(stream) = self.streams.get(number) else { return Ok(None) };
+        let (start, len) = (stream.plain_at, stream.plain);
+        if at - start >= len {
+            return Ok(None);
         }
         let place = self.hold(old, number, 0)?;
-        let content = self.held.get(place).map(|content| content.bytes.as_slice());
-        Ok(content.and_then(|bytes| bytes.get(offset as usize..)).unwrap_or_default())
+        Ok(Some(Last { place, start, end: start + len }))
     }
 
     /// Makes sure that a stream's content is held; returns its place.
@@ -149,8 +178,8 @@ impl PlainOld {
         }
         let clock = self.clock;
         if let Some(place) = self.held.iter().position(|held| held.stream == stream) {
-            if let Some(content) = self.held.get_mut(place) {
-                content.used = clock;
+            if let Some(held) = self.held.get_mut(place) {
+                held.used = clock;
             }
             return Ok(place);
         }
@@ -161,33 +190,39 @@ impl PlainOld {
                 Some(self.held.swap_remove(place))
             }
         };
-        let above = parent.as_ref().map_or(0, |parent| parent.bytes.len() as u64);
-        self.make_room(stream.plain.saturating_add(above))?;
-        let encoded = parent.as_ref().map(|parent| parent.bytes.as_slice());
-        let bytes = self.decode(old, &stream, encoded);
+        let above = parent.as_ref().map_or(0, |parent| parent.content.len() as u64);
+        let content = self.make_room(stream.plain, above)?;
+        let encoded = parent.as_ref().map(|parent| &parent.content);
+        let done = self.decode(old, &stream, encoded, &content);
         self.held.extend(parent);
-        self.held.push(Content { stream, bytes: bytes?, used: clock });
-        Ok(self.held.len() - 1)
+        self.held.push(Held { stream, content, used: clock });
+        done.map(|()| self.held.len() - 1)
     }
 
-    /// Forgets what was not read for the longest time until `bytes` fit.
-    fn make_room(&mut self, bytes: u64) -> Result<(), ApplyError> {
-        let room = self.room.checked_sub(bytes);
-        let room = room.ok_or(ApplyError::Damaged("an old stream is larger than the cache"))?;
-        while self.held.iter().map(|held| held.bytes.len() as u64).sum::<u64>() > room {
+    /// Forgets what was not read for the longest time until `bytes` fit beside a parent
+    /// that has `above`; returns room for them.
+    fn make_room(&mut self, bytes: u64, above: u64) -> Result<Content, ApplyError> {
+        let fits = above.checked_add(bytes).is_some_and(|bytes| bytes <= self.most);
+        fits.then_some(()).ok_or(TOO_LARGE)?;
+        loop {
+            if let Some(content) = self.room.take(bytes as usize) {
+                return Ok(content);
+            }
             let oldest = (0..).zip(&self.held).min_by_key(|(_, held)| held.used);
-            let Some((oldest, _)) = oldest else { break };
-            self.held.swap_remove(oldest);
+            let (oldest, _) = oldest.ok_or(TOO_LARGE)?;
+            let forgotten = self.held.swap_remove(oldest);
+            self.room.give_back(forgotten.content);
         }
-        Ok(())
     }
 
+    /// Decodes a stream of the image, or of the stream above, into `content`.
     fn decode(
-        &self,
+        &mut self,
         old: &mut dyn ReadAt,
         stream: &OldStream,
-        parent: Option<&[u8]>,
-    ) -> Result<Vec<u8>, ApplyError> {
+        parent: Option<&Content>,
+        content: &Content,
+    ) -> Result<(), ApplyError> {
         let recipe = self.recipes.get(stream.recipe).ok_or(NO_STREAM)?;
         if recipe.decoder_heap(stream.plain) > self.decoder_heap {
             return Err(ApplyError::Damaged("an old stream needs more heap than declared"));
@@ -197,24 +232,28 @@ impl PlainOld {
             return Err(NO_STREAM);
         }
         let mut decoder = recipe.decoder(stream.plain).map_err(ApplyError::Codec)?;
-        let mut bytes = vec![0; stream.plain as usize];
         let mut piece = vec![0; PIECE];
         let (mut way, mut at) = (Way::new(&stream.holes), stream.at);
         let mut left = stream.len.saturating_sub(width(&stream.holes));
         let mut filled = 0usize;
         let (mut have, mut ended) = (0..0, false);
-        while filled < bytes.len() && !ended {
+        while filled < content.len() && !ended {
             if have.is_empty() {
                 let (over, count) = way.step(left.min(PIECE as u64));
                 at = at.saturating_add(over);
                 let into = piece.get_mut(..count as usize).unwrap_or_default();
-                read(old, parent, at, into)?;
+                match parent {
+                    None => old.read_at(at, into).map_err(ApplyError::Old)?,
+                    Some(parent) => {
+                        self.room.read(parent, at as usize, into).ok_or(NO_STREAM)?;
+                    }
+                }
                 at = at.saturating_add(count);
                 left -= count;
                 have = 0..count as usize;
             }
             let input = piece.get(have.clone()).unwrap_or_default();
-            let room = bytes.get_mut(filled..).unwrap_or_default();
+            let room = self.room.get_mut(content, filled);
             let step = decoder.step(input, room).map_err(ApplyError::Codec)?;
             if step.consumed == 0 && step.filled == 0 && (have.is_empty() || !step.done) {
                 return Err(ApplyError::Damaged("an old stream ends too early"));
@@ -223,24 +262,12 @@ impl PlainOld {
             filled += step.filled;
             ended = step.done;
         }
-        if filled < bytes.len() {
+        if filled < content.len() {
             return Err(ApplyError::Damaged("an old stream ends too early"));
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 
 const NO_STREAM: ApplyError = ApplyError::Damaged("an old stream is not there");
-
-/// Reads encoded bytes from the image or from the stream above.
-fn read(
-    old: &mut dyn ReadAt,
-    parent: Option<&[u8]>,
-    at: u64,
-    into: &mut [u8],
-) -> Result<(), ApplyError> {
-    let Some(parent) = parent else { return old.read_at(at, into).map_err(ApplyError::Old) };
-    let from = parent.get(at as usize..).and_then(|from| from.get(..into.len()));
-    into.copy_from_slice(from.ok_or(NO_STREAM)?);
-    Ok(())
-}
+const TOO_LARGE: ApplyError = ApplyError::Damaged("an old stream is larger than the cache");

@@ -1,6 +1,6 @@
 //! Small reads at any place, through a few pages.
 
-use super::{ReadAt, ReadFault};
+use crate::read::{ReadAt, ReadFault};
 use alloc::vec;
 use alloc::vec::Vec;
 

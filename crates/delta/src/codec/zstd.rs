@@ -1,12 +1,15 @@
 //! libzstd's encoder with every parameter, and its decoder into any buffer.
 
+mod telling;
+
 use super::{Fault, Progress, drain};
 use crate::sequences::Sequence;
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
+pub(crate) use telling::Telling;
 use zstd_sys as sys;
-use zstd_sys::ZSTD_cParameter as Key;
+use zstd_sys::{ZSTD_EndDirective as End, ZSTD_cParameter as Key};
 
 /// What libzstd is told. Zero means what the level says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -38,10 +41,15 @@ impl ZstdOptions {
     pub const ROWS: u16 = 32;
     /// The row match finder: off.
     pub const NO_ROWS: u16 = 64;
+    /// Sequences are told: words of them come before the content, and `level` is the
+    /// strategy by libzstd's numbers.
+    pub const TOLD: u16 = 128;
+    /// Edits of sequences come before the content.
+    pub const EDITS: u16 = 256;
     /// All switches that there are.
-    pub const ALL: u16 = 127;
+    pub const ALL: u16 = 511;
 
-    fn has(self, switch: u16) -> bool {
+    pub(crate) fn has(self, switch: u16) -> bool {
         self.switches & switch != 0
     }
 
@@ -145,9 +153,8 @@ unsafe impl Send for ZstdEncoder {}
 impl ZstdEncoder {
     /// An encoder of `plain` bytes.
     pub(crate) fn new(options: ZstdOptions, plain: u64) -> Result<Self, Fault> {
-        // SAFETY: returns an owned context or null.
-        let context = NonNull::new(unsafe { sys::ZSTD_createCCtx() }).ok_or("out of memory")?;
-        let encoder = Self(context);
+        let encoder = Self::bare()?;
+        let context = encoder.0;
         for (key, value) in options.parameters() {
             // SAFETY: the context is alive.
             check(unsafe { sys::ZSTD_CCtx_setParameter(context.as_ptr(), key, value) })?;
@@ -166,20 +173,21 @@ impl ZstdEncoder {
         out: &mut [u8],
         finish: bool,
     ) -> Result<Progress, Fault> {
+        self.step(input, out, if finish { End::ZSTD_e_end } else { End::ZSTD_e_continue })
+    }
+
+    /// Codes up to what `end` says.
+    fn step(&mut self, input: &[u8], out: &mut [u8], end: End) -> Result<Progress, Fault> {
         let mut from =
             sys::ZSTD_inBuffer { src: input.as_ptr().cast::<c_void>(), size: input.len(), pos: 0 };
         let mut to =
             sys::ZSTD_outBuffer { dst: out.as_mut_ptr().cast::<c_void>(), size: out.len(), pos: 0 };
-        let end = if finish {
-            sys::ZSTD_EndDirective::ZSTD_e_end
-        } else {
-            sys::ZSTD_EndDirective::ZSTD_e_continue
-        };
         // SAFETY: the context is alive; both buffers are valid for their sizes.
         let left =
             unsafe { sys::ZSTD_compressStream2(self.0.as_ptr(), &raw mut to, &raw mut from, end) };
         let left = check(left)?;
-        Ok(Progress { consumed: from.pos, filled: to.pos, done: finish && left == 0 })
+        let done = end != End::ZSTD_e_continue && left == 0;
+        Ok(Progress { consumed: from.pos, filled: to.pos, done })
     }
 
     /// Encodes the whole content at once, with nothing copied.
@@ -241,7 +249,7 @@ impl ZstdEncoder {
         if enough != plain.len() {
             return Err("the sequences are not those of the content");
         }
-        let mut given = sequences;
+        let mut given = sequences.iter().copied();
         // ZSTD_c_repcodeResolution: off, `produce` says what repeats. libzstd's own
         // validation would take every block for the first; `sequences::apply` has
         // checked lengths and offsets.
@@ -250,15 +258,25 @@ impl ZstdEncoder {
         check(unsafe { sys::ZSTD_CCtx_setParameter(self.0.as_ptr(), key, OFF) })?;
         let state = (&raw mut given).cast::<c_void>();
         // SAFETY: `given` outlives the encoding, after which it is forgotten.
-        unsafe { sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), state, Some(produce)) };
-        // In pieces: given all at once, libzstd would know the size and state it.
-        let made = drain(plain, out, false, |input, out, end| self.code(input, out, end))
-            .and_then(|()| drain(&[], out, true, |input, out, end| self.code(input, out, end)));
+        unsafe {
+            sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), state, Some(producer(&given)));
+        }
+        // In pieces: given all at once, libzstd would know the size and state it. The last
+        // byte comes with the end: a block that is full before is not coded as the last.
+        let (start, last) = plain.split_at(plain.len().saturating_sub(1));
+        let made = drain(start, out, false, |input, out, end| self.code(input, out, end))
+            .and_then(|()| drain(last, out, true, |input, out, end| self.code(input, out, end)));
         // SAFETY: as above; null takes the producer away.
         unsafe {
             sys::ZSTD_registerSequenceProducer(self.0.as_ptr(), core::ptr::null_mut(), None);
         }
         made
+    }
+
+    /// A context that was told nothing.
+    fn bare() -> Result<Self, Fault> {
+        // SAFETY: returns an owned context or null.
+        NonNull::new(unsafe { sys::ZSTD_createCCtx() }).map(Self).ok_or("out of memory")
     }
 
     /// Bytes that are allocated now.
@@ -290,8 +308,26 @@ pub(crate) fn sequences_max(plain: usize) -> usize {
     unsafe { sys::ZSTD_sequenceBound(plain) }
 }
 
+/// What libzstd calls.
+type Producer = unsafe extern "C" fn(
+    *mut c_void,
+    *mut sys::ZSTD_Sequence,
+    usize,
+    *const c_void,
+    usize,
+    *const c_void,
+    usize,
+    c_int,
+    usize,
+) -> usize;
+
+/// What takes sequences from such a state.
+fn producer<S: Iterator<Item = Sequence>>(_state: &S) -> Producer {
+    produce::<S>
+}
+
 /// libzstd asks for the sequences of one block, one block after the other.
-unsafe extern "C" fn produce(
+unsafe extern "C" fn produce<S: Iterator<Item = Sequence>>(
     state: *mut c_void,
     out: *mut sys::ZSTD_Sequence,
     capacity: usize,
@@ -304,24 +340,24 @@ unsafe extern "C" fn produce(
 ) -> usize {
     // ZSTD_SEQUENCE_PRODUCER_ERROR
     const FAILED: usize = usize::MAX;
-    // SAFETY: the state is what `encode_as` registered and keeps alive; nothing else
-    // looks at it while libzstd encodes.
-    let given = unsafe { &mut *state.cast::<&[Sequence]>() };
+    // SAFETY: the state is of this type, was registered by its owner and is kept alive;
+    // nothing else looks at it while libzstd encodes.
+    let given = unsafe { &mut *state.cast::<S>() };
     // SAFETY: libzstd gives room for `capacity` sequences, of the same layout.
     let out = unsafe { core::slice::from_raw_parts_mut(out.cast::<Sequence>(), capacity) };
     let (mut size, mut count) = (0usize, 0);
     loop {
-        let (Some((sequence, rest)), Some(room)) = (given.split_first(), out.get_mut(count)) else {
+        let (Some(sequence), Some(room)) = (given.next(), out.get_mut(count)) else {
             return FAILED;
         };
-        *given = rest;
-        *room = *sequence;
+        *room = sequence;
         if sequence.repeat != 0 {
             // libzstd adds three to an offset, whose codes 1 to 3 are repeated ones.
             room.offset = sequence.repeat.wrapping_sub(3);
         }
         count += 1;
-        size += sequence.literals as usize + sequence.length as usize;
+        let (literals, length) = (sequence.literals as usize, sequence.length as usize);
+        size = size.saturating_add(literals).saturating_add(length);
         // A block of another length than ours is of an encoder that cuts otherwise.
         if sequence.length == 0 {
             return if size == len { count } else { FAILED };

@@ -315,7 +315,7 @@ impl Grams {
     }
 
     /// So many bytes share a word of 64 bits.
-    const BYTES: usize = 12;
+    const BYTES: usize = 16;
 
     /// Bytes of memory for so many bytes.
     const fn memory(len: usize) -> u64 {

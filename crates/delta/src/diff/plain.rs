@@ -11,6 +11,7 @@ use crate::verity::find::Found;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 
 /// A correction that is longer leaves its stream as it is: a span must hold it.
 const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
@@ -185,7 +186,8 @@ impl Budget {
         let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
         let cache = left.min(content).min(CACHE_MAX);
         // What resuming inside a stream takes, in the place of cache and decoder.
-        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG);
+        let begun = |stream: &&Stream| !stream.correction.has_sequences();
+        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG).filter(begun);
         let again =
             long.map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64) + REFEED_HEAP);
         let again = again.filter(|heap| *heap <= left + decoder).max().unwrap_or(0);
@@ -437,18 +439,32 @@ pub(crate) fn content(streams: &[Stream]) -> usize {
 }
 
 /// Which compressed bytes the old image holds.
-pub(crate) struct Known(HashSet<[u8; 16]>);
+pub(crate) struct Known {
+    old: HashSet<[u8; 16]>,
+    /// Those that the new image was found to hold as well.
+    stayed: Mutex<HashSet<[u8; 16]>>,
+}
 
 impl Known {
     /// Those of all outermost streams.
     pub(crate) fn new(image: &[u8], opened: &Opened) -> Self {
         let encoded = opened.streams.iter().map(|stream| digest(&stream.encoded(image)));
-        Self(encoded.collect())
+        Self { old: encoded.collect(), stayed: Mutex::default() }
     }
 
-    /// The old image holds these.
+    /// The old image holds these, which are the new one's.
     pub(crate) fn holds(&self, encoded: &[u8]) -> bool {
-        self.0.contains(&digest(encoded))
+        let digest = digest(encoded);
+        let holds = self.old.contains(&digest);
+        if holds && let Ok(mut stayed) = self.stayed.lock() {
+            stayed.insert(digest);
+        }
+        holds
+    }
+
+    /// Both images hold these.
+    pub(crate) fn stayed(&self, encoded: &[u8]) -> bool {
+        self.stayed.lock().is_ok_and(|stayed| stayed.contains(&digest(encoded)))
     }
 }
 

@@ -93,9 +93,10 @@ pub(crate) fn write(
 }
 
 /// Bytes of memory that writing takes for so many bytes of plain new at most: a
-/// link and a price for each that nothing old explains, models, and the patch.
+/// link and a price for each that nothing old explains, the patch, which grows by
+/// doubling, and models.
 pub(crate) fn memory(new: usize) -> u64 {
-    (new as u64).saturating_mul(6).saturating_add(48 << 20)
+    (new as u64).saturating_mul(8).saturating_add(24 << 20)
 }
 
 /// A patch, and what it tells of itself.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use std::println;
 
 mod code;
+mod long;
 
 /// Bytes with the texture of an image: runs, text and noise.
 fn texture(len: usize, mut seed: u32) -> Vec<u8> {
@@ -408,12 +409,12 @@ fn a_stream_that_stays_is_copied() {
 /// Fast patches, and those made with little memory, are sound as well.
 #[test]
 fn sampling_finds_what_stayed() {
-    let old = texture(2 << 20, 90);
-    let new = [&old[700_001..], &texture(5000, 91), &old[..700_001]].concat();
+    let old = texture(12 << 20, 90);
+    let new = [&old[11_700_001..], &texture(5000, 91), &old[..700_001]].concat();
     let best = check(&old, &new).bytes.len();
     for options in [
         DiffOptions { effort: Effort::Fast, ..DiffOptions::default() },
-        DiffOptions { memory: 76 << 20, ..DiffOptions::default() },
+        DiffOptions { memory: 70 << 20, ..DiffOptions::default() },
     ] {
         let delta = diff(&old, &new, &options, &()).unwrap();
         assert!(apply(&delta.bytes, &old).unwrap().0 == new);
@@ -424,13 +425,13 @@ fn sampling_finds_what_stayed() {
 /// With less memory old is not sorted; with too little nothing is made.
 #[test]
 fn the_memory_is_divided_or_refused() {
-    let old = texture(2 << 20, 90);
+    let old = texture(12 << 20, 90);
     let make = |memory| {
         let options = DiffOptions { memory, ..DiffOptions::default() };
-        diff(&old, &old[77..], &options, &()).map(|delta| delta.bytes.len())
+        diff(&old, &old[11 << 20..], &options, &()).map(|delta| delta.bytes.len())
     };
-    assert!(make(80 << 20).is_ok() && make(76 << 20).is_ok());
-    assert!(matches!(make(60 << 20), Err(DiffError::Memory { limit, .. }) if limit == 60 << 20));
+    assert!(make(120 << 20).is_ok() && make(70 << 20).is_ok());
+    assert!(matches!(make(50 << 20), Err(DiffError::Memory { limit, .. }) if limit == 50 << 20));
 }
 
 /// A distance used in one span is forgotten in the next.

@@ -1,11 +1,14 @@
 //! Whether a recipe makes a stream, and what is missing where it nearly does.
 
 use super::guess::candidates;
-use super::{Form, Place, zstd_frame};
-use crate::codec::zstd::sequences_max;
+use super::shared::Shared;
+use super::tell::{self, Spoken};
+use super::{Form, Place};
+use crate::codec::zstd::{ZstdEncoder, ZstdOptions, sequences_max};
 use crate::correction::Correction;
-use crate::recipe::{Recipe, Wrapper};
-use crate::sequences::{self, BLOCK, Sequence, Stored};
+use crate::recipe::words::Words;
+use crate::recipe::{Recipe, Wrapper, zstd_frame};
+use crate::sequences::{self, Ahead, BLOCK, Sequence, Stored};
 use crate::tokens::{self, Told};
 use alloc::vec::Vec;
 
@@ -47,6 +50,17 @@ const LIKELY: usize = 3;
 /// what is left of the gain must pay for the work.
 const RECHOSEN_PERCENT: usize = 60;
 
+/// Where telling a long frame takes so small a part of it, no edits are looked for, which
+/// takes long.
+const LITTLE_SHARE: usize = 20;
+
+/// More bytes of edits of sequences come before the content: a correction is in the lists
+/// of a span, which must not be too long.
+const EDITS_MAX: usize = 64 << 10;
+
+/// Two choices of matches take so many times what they are kept for, about.
+const CHOICE_SHARE: usize = 8;
+
 /// Streams above this size are not corrected byte by byte.
 const CORRECTED_MAX: usize = 4 << 20;
 
@@ -54,6 +68,8 @@ const CORRECTED_MAX: usize = 4 << 20;
 pub(super) enum Proof {
     /// The recipe makes it, with a correction that may be empty.
     Made(Recipe, Correction),
+    /// The same, of this and the content: words or edits.
+    Begun(Recipe, Correction, Vec<u8>),
     /// None does.
     NoRecipe,
     /// Those that might need too much memory.
@@ -67,6 +83,8 @@ pub(super) fn prove(
     plain: &[u8],
     place: &Place,
     max_heap: u64,
+    memory: &Shared,
+    known: &Spoken<'_>,
 ) -> Proof {
     let (favourites, settled) = place.favourites();
     let mut all = candidates(form, encoded, plain.len(), &favourites);
@@ -76,7 +94,12 @@ pub(super) fn prove(
         });
     }
     let found = all.len();
-    all.retain(|recipe| recipe.encoder_heap(plain.len() as u64) <= max_heap);
+    let asks = |recipe: &Recipe| recipe.encoder_asks(plain.len() as u64);
+    all.retain(|recipe| {
+        recipe.encoder_heap(plain.len() as u64) <= max_heap && asks(recipe) <= memory.all()
+    });
+    let most = all.iter().map(asks).max().unwrap_or(0);
+    let _taken = memory.take(most.saturating_add(beside(form, plain.len(), encoded.len())));
     let mut best: Option<(usize, Recipe)> = None;
     let told = |recipes: &[Recipe]| {
         let deflate = matches!(form, Form::Gzip | Form::Zlib | Form::Raw);
@@ -103,10 +126,9 @@ pub(super) fn prove(
         }
     }
     if form == Form::Zstd
-        && let Some((recipe, correction)) = of_another_release(&all, plain, encoded, max_heap)
+        && let Some(proof) = of_another_release(&all, plain, encoded, place, max_heap, known)
     {
-        place.worked(recipe);
-        return Proof::Made(recipe, correction);
+        return proof;
     }
     if let Some((recipe, correction)) = told(&all) {
         place.worked(recipe);
@@ -121,6 +143,17 @@ pub(super) fn prove(
         None if found > 0 => Proof::Heap,
         None => Proof::NoRecipe,
     }
+}
+
+/// Bytes of memory that proving takes beside an encoder, about: what comes out, and the
+/// choices of two encoders where they are compared.
+fn beside(form: Form, plain: usize, encoded: usize) -> u64 {
+    let choices = match form {
+        Form::Xz => 0,
+        Form::Zstd => CHOICE_SHARE * plain,
+        Form::Gzip | Form::Zlib | Form::Raw => CHOICE_SHARE * encoded,
+    };
+    (choices + encoded + 2 * PIECE) as u64
 }
 
 /// How many bytes the recipe makes right; all of them only if it makes no more.
@@ -147,31 +180,87 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
     }
 }
 
-/// What makes a frame of another release of libzstd, whose choice is put right: with the
-/// likeliest recipe, or else with the one that chooses nearest.
+/// What makes a frame of another release of libzstd: its choice is told, or that of the
+/// linked release is put right, whichever is likely to take fewer bytes.
 fn of_another_release(
     all: &[Recipe],
     plain: &[u8],
     encoded: &[u8],
+    place: &Place,
     max_heap: u64,
-) -> Option<(Recipe, Correction)> {
+    known: &Spoken<'_>,
+) -> Option<Proof> {
+    let words = zstd_frame::words(encoded, plain.len())?;
+    let wanted: Vec<Sequence> = Words::new(&words).collect();
+    let cost = tell::cost(&wanted, known);
+    let look = || edited(all, plain, encoded, &wanted, max_heap);
+    let little = plain.len() > TRIED && cost < encoded.len() / LITTLE_SHARE;
+    let mut edited = if little { None } else { look() };
+    let edits = edited.as_ref().map_or(usize::MAX, |edited| edited.size);
+    if edits > cost
+        && let Some((recipe, correction)) = tell::told(encoded, plain, &words, place)
+        && recipe.corrected_heap((words.len() + plain.len()) as u64, &correction) <= max_heap
+    {
+        place.worked(recipe);
+        return Some(Proof::Begun(recipe, correction, words));
+    }
+    if little {
+        edited = look();
+    }
+    let Edited { recipe, correction, ahead, .. } = edited?;
+    place.worked(recipe);
+    if ahead.is_empty() {
+        return Some(Proof::Made(recipe, correction));
+    }
+    let Recipe::Zstd(options) = recipe else { return None };
+    Some(Proof::Begun(Recipe::Zstd(edits_ahead(options)), correction, ahead))
+}
+
+/// The recipe of a frame whose edits come before its content.
+fn edits_ahead(options: ZstdOptions) -> ZstdOptions {
+    ZstdOptions { switches: options.switches | ZstdOptions::EDITS, ..options }
+}
+
+/// What puts the linked release's choice right.
+struct Edited {
+    recipe: Recipe,
+    correction: Correction,
+    /// The edits, where they are more than a correction can hold.
+    ahead: Vec<u8>,
+    /// Bytes of the edits.
+    size: usize,
+}
+
+/// Puts the linked release's choice right: with the likeliest recipe, or else with the
+/// one that chooses nearest.
+fn edited(
+    all: &[Recipe],
+    plain: &[u8],
+    encoded: &[u8],
+    wanted: &[Sequence],
+    max_heap: u64,
+) -> Option<Edited> {
     (plain.len() <= RECHOSEN_MAX).then_some(())?;
-    let wanted = zstd_frame::sequences(encoded, plain.len())?;
     let made = |recipe: &Recipe| {
-        let correction = rechosen(recipe, plain, encoded, &wanted)?;
-        let heap = recipe.corrected_heap(plain.len() as u64, &correction);
+        let edited = rechosen(*recipe, plain, encoded, wanted)?;
+        let recipe = match (recipe, edited.ahead.is_empty()) {
+            (Recipe::Zstd(options), false) => Recipe::Zstd(edits_ahead(*options)),
+            _ => *recipe,
+        };
+        let content = [&edited.ahead, plain].concat();
+        let heap = recipe.corrected_heap(content.len() as u64, &edited.correction);
         let right = heap <= max_heap
-            && corrected_bytes(recipe, plain, &correction).as_deref() == Some(encoded);
-        right.then_some((*recipe, correction))
+            && corrected_bytes(&recipe, &content, &edited.correction).as_deref() == Some(encoded);
+        right.then_some(edited)
     };
     let small = plain.len() <= TRIED;
     if let Some(proof) = all.first().filter(|_| small).and_then(made) {
         return Some(proof);
     }
-    let (edits, recipe) = nearest(all, plain, &wanted)?;
+    let (edits, recipe) = nearest(all, plain, wanted)?;
     // All of it is only looked at where its start promises something.
     let promised = edits as u64 * plain.len() as u64 / plain.len().min(TRIED) as u64;
-    (promised <= 2 * Correction::BYTES_MAX as u64).then(|| made(&recipe)).flatten()
+    (promised <= encoded.len() as u64).then(|| made(&recipe)).flatten()
 }
 
 /// The recipe that chooses most like it for the start of the content, and the bytes of
@@ -195,21 +284,26 @@ fn nearest(all: &[Recipe], plain: &[u8], wanted: &[Sequence]) -> Option<(usize, 
 
 /// What libzstd chooses.
 fn choice(recipe: &Recipe, plain: &[u8]) -> Option<Vec<Sequence>> {
-    recipe.chooser(plain.len() as u64).ok()?.choose(plain, sequences_max(plain.len())).ok()
+    let Recipe::Zstd(options) = recipe else { return None };
+    let chooser = ZstdEncoder::new(*options, plain.len() as u64).ok()?;
+    chooser.choose(plain, sequences_max(plain.len())).ok()
 }
 
 /// The edits of what libzstd chooses, if they are worth it.
-fn rechosen(
-    recipe: &Recipe,
-    plain: &[u8],
-    encoded: &[u8],
-    wanted: &[Sequence],
-) -> Option<Correction> {
-    let chosen = choice(recipe, plain)?;
+fn rechosen(recipe: Recipe, plain: &[u8], encoded: &[u8], wanted: &[Sequence]) -> Option<Edited> {
+    let chosen = choice(&recipe, plain)?;
     let edits = sequences::find(&chosen, wanted);
-    let worth = pays(edits.len(), encoded) && !edits.is_empty();
-    let stored = Stored { chosen: chosen.len(), edits: &edits };
-    worth.then(|| Correction::of_sequences(stored.to_bytes()))
+    let (chosen, size) = (chosen.len(), edits.len());
+    let worth = size <= encoded.len() * RECHOSEN_PERCENT / 100 && size > 0;
+    worth.then(|| {
+        if size < EDITS_MAX {
+            let stored = Stored { chosen, edits: &edits }.to_bytes();
+            let correction = Correction::of_sequences(stored);
+            return Edited { recipe, correction, ahead: Vec::new(), size };
+        }
+        let stored = Ahead { chosen, edits: size }.to_bytes();
+        Edited { recipe, correction: Correction::of_sequences(stored), ahead: edits, size }
+    })
 }
 
 /// Whether edits of choices are small enough.

@@ -19,6 +19,8 @@ pub(super) struct Scan {
     pub(super) places: Vec<Place>,
     /// What was found and cannot be opened: its kind, its bytes and why.
     pub(super) left: Vec<Left>,
+    /// A stream was given up because it holds more than there may be.
+    pub(super) is_beyond: bool,
 }
 
 pub(super) type Left = (ContainerKind, u64, Reason);
@@ -84,6 +86,7 @@ fn sweep(bytes: &[u8], most: usize, cuts: usize, gathered: usize) -> (Scan, usiz
         blocks: Vec::new(),
         passed: Vec::new(),
         left: Vec::new(),
+        is_beyond: false,
         cuts,
         gathered,
     };
@@ -121,6 +124,7 @@ struct Sweep<'a> {
     /// Pieces of files that were looked through, the next one last.
     passed: Vec<Range<usize>>,
     left: Vec<Left>,
+    is_beyond: bool,
     /// How deep containers may cut up what was cut up.
     cuts: usize,
     /// Bytes of files that may still be put together.
@@ -172,6 +176,7 @@ impl Sweep<'_> {
             let places = self.places.len();
             self.places.extend(scan.places);
             self.left.extend(scan.left);
+            self.is_beyond |= scan.is_beyond;
             for mut found in scan.found {
                 if found.kind == ContainerKind::Bare {
                     found.kind = region.kind;
@@ -201,6 +206,7 @@ impl Sweep<'_> {
         }
         let mut spent = 0;
         let unpacked = unpack_counted(form, rest, self.most, &mut spent);
+        self.is_beyond |= spent > self.most;
         let Some(unpacked) = unpacked.filter(|unpacked| sound(form, rest, unpacked)) else {
             self.in_vain = self.in_vain.saturating_sub(spent + START);
             return None;
@@ -277,7 +283,8 @@ impl Sweep<'_> {
                 self.places.len() - 1
             });
         }
-        Scan { found: self.found, places: self.places, left: self.left }
+        let Self { found, places, left, is_beyond, .. } = self;
+        Scan { found, places, left, is_beyond }
     }
 }
 

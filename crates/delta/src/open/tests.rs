@@ -50,7 +50,8 @@ fn tree() -> TempDir {
 }
 
 pub(super) fn opened(image: &[u8], purpose: Purpose) -> Opened {
-    let options = OpenOptions { purpose, max_heap: 1 << 30, threads: 2 };
+    let (content, proving) = (u64::MAX, u64::MAX);
+    let options = OpenOptions { purpose, max_heap: 1 << 30, threads: 2, content, proving };
     open(image, &options, &|_| false, &|_| ())
 }
 
@@ -84,7 +85,7 @@ pub(super) fn check(image: &[u8], kind: ContainerKind, percent: f64) -> Opened {
     assert_eq!(count(&old), count(&new));
     for stream in &new.streams {
         let same = old.streams.iter().find(|old| old.at == stream.at).unwrap();
-        assert!(same.plain == stream.plain);
+        assert!(stream.plain.ends_with(&same.plain));
     }
     new
 }
@@ -138,6 +139,7 @@ fn squashfs_of_zstd() {
     squashfs(&["-comp", "zstd"]);
     squashfs(&["-comp", "zstd", "-Xcompression-level", "3"]);
     squashfs(&["-comp", "zstd", "-Xcompression-level", "19", "-b", "256k"]);
+    squashfs(&["-comp", "zstd", "-Xcompression-level", "22", "-b", "128k"]);
 }
 
 /// What is not opened is counted, with all its bytes.
@@ -308,7 +310,9 @@ fn what_the_old_image_holds_is_left_alone() {
     let all = opened(&image, Purpose::New);
     let first = &all.streams[0];
     let range = first.at as usize..(first.at + first.len) as usize;
-    let options = OpenOptions { purpose: Purpose::New, max_heap: 1 << 30, threads: 1 };
+    let (content, proving) = (u64::MAX, u64::MAX);
+    let options =
+        OpenOptions { purpose: Purpose::New, max_heap: 1 << 30, threads: 1, content, proving };
     let fewer = open(&image, &options, &|bytes| bytes == &image[range.clone()], &|_| ());
     assert_eq!(fewer.streams, all.streams[1..]);
     assert_eq!(fewer.census.rows[&ContainerKind::Squashfs].unchanged.bytes, first.len);
@@ -330,11 +334,35 @@ fn a_limit_of_memory_leaves_streams_raw() {
     let folder = tree_with_xz();
     let image = fs::read(folder.path().join("tree/a.xz")).unwrap();
     for purpose in [Purpose::Old, Purpose::New] {
-        let options = OpenOptions { purpose, max_heap: 1 << 20, threads: 1 };
-        let opened = open(&image, &options, &|_| false, &|_| ());
-        assert!(opened.streams.is_empty());
-        let text = opened.census.to_string();
-        assert!(text.contains("raw: needs more memory than allowed"), "{text}");
+        let limits = [(1 << 20, u64::MAX), (u64::MAX, 1 << 20)];
+        for (max_heap, proving) in limits.into_iter().take(1 + usize::from(purpose == Purpose::New))
+        {
+            let content = u64::MAX;
+            let options = OpenOptions { purpose, max_heap, threads: 1, content, proving };
+            let opened = open(&image, &options, &|_| false, &|_| ());
+            assert!(opened.streams.is_empty() && !opened.is_beyond);
+            let text = opened.census.to_string();
+            assert!(text.contains("raw: needs more memory than allowed"), "{text}");
+        }
+    }
+}
+
+/// Content that there is no memory for is seen, wherever it is.
+#[test]
+fn content_beyond_its_limit_is_said() {
+    let folder = tree_with_xz();
+    let xz = fs::read(folder.path().join("tree/a.xz")).unwrap();
+    run(folder.path(), "mksquashfs", &["tree", "a", "-noappend", "-quiet", "-comp", "gzip"]);
+    for image in [xz, fs::read(folder.path().join("a")).unwrap()] {
+        let opened = |content| {
+            let (purpose, proving) = (Purpose::Old, u64::MAX);
+            let options = OpenOptions { purpose, max_heap: 1 << 30, threads: 2, content, proving };
+            open(&image, &options, &|_| false, &|_| ())
+        };
+        let all = opened(u64::MAX);
+        let content = crate::diff::content(&all.streams) as u64;
+        assert!(!all.is_beyond && content > 0);
+        assert!(!opened(content).is_beyond && opened(content - 1).is_beyond);
     }
 }
 

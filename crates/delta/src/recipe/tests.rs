@@ -1,6 +1,8 @@
 //! Recipes against the real programs.
 
 use super::*;
+use crate::codec::drain;
+use crate::codec::zstd::ZstdEncoder;
 use alloc::vec;
 use std::io::Write as _;
 use std::process::{Command, Stdio};

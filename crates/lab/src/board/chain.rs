@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// U-Boot for QEMU's arm64 machine, as Debian ships it.
-const UBOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
+pub(super) const UBOOT: &str = "/usr/lib/u-boot/qemu_arm64/u-boot.bin";
 /// UEFI for QEMU's PC, as Debian ships it.
 const OVMF: &str = "/usr/share/ovmf/OVMF.fd";
 /// Where Debian has GRUB.
@@ -185,7 +185,7 @@ fn fill_for_uboot(boot: &Path, folder: &Path, layout: Layout) -> Result<()> {
     let script = folder.join("uboot.cmd");
     let mut here = fs::read_to_string("contrib/boot/uboot.cmd").context("the script for U-Boot")?;
     let remembered = match layout {
-        Layout::Banks => UBOOT_FACTORY,
+        Layout::Banks | Layout::Loaders => UBOOT_FACTORY,
         Layout::Recovery | Layout::Staged => {
             let [usual, ours] = UBOOT_ORDER;
             anyhow::ensure!(here.contains(usual), "the script for U-Boot has no `{usual}`");

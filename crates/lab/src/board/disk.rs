@@ -18,6 +18,8 @@ const EDGE_MIB: u64 = 1;
 const BOOT_MIB: u64 = 8;
 /// MiB of the partition for what survives, and of one that has room for a package.
 const DATA_MIB: [u64; 2] = [16, 64];
+/// MiB of a copy of the bootloader, behind all else.
+pub const LOADER_MIB: u64 = 2;
 /// Where the first slot is, in MiB.
 const SLOT_A_MIB: u64 = EDGE_MIB + BOOT_MIB;
 
@@ -39,12 +41,14 @@ pub enum Layout {
     Recovery,
     /// The same, and there is room to keep a package before the system is left.
     Staged,
+    /// Each for a release, and a bootloader in two copies besides.
+    Loaders,
 }
 
 impl Layout {
     /// Whether slot B holds a recovery.
     pub fn has_recovery(self) -> bool {
-        self != Self::Banks
+        matches!(self, Self::Recovery | Self::Staged)
     }
 
     fn data_mib(self) -> u64 {
@@ -60,6 +64,8 @@ pub struct Images {
     pub system: PathBuf,
     /// Slot B, where that holds a recovery.
     pub recovery: Option<PathBuf>,
+    /// Copy A of the bootloader, where there are two.
+    pub loader: Option<PathBuf>,
     /// What the slots are for.
     pub layout: Layout,
 }
@@ -68,6 +74,10 @@ pub struct Images {
 pub const SLOT_A: &str = "system-a";
 /// The same of the other one.
 pub const SLOT_B: &str = "system-b";
+/// Those of a bootloader's copies.
+const LOADER_A: &str = "loader-a";
+/// The same of the other one.
+const LOADER_B: &str = "loader-b";
 
 impl Disk {
     /// Makes a disk in `path` with `images` that machines of `chain` start from;
@@ -79,12 +89,14 @@ impl Disk {
         let disk = Self { path: path.into() };
         let folder = tempfile::tempdir_in(path.parent().unwrap_or(Path::new(".")))?;
         let data_mib = images.layout.data_mib();
-        let mib = SLOT_A_MIB + 2 * SLOT_MIB + data_mib + EDGE_MIB;
+        let loaders_at = SLOT_A_MIB + 2 * SLOT_MIB + data_mib;
+        let mib = loaders_at + 2 * LOADER_MIB + EDGE_MIB;
         File::create(path)?.set_len(mib << 20)?;
         let table = format!(
             "label: gpt\nstart={EDGE_MIB}M, size={BOOT_MIB}M, type=U, attrs=LegacyBIOSBootable\n\
              size={SLOT_MIB}M, name={SLOT_A}\nsize={SLOT_MIB}M, name={SLOT_B}\n\
-             size={data_mib}M\n"
+             size={data_mib}M\nsize={LOADER_MIB}M, name={LOADER_A}\n\
+             size={LOADER_MIB}M, name={LOADER_B}\n"
         );
         super::slot::through(system("sfdisk", "fdisk")?.arg("-q").arg(path), table.as_bytes())?;
         let boot = folder.path().join("boot");
@@ -95,6 +107,9 @@ impl Disk {
         disk.copy_in(&images.system, SLOT_A_MIB << 20)?;
         if let Some(recovery) = &images.recovery {
             disk.copy_in(recovery, (SLOT_A_MIB + SLOT_MIB) << 20)?;
+        }
+        if let Some(loader) = &images.loader {
+            disk.copy_in(loader, loaders_at << 20)?;
         }
         let data = folder.path().join("data");
         let mut mkfs = system("mkfs.ext4", "e2fsprogs")?;
@@ -124,6 +139,19 @@ impl Disk {
         file.seek(SeekFrom::Start((SLOT_A_MIB + number * SLOT_MIB) << 20))?;
         let mut bytes = Vec::new();
         file.take(SLOT_MIB << 20).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The bytes of a copy of the bootloader, 0 for A and 1 for B.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn loader(&self, number: u64) -> Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
+        let behind = (((2 - number) * LOADER_MIB + EDGE_MIB) << 20).cast_signed();
+        file.seek(SeekFrom::End(-behind))?;
+        let mut bytes = Vec::new();
+        file.take(LOADER_MIB << 20).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -3,6 +3,7 @@
 
 use super::chain::Chain;
 use super::disk::{self, Layout};
+use super::loaders;
 use super::machine::{Devices, Machine, Network, PAGE};
 use super::slot::SLOT_MIB;
 use crate::operator::Operator;
@@ -155,7 +156,9 @@ pub(super) fn factory(
 fn config(device: &str, version: &str, (chain, layout): (Chain, Layout)) -> String {
     let size = SLOT_MIB << 20;
     let (word, b) = match layout {
-        Layout::Banks => ("banks", format!("b = \"PARTLABEL={}\"\n", disk::SLOT_B)),
+        Layout::Banks | Layout::Loaders => {
+            ("banks", format!("b = \"PARTLABEL={}\"\n", disk::SLOT_B))
+        }
         Layout::Recovery | Layout::Staged => ("recovery", String::new()),
     };
     let staging = if layout == Layout::Staged {
@@ -163,12 +166,13 @@ fn config(device: &str, version: &str, (chain, layout): (Chain, Layout)) -> Stri
     } else {
         ""
     };
+    let copies = if layout == Layout::Loaders { loaders::component() } else { String::new() };
     format!(
         "device = {device:?}\nproduct = {PRODUCT:?}\nhardware = {HARDWARE:?}\n\
          state_dir = \"/data/refit\"\nruntime_dir = \"/run/refit\"\nroot = \"/etc/refit/root.json\"\n\
          layout = {word:?}\n{staging}{}\
          [components.rootfs]\neffect = \"slot\"\na = \"PARTLABEL={}\"\n{b}\
-         size = {size}\n\
+         size = {size}\n{copies}\
          [installed.rootfs]\nversion = {version:?}\nslot = \"A\"\nsha256 = \"{}\"\n\
          [[health.checks]]\ncommand = [\"/bin/check\"]\n\
          within_seconds = 5\n{}",

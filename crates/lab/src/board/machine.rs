@@ -23,6 +23,8 @@ pub struct Devices {
     pub network: Option<Network>,
     /// Where all that its disk is asked is written down.
     pub writes: Option<PathBuf>,
+    /// The second bank of its flash.
+    pub flash: Option<PathBuf>,
 }
 
 /// A network on which this host is 10.0.2.2, with nothing else in it.
@@ -72,6 +74,10 @@ pub(super) fn switch_on_with(
     }
     if let Some(card) = &devices.card {
         drive(&mut command, "card", card, ",readonly=on");
+    }
+    if let Some(flash) = &devices.flash {
+        let file = quoted(flash);
+        command.arg("-drive").arg(format!("file={file},if=pflash,unit=1,format=raw"));
     }
     match devices.network {
         Some(Network { page }) => {

@@ -6,9 +6,11 @@
 //! Deliberately absent: anything that plays the bootloader or a reset. Resets are the
 //! machine's own, by the kernel's panic or by the watchdog.
 
+mod cases;
 pub mod chain;
 pub mod disk;
 mod given;
+mod loaders;
 pub mod machine;
 pub mod memory;
 pub mod parts;
@@ -17,13 +19,16 @@ mod simulated;
 pub mod slot;
 pub mod writes;
 
+use crate::chance::noise;
 use crate::maker::{Details, Maker, Release};
 use crate::process::Programs;
 use crate::terminal::HARDWARE;
 use anyhow::{Context, Result, bail, ensure};
+use cases::{CASES, Case, Content, GOOD, OLD, good};
 use chain::Chain;
 use disk::{Disk, Images, Layout};
 use given::{Given, Operations};
+use loaders::Loader;
 use machine::{Devices, Transcript};
 use parts::Parts;
 use slot::Mode;
@@ -33,10 +38,8 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use types::{Digest, Outcome};
 
-/// The version in the factory.
-const OLD: &str = "1.0.0";
-/// The version of the good release.
-const GOOD: &str = "2.0.0";
+/// The file with a release's bootloader.
+const LOADER: &str = "loader.img";
 /// What a recovery calls itself.
 const RECOVERY: &str = "recovery-1";
 /// Machines that run at once.
@@ -57,6 +60,9 @@ pub struct Args {
     /// Run this case only.
     #[arg(long)]
     case: Option<String>,
+    /// Try bootloaders in two copies instead.
+    #[arg(long)]
+    loaders: bool,
     /// Start the board after every power cut, not after a few.
     #[arg(long)]
     long: bool,
@@ -68,121 +74,6 @@ pub struct Args {
     keep: Option<PathBuf>,
 }
 
-/// One release and what has to come of it.
-struct Case {
-    name: &'static str,
-    /// How it reaches the board.
-    given: Given,
-    /// Its version.
-    version: &'static str,
-    /// What it does.
-    content: Content,
-    /// What the board's slots are for.
-    layout: Layout,
-    /// The slots that the bootloader has to start, in order.
-    starts: &'static str,
-    /// How the update has to end.
-    outcome: Outcome,
-    /// What has to be in the reason that the server is told.
-    why: &'static str,
-}
-
-/// What is in a release.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
-    /// An image that behaves like this.
-    Image(Mode),
-    /// Noise, signed.
-    Noise,
-}
-
-const CASES: [Case; 12] = [
-    good("good, from a card", Given::Card),
-    good("good, from the server", Given::Server),
-    good("good, by the page", Given::Page),
-    fails("kernel panics", "2.1.0", Content::Image(Mode::Panic)),
-    fails("init exits", "2.2.0", Content::Image(Mode::Exit)),
-    fails("user space hangs", "2.3.0", Content::Image(Mode::Hang)),
-    Case {
-        starts: "ABA",
-        outcome: Outcome::Unhealthy,
-        why: "/bin/check",
-        ..fails("unhealthy", "2.4.0", Content::Image(Mode::Unhealthy))
-    },
-    fails("garbage image", "2.5.0", Content::Noise),
-    fails("hangs before user space", "2.6.0", Content::Image(Mode::HangEarly)),
-    Case { layout: Layout::Recovery, starts: "ABA", ..good("recovery, from a card", Given::Card) },
-    Case {
-        layout: Layout::Staged,
-        starts: "ABA",
-        version: "2.9.0",
-        ..good("recovery, fetched ahead", Given::Server)
-    },
-    Case {
-        layout: Layout::Recovery,
-        starts: "ABAAAB",
-        why: "slot B runs after 3 failed boots",
-        ..fails("recovery, by itself", "2.7.0", Content::Image(Mode::Panic))
-    },
-];
-
-const fn good(name: &'static str, given: Given) -> Case {
-    let content = Content::Image(Mode::Good);
-    let (starts, outcome, why) = ("AB", Outcome::Ok, "");
-    let layout = Layout::Banks;
-    Case { name, given, version: GOOD, content, layout, starts, outcome, why }
-}
-
-/// A release that does not start, from the server.
-const fn fails(name: &'static str, version: &'static str, content: Content) -> Case {
-    let (given, starts, outcome) = (Given::Server, "ABBBA", Outcome::BootFailed);
-    let why = "slot A runs after 3 failed boots";
-    let layout = Layout::Banks;
-    Case { name, given, version, content, layout, starts, outcome, why }
-}
-
-impl Case {
-    /// Its folder's name.
-    fn folder(&self) -> String {
-        format!("board-{}", self.name.replace([' ', ','], "-"))
-    }
-
-    /// The terminal's name in the fleet. One terminal is given the good release in each
-    /// way.
-    fn device(&self) -> String {
-        if self.is_usual() { "board-good".into() } else { self.folder() }
-    }
-
-    /// Whether it brings the good release to a terminal with two slots.
-    fn is_usual(&self) -> bool {
-        self.outcome == Outcome::Ok && self.layout == Layout::Banks
-    }
-
-    /// Whether it is tried on boards that start so. Before user space, only GRUB arms a
-    /// watchdog here; and what does not depend on the bootloader is tried once.
-    fn is_for(&self, chain: Chain) -> bool {
-        let early = self.content == Content::Image(Mode::HangEarly);
-        match chain {
-            Chain::Uboot => !early,
-            Chain::GrubBios | Chain::GrubOvmf | Chain::Malta => {
-                let ends = [Content::Image(Mode::Good), Content::Noise];
-                let banks = self.layout == Layout::Banks;
-                let early = early && chain != Chain::Malta;
-                early || banks && self.given == Given::Server && ends.contains(&self.content)
-            }
-        }
-    }
-
-    /// The version that has to run in the end; none where only the recovery is left.
-    fn runs(&self) -> Option<&'static str> {
-        match (self.outcome, self.layout) {
-            (Outcome::Ok, _) => Some(self.version),
-            (_, Layout::Banks) => Some(OLD),
-            (_, Layout::Recovery | Layout::Staged) => None,
-        }
-    }
-}
-
 /// What all cases share.
 struct Workshop {
     parts: Parts,
@@ -192,6 +83,8 @@ struct Workshop {
     operations: Operations,
     factory: PathBuf,
     recovery: PathBuf,
+    /// The factory's bootloader, where there are two copies.
+    loader: PathBuf,
     /// The good release: its image and its package, the same in all ways.
     good: [PathBuf; 2],
 }
@@ -206,7 +99,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     fs::create_dir_all(&folder)?;
     let workshop = Workshop::open(args, &folder)?;
     let wanted = |case: &&Case| {
-        case.is_for(args.chain) && args.case.as_ref().is_none_or(|name| name == case.name)
+        let is_meant = args.loaders == case.loader.is_some();
+        is_meant
+            && case.is_for(args.chain)
+            && args.case.as_ref().is_none_or(|name| name == case.name)
     };
     let cases: Vec<&Case> = CASES.iter().filter(wanted).collect();
     ensure!(!cases.is_empty(), "there is no such case");
@@ -262,13 +158,17 @@ impl Workshop {
         let root = fs::read(maker.root())?;
         let (factory, recovery) = (folder.join("factory.img"), folder.join("recovery.img"));
         let good = [folder.join("good.img"), folder.join("good.zip")];
-        let folder = folder.into();
-        let workshop = Self { parts, folder, maker, root, operations, factory, recovery, good };
+        let (folder, loader) = (folder.into(), folder.join("loader.img"));
+        if args.loaders {
+            Loader::Good.make(Path::new(chain::UBOOT), OLD, &loader)?;
+        }
+        let workshop =
+            Self { parts, folder, maker, root, operations, factory, recovery, loader, good };
         workshop.image(OLD, Mode::Good, &workshop.factory)?;
         workshop.image(RECOVERY, Mode::Good, &workshop.recovery)?;
         let [image, package] = &workshop.good;
         workshop.image(GOOD, Mode::Good, image)?;
-        workshop.sign(GOOD, image, package)?;
+        workshop.sign(GOOD, image, None, package)?;
         Ok(workshop)
     }
 
@@ -280,7 +180,8 @@ impl Workshop {
     /// What the factory writes into the slots of a board.
     fn images(&self, layout: Layout) -> Images {
         let recovery = layout.has_recovery().then(|| self.recovery.clone());
-        Images { system: self.factory.clone(), recovery, layout }
+        let loader = (layout == Layout::Loaders).then(|| self.loader.clone());
+        Images { system: self.factory.clone(), recovery, loader, layout }
     }
 
     /// The folder of a case.
@@ -298,6 +199,11 @@ impl Workshop {
         given::factory(&data, &device, OLD, case.given, board, &self.operations)?;
         let disk = Disk::make(&path, &self.images(case.layout), chain, &data)?;
         let mut devices = case.given.devices(&folder, &package)?;
+        if case.loader.is_some() {
+            let flash = folder.join("flash.img");
+            loaders::flash(&flash)?;
+            devices.flash = Some(flash);
+        }
         if case.given == Given::Server {
             self.operations.offer(&device, case.version, &package)?;
         } else if case.given == Given::Card {
@@ -360,12 +266,22 @@ impl Workshop {
             Content::Image(mode) => self.image(case.version, mode, &image)?,
             Content::Noise => fs::write(&image, noise(8 << 20))?,
         }
-        self.sign(case.version, &image, &package)?;
+        let bootloader = case.loader.map(|_| folder.join(LOADER));
+        if let (Some(loader), Some(file)) = (case.loader, &bootloader) {
+            loader.make(Path::new(chain::UBOOT), case.version, file)?;
+        }
+        self.sign(case.version, &image, bootloader, &package)?;
         Ok(package)
     }
 
-    fn sign(&self, version: &str, image: &Path, package: &Path) -> Result<()> {
-        let details = Details { hardware: HARDWARE, ..Details::default() };
+    fn sign(
+        &self,
+        version: &str,
+        image: &Path,
+        bootloader: Option<PathBuf>,
+        package: &Path,
+    ) -> Result<()> {
+        let details = Details { hardware: HARDWARE, bootloader, ..Details::default() };
         self.maker.pack(&Release { version, index: 2, image, details }, package)
     }
 
@@ -376,10 +292,14 @@ impl Workshop {
         ensure!(starts == case.starts, "it started {starts}, not {}", case.starts);
         ended(transcript, case)?;
         let (number, kept) = match case.layout {
-            Layout::Banks => (0, &self.factory),
+            Layout::Banks | Layout::Loaders => (0, &self.factory),
             Layout::Recovery | Layout::Staged => (1, &self.recovery),
         };
         ensure!(disk.slot(number)? == fs::read(kept)?, "slot {number} was touched");
+        if let Some(loader) = case.loader {
+            let new = self.folder(case).join(LOADER);
+            loader.judge(transcript, disk, [&self.loader, &new])?;
+        }
         if case.given != Given::Server {
             return Ok(String::new());
         }
@@ -440,16 +360,4 @@ fn ended(transcript: &Transcript, case: &Case) -> Result<()> {
     let version = status.pointer("/running/rootfs/version").and_then(|v| v.as_str());
     ensure!(version == case.runs(), "it runs {version:?}");
     Ok(())
-}
-
-/// Bytes that are no file system.
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x2545_f491_u32;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()
-    };
-    std::iter::repeat_with(&mut next).take(len / 4).flatten().collect()
 }

@@ -53,7 +53,7 @@ pub(super) fn cut(workshop: &Workshop, case: &Case, args: &Args) -> Result<(usiz
     let recording = writes::recording(fs::read(before(&folder))?, &fs::read(log(&folder))?)?;
     let (old, new) = (fs::read(&workshop.factory)?, fs::read(folder.join("new.img"))?);
     let (whole, started) = match case.layout {
-        Layout::Banks => ([[old.clone(), old], [new.clone(), new]], STARTED),
+        Layout::Banks | Layout::Loaders => ([[old.clone(), old], [new.clone(), new]], STARTED),
         Layout::Recovery | Layout::Staged => {
             let recovery = fs::read(&workshop.recovery)?;
             ([[old, new], [recovery.clone(), recovery]], STARTED_RECOVERY)

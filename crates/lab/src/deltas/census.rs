@@ -40,7 +40,9 @@ impl Shares {
     /// Opens `image` as if the old one held nothing of it.
     pub(super) fn count(&mut self, image: &[u8]) {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let options = OpenOptions { purpose: Purpose::New, max_heap: HEAP, threads };
+        let (content, proving) = (u64::MAX, u64::MAX);
+        let options =
+            OpenOptions { purpose: Purpose::New, max_heap: HEAP, threads, content, proving };
         for (kind, row) in open(image, &options, &|_| false, &|_| ()).census.rows {
             let share = self.0.entry(kind).or_default();
             share.seen += row.seen.bytes;

@@ -11,15 +11,17 @@ use std::fs;
 use std::time::Duration;
 use types::Digest;
 
-/// Beside the declared heap: the images and the program itself do not grow.
-const GROWTH_MAX: u64 = 24 << 20;
+/// Beside the declared heap and the image: the program itself does not grow.
+const GROWTH_MAX: u64 = 8 << 20;
+/// Seconds of the processor that one damaged patch may take, and once more for each
+/// byte of the image that comes out.
+const SECONDS: f64 = 2.0;
+const SECONDS_BYTE: f64 = 2e-6;
 /// Bytes of a header's own check, which a hostile maker computes anew.
 const CHECK: usize = 8;
 /// How many of the shortest prefixes are all tried, and how many of the others.
 const PREFIXES: usize = 300;
 
-/// How many damaged patches are tried.
-pub(super) const MUTATIONS: u32 = 10_000;
 /// So many are tried however long it takes.
 const LEAST: u32 = 20;
 
@@ -34,15 +36,17 @@ pub(super) struct Effort {
 
 impl Effort {
     /// As many as fit into a little time.
-    pub(super) const BRIEF: Self =
-        Self { mutations: MUTATIONS, time: Some(Duration::from_secs(10)) };
+    pub(super) const BRIEF: Self = Self::within(5);
+    /// As many as fit into some time.
+    pub(super) const LONG: Self = Self::within(60);
 
-    /// The next pair's part of those that are `left` for so many pairs: applying to a large
-    /// image takes seconds, so the last pair gets all that the others had no time for.
-    pub(super) fn part(left: u32, pairs: usize) -> Self {
-        let count = u32::try_from(pairs).unwrap_or(u32::MAX).max(1);
-        let time = (count > 1).then_some(Duration::from_secs(12));
-        Self { mutations: left.div_ceil(count), time }
+    const fn within(seconds: u64) -> Self {
+        Self { mutations: u32::MAX, time: Some(Duration::from_secs(seconds)) }
+    }
+
+    /// So many, however long it takes.
+    pub(super) const fn all(mutations: u32) -> Self {
+        Self { mutations, time: None }
     }
 }
 
@@ -56,6 +60,9 @@ pub(super) struct Seen {
     same: u32,
     /// How many were damaged, not cut off.
     pub(super) damaged: u32,
+    /// The most seconds of the processor, and bytes of memory, that one took.
+    seconds: f64,
+    grown: u64,
 }
 
 /// Damages `patch` in many ways, and cuts it off in many places.
@@ -63,36 +70,45 @@ pub(super) fn damage(patch: &[u8], old: &[u8], new: &[u8], effort: Effort) -> Re
     let (head, start) = header(patch)?;
     let limits = Limits { heap: head.heap };
     let mut seen = Seen::default();
-    let before = peak()?;
-    let began = now();
-    let over = |part: u32| effort.time.is_some_and(|time| now() - began > time * part);
-    for len in prefixes(patch.len()) {
-        if over(1) && seen.refused >= LEAST {
-            break;
-        }
-        let cut = patch.get(..len).unwrap_or_default();
-        let refused = apply(cut, old, new.len(), &limits, &mut |_, _| ()).is_err();
-        ensure!(refused, "the first {len} bytes of the patch were taken for all of it");
-        seen.refused += 1;
-    }
-    let mut chance = Chance::new(patch.len() as u64);
-    for done in 0..effort.mutations {
-        if over(2) && done >= LEAST {
-            break;
-        }
-        let damaged = mutate(patch, start, &mut chance);
-        seen.damaged += 1;
-        match apply(&damaged, old, new.len(), &limits, &mut |_, _| ()) {
-            Err(still @ Refused::Still) => bail!(still),
+    let before = memory("VmRSS:")?;
+    let size = new.len() as u64;
+    let most = before + limits.heap + GROWTH_MAX + 2 * size;
+    let seconds = SECONDS + SECONDS_BYTE * size as f64;
+    let mut try_one = |patch: &[u8]| {
+        forget_peak()?;
+        let began = cpu()?;
+        let made = apply(patch, old, new.len(), &limits, &mut |_, _| ());
+        let (took, peak) = (cpu()? - began, memory("VmHWM:")?);
+        ensure!(took <= seconds, "a damaged patch took {took:.1} s, there are {seconds:.1}");
+        ensure!(peak <= most, "a damaged patch took {peak} bytes of memory, there are {most}");
+        seen.seconds = seen.seconds.max(took);
+        seen.grown = seen.grown.max(peak.saturating_sub(before));
+        match &made {
+            Err(Refused::Still) => bail!("a damaged patch does not come to an end"),
             Err(_) => seen.refused += 1,
             Ok(made) if made == new => seen.same += 1,
             Ok(_) => seen.other += 1,
         }
+        Ok(made.is_ok())
+    };
+    let began = now();
+    let over = |part: u32| effort.time.is_some_and(|time| now() - began > time * part);
+    for (done, len) in (0..).zip(prefixes(patch.len())) {
+        if over(1) && done >= LEAST {
+            break;
+        }
+        let made = try_one(patch.get(..len).unwrap_or_default())?;
+        ensure!(!made, "the first {len} bytes of the patch were taken for all of it");
     }
-    let grown = peak()?.saturating_sub(before);
-    let allowed = limits.heap + GROWTH_MAX + 2 * new.len() as u64;
-    ensure!(grown <= allowed, "damaged patches took {grown} bytes of memory");
-    Ok(seen)
+    let (mut chance, mut damaged) = (Chance::new(patch.len() as u64), 0);
+    for done in 0..effort.mutations {
+        if over(2) && done >= LEAST {
+            break;
+        }
+        damaged += 1;
+        try_one(&mutate(patch, start, &mut chance))?;
+    }
+    Ok(Seen { damaged, ..seen })
 }
 
 fn prefixes(len: usize) -> impl Iterator<Item = usize> {
@@ -137,21 +153,35 @@ fn mend(bytes: &mut [u8], header: usize) {
     rest.iter_mut().take(CHECK).zip(sum).for_each(|(byte, sum)| *byte = sum);
 }
 
-/// The most memory that this program had so far.
-fn peak() -> Result<u64> {
+/// From now on the most memory counts anew.
+fn forget_peak() -> Result<()> {
+    fs::write("/proc/self/clear_refs", "5").context("cannot count the memory anew")
+}
+
+/// Seconds of the processor that this thread took so far.
+fn cpu() -> Result<f64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds = text.split(' ').next().and_then(|field| field.parse::<f64>().ok());
+    Ok(nanoseconds.context("the system does not say how long it took")? / 1e9)
+}
+
+/// Bytes of memory that this program has or had at most, by the line's name.
+fn memory(name: &str) -> Result<u64> {
     let text = fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     Ok(kib.context("the system does not say how much memory there is")? << 10)
 }
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { refused, other, same, .. } = self;
-        let all = refused + other + same;
+        let Self { refused, other, same, damaged, seconds, grown } = self;
+        let cut = refused + other + same - damaged;
         write!(
             f,
-            "{all} damaged patches ({refused} refused, {other} another image, {same} harmless)"
+            "{damaged} damaged patches and {cut} that were cut off ({refused} refused, {other} \
+             another image, {same} harmless; at most {seconds:.2} s and {} MiB)",
+            grown >> 20
         )
     }
 }

@@ -6,12 +6,13 @@
 mod apply;
 mod census;
 mod hostile;
+mod kinds;
 mod modes;
 
+use crate::clock::now;
 use crate::corpus::{self, Made, Wanted};
 use anyhow::{Context, Result, ensure};
-use hostile::{Effort, MUTATIONS};
-use std::cmp::Reverse;
+use hostile::Effort;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,10 +22,13 @@ use std::process::ExitCode;
 pub struct Args {
     #[command(flatten)]
     wanted: Wanted,
-    /// Ten thousand damaged patches, of all pairs together
+    /// Damages the patches of each pair for a minute or two, not for seconds
     #[arg(long)]
     long: bool,
 }
+
+/// How many damaged patches of small images are tried.
+const MUTATIONS: u32 = 10_000;
 
 /// `lab deltas`.
 ///
@@ -34,17 +38,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let manifest = corpus::build(&args.wanted)?;
     ensure!(!manifest.pairs.is_empty(), "there is no pair to try");
     let folder = args.wanted.folder.canonicalize()?;
+    let mut census = census::Shares::default();
+    // First while the program is small: what one patch takes can be told then.
+    damage_small()?;
+    // The smallest first: more is known early, and `--pairs` goes on where it ended.
     let mut pairs: Vec<&Made> = manifest.pairs.iter().collect();
-    pairs.sort_by_key(|pair| Reverse(pair.new.size));
-    let (mut census, mut left) = (census::Shares::default(), MUTATIONS);
-    for (done, pair) in pairs.iter().enumerate() {
-        let part = Effort::part(left, pairs.len() - done);
-        let effort = if args.long { part } else { Effort::BRIEF };
-        let damaged = try_one(pair, &folder.join(&pair.name), effort, &mut census)
+    pairs.sort_by_key(|pair| pair.new.size);
+    let effort = if args.long { Effort::LONG } else { Effort::BRIEF };
+    for pair in pairs {
+        try_one(pair, &folder.join(&pair.name), effort, &mut census)
             .with_context(|| format!("`{}` failed", pair.name))?;
-        left = left.saturating_sub(damaged);
     }
-    ensure!(!args.long || left == 0, "{left} damaged patches were not tried");
     census.check()?;
     if args.wanted.small {
         census.check_small()?;
@@ -53,8 +57,28 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many damaged patches were tried.
-fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shares) -> Result<u32> {
+/// Damages patches of small images of every kind.
+fn damage_small() -> Result<()> {
+    let kinds = kinds::all()?;
+    let count = u32::try_from(kinds.len())?;
+    let (began, mut damaged) = (now(), 0);
+    for kinds::Small { name, old, new, patch } in &kinds {
+        let seen = hostile::damage(patch, old, new, Effort::all(MUTATIONS.div_ceil(count)));
+        let seen = seen.with_context(|| format!("small images of {name}"))?;
+        println!("tried: small images of {name}, a patch of {} bytes; {seen}", patch.len());
+        damaged += seen.damaged;
+    }
+    ensure!(damaged >= MUTATIONS, "only {damaged} damaged patches were tried");
+    println!(
+        "tried: {damaged} damaged patches of {count} kinds in {} s",
+        (now() - began).as_secs()
+    );
+    Ok(())
+}
+
+/// Tries one pair in every way.
+fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shares) -> Result<()> {
+    let began = now();
     let read = |side| fs::read(folder.join(side)).with_context(|| format!("cannot read {side}"));
     let (old, new) = (read("old")?, read("new")?);
     census.count(&new);
@@ -64,11 +88,12 @@ fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shar
     let seen = hostile::damage(&smallest.patch, &old, &new, effort)?;
     println!(
         "tried: {}: {} modes, a patch of {} bytes of {}, at most {again} KiB of it again after a \
-         cut; {seen}",
+         cut; {seen}; {} s",
         pair.name,
         modes::MODES.len(),
         smallest.patch.len(),
         new.len(),
+        (now() - began).as_secs(),
     );
-    Ok(seen.damaged)
+    Ok(())
 }

@@ -1,36 +1,17 @@
 #!/bin/busybox sh
-# A guest with an eMMC: the real agent writes bootloaders into its two boot partitions, and
-# the kernel says what the chip's register names. This script plays the ROM, which starts
+# A guest with an eMMC and a chip of NOR: the real agent writes bootloaders into the two
+# boot partitions of the one, and the kernel says what its register names; after that
+# releases into partitions of the other. This script plays the ROM, which starts
 # the copy that the register names, or the other one where that does not come up, and the
 # bootloader, which starts a slot.
-/bin/busybox --install -s /bin
-export PATH=/bin
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t tmpfs tmp /run
-. /facts
+. /begin
 # There is no clock that runs while the machine is off: it is as late as this file.
 date -s "$(date -r /facts '+%Y-%m-%d %H:%M:%S')" >/run/said
-for module in cqhci sdhci sdhci-pltfm sdhci-of-aspeed; do insmod /lib/$module.ko; done
-tried=0
-lost=0
+for module in cqhci sdhci sdhci-pltfm sdhci-of-aspeed ofpart spi-nor spi-aspeed-smc; do
+	insmod /lib/$module.ko
+done
 card=/dev/mmcblk0
 
-# is WHAT COMMAND...: the command has to succeed.
-is() {
-	what=$1
-	shift
-	tried=$((tried + 1))
-	if "$@" >/run/said 2>&1; then
-		echo "tried: $what"
-	else
-		lost=$((lost + 1))
-		echo "tried: $what: FAILED"
-		sed 's/^/  /' /run/said | tail -n 20
-	fi
-}
-same() { [ "$1" = "$2" ] || { echo "it is $1, not $2"; return 1; }; }
 found() {
 	tries=0
 	while [ ! -e ${card}boot1 ]; do
@@ -48,11 +29,11 @@ locked() {
 		same "$(cat /sys/block/mmcblk0$copy/force_ro)" 1 || return 1
 	done
 }
-holds() { same "$(head -c "$2" <"$1" | sha256sum | cut -d ' ' -f 1)" "$3"; }
+holds() { same "$(sum "$2" <"$1")" "$3"; }
 
 # starts SLOT COPY: the terminal starts again.
 starts() {
-	cat /proc/sys/kernel/random/uuid | tr -d - >/run/boot_id
+	start
 	echo "$1" >/run/slot
 	echo "$2" >/run/copy
 }
@@ -62,6 +43,22 @@ ends() {
 	shift
 	"$@"
 	same $? "$code"
+}
+# killed_at_work COMMAND...: kill -9 while the second boot partition is unlocked.
+killed_at_work() {
+	"$@" &
+	while kill -0 $!; do
+		read -r lock </sys/block/mmcblk0boot1/force_ro
+		[ "$lock" = 0 ] || continue
+		# It may be locked again by now: then it is the next time.
+		kill -STOP $!
+		read -r lock </sys/block/mmcblk0boot1/force_ro
+		[ "$lock" = 1 ] || break
+		kill -CONT $!
+	done
+	kill -9 $!
+	wait
+	same "$(cat /sys/block/mmcblk0boot1/force_ro)" 0
 }
 outcome() { refit-agent status --json | grep "\"outcome\":$1[,}]"; }
 
@@ -110,7 +107,10 @@ is 'both are locked' locked
 is 'a locked one takes nothing' sh -c "! dd if=/loader-2.img of=${card}boot1 bs=512 count=1"
 is 'doctor takes them' sh -c 'refit-agent doctor | grep "bootloader, copy B"'
 
-is 'a release with a bootloader is installed' ends 100 refit-agent install /update-2.zip
+is 'an agent that is killed in the midst leaves one unlocked' \
+	killed_at_work refit-agent install /update-2.zip
+is 'the next one locks it first, and goes on to the restart' ends 100 refit-agent run --once
+is 'it says so' grep 'boot1. was left unlocked; it is locked' /run/before
 is 'the second boot partition holds it' holds ${card}boot1 "$loader2_size" "$loader2_sha"
 is 'both are locked again' locked
 is 'the switch still names the first one' named 08
@@ -135,11 +135,6 @@ is 'with outcome 1' outcome 1
 is 'both are locked' locked
 is 'the second boot partition is as it was' holds ${card}boot1 "$loader2_size" "$loader2_sha"
 
-refit-agent status --json
-sync
-echo "guest: the end"
-verdict=ok
-[ $lost = 0 ] || verdict=FAILED
-echo "test result: $verdict. $((tried - lost)) passed; $lost failed"
+. /nor
 # This machine cannot switch itself off; the emulator takes this for it.
-reboot -f
+end reboot -f

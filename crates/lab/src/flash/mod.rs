@@ -7,15 +7,14 @@
 //! start from what is on the flash; pages and erasures are judged by the agent's own
 //! tests, on a simulated chip.
 
-use crate::board::machine::Machine;
-use crate::board::parts::list;
-use crate::board::slot::{archive, through};
+use crate::board::slot::through;
+use crate::chance::noise;
+use crate::guest::Guest;
 use crate::maker::{Details, Maker, Release};
-use crate::process::{Programs, Running, bound_to_us, said, system};
+use crate::process::{Programs, bound_to_us, said, system};
 use crate::terminal::{HARDWARE, PRODUCT};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use types::Digest;
@@ -58,54 +57,29 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let scratch = tempfile::tempdir()?;
     let folder = args.keep.clone().unwrap_or_else(|| scratch.path().into());
-    let root = folder.join("root");
-    fs::create_dir_all(&root)?;
-    fill(args, &folder, &root)?;
-    let (initrd, console) = (folder.join("initrd"), folder.join("console"));
-    fs::write(&initrd, archive(&root)?)?;
-    let kernel = find(&args.parts, |file| named(file).starts_with("vmlinuz-"))?;
+    let guest = Guest { parts: &args.parts, folder: &folder };
+    fill(&guest)?;
     let mut emulator =
         bound_to_us(Path::new(system("qemu-system-x86_64", "qemu-system-x86")?.get_program()));
-    emulator.args(["-M", "pc", "-m", "768", "-nographic", "-monitor", "none", "-nic", "none"]);
-    emulator.args(["-serial", "stdio", "-no-reboot", "-append"]);
+    emulator.args(["-M", "pc", "-m", "768", "-nic", "none", "-append"]);
     emulator.arg("console=ttyS0 panic=-1 oops=panic quiet");
-    emulator.arg("-kernel").arg(kernel).arg("-initrd").arg(&initrd);
-    let transcript = Machine::of(Running::of(&mut emulator, &console)?, &console).end()?;
-    let ended = transcript.count("guest: the end") == 1;
-    ensure!(ended, "the guest did not come to its end:\n{}", transcript.end());
-    println!("{}", transcript.text());
-    let well = transcript.count("test result: ok. ") == 1;
+    let well = guest.run(&mut emulator)?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Makes the guest's file system.
-fn fill(args: &Args, folder: &Path, root: &Path) -> Result<()> {
-    for place in ["bin", "dev", "etc", "lib", "proc", "run", "sys", "tools"] {
-        fs::create_dir_all(root.join(place))?;
-    }
-    for (name, text) in SCRIPTS {
-        fs::write(root.join(name), text)?;
-    }
-    fs::set_permissions(root.join("init"), fs::Permissions::from_mode(0o755))?;
-    fs::copy(find(&args.parts, |file| file.ends_with("bin/busybox"))?, root.join("bin/busybox"))?;
-    for module in MODULES {
-        let name = format!("{module}.ko");
-        fs::copy(find(&args.parts, |file| named(file) == name)?, root.join("lib").join(&name))?;
-    }
-    let programs = Programs::find()?;
-    program(&programs.agent(), root, "bin")?;
+fn fill(guest: &Guest<'_>) -> Result<()> {
+    guest.make(&SCRIPTS, &MODULES)?;
+    let (root, programs) = (guest.root(), Programs::find()?);
+    program(&programs.agent(), &root, "bin")?;
     for (tool, package) in TOOLS {
-        program(Path::new(system(tool, package)?.get_program()), root, "tools")?;
+        program(Path::new(system(tool, package)?.get_program()), &root, "tools")?;
     }
     fs::hard_link(root.join("tools/fw_setenv"), root.join("tools/fw_printenv"))?;
-    fs::write(
-        root.join("etc/passwd"),
-        "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
-    )?;
     let copy = |at: u32| format!("/dev/mtd0 {at:#x} 0x4000 0x20000 2\n");
     fs::write(root.join("etc/fw_env.config"), copy(0) + &copy(0x40000))?;
     fs::write(root.join("defaults"), "made_by=fw_setenv\n")?;
-    releases(&programs, folder, root)
+    releases(&programs, guest.folder, &root)
 }
 
 /// Two releases, as images and packages.
@@ -134,21 +108,6 @@ fn releases(programs: &Programs, folder: &Path, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that do not compress.
-pub(crate) fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_u32 ^ u32::try_from(len).unwrap_or(0);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> =
-        std::iter::repeat_with(&mut next).take(len.div_ceil(4)).flatten().collect();
-    bytes.truncate(len);
-    bytes
-}
-
 /// Copies a program of this machine and the libraries that it needs into `root`.
 fn program(from: &Path, root: &Path, folder: &str) -> Result<()> {
     let name = from.file_name().context("a program without a name")?;
@@ -162,16 +121,4 @@ fn program(from: &Path, root: &Path, folder: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The first file below `folder` that is `wanted`.
-pub(crate) fn find(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
-    let mut files = Vec::new();
-    list(folder, &mut files)?;
-    let found = files.into_iter().find(|file| wanted(file));
-    found.with_context(|| format!("a part is missing in {}", folder.display()))
-}
-
-pub(crate) fn named(file: &Path) -> String {
-    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

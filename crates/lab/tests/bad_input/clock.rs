@@ -16,7 +16,7 @@ use std::process::Command;
 use types::Outcome;
 
 /// Sets the clock of this thread's children back.
-fn lose_the_time(world: &World) {
+pub(crate) fn lose_the_time(world: &World) {
     let library = world.file("clock.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad_input/clock_1970.c");
     let mut cc = system("cc", "gcc").unwrap();

@@ -28,4 +28,6 @@ mod storage;
 #[cfg(test)]
 mod transfer;
 #[cfg(test)]
+mod warehouse;
+#[cfg(test)]
 mod world;

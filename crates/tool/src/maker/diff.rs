@@ -127,12 +127,14 @@ fn container((kind, row): (&ContainerKind, &Row)) -> Value {
 
 fn as_text(args: &Args, header: &PatchHeader, delta: &Delta) -> String {
     let size = delta.bytes.len() as u64;
-    let share = size as f64 * 100.0 / header.target.size.max(1) as f64;
+    let all = header.target.size;
+    let percent = size as f64 * 100.0 / all as f64;
+    let share = (all > 0).then(|| format!(", {percent:.1} % of {}", HumanBytes(all)));
     let mut text = format!(
-        "{}: {}, {share:.1} % of {}; applying it takes {} of memory\n",
+        "{}: {}{}; applying it takes {} of memory\n",
         args.output.display(),
         HumanBytes(size),
-        HumanBytes(header.target.size),
+        share.unwrap_or_default(),
         HumanBytes(header.heap),
     );
     if args.explain {

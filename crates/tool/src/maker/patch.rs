@@ -8,9 +8,10 @@ use anyhow::{Context, ensure};
 use clap::Parser;
 use delta::{Applier, HEADER_MAX, Limits, PatchHeader, ReadAt, ReadFault};
 use indicatif::{HumanBytes, ProgressBar};
+use serde_json::json;
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::FileExt;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use types::{Digest, Hasher};
@@ -26,9 +27,10 @@ const PIECE: usize = 128 << 10;
 #[command(after_help = "\
 Examples:
   refit patch old.squashfs update.patch -o new.squashfs
-  refit patch old.ext4 update.patch -o new.ext4 --max-heap \"8 MiB\"")]
+  refit patch old.ext4 update.patch -o new.ext4 --max-heap \"8 MiB\"
+  refit patch /dev/mmcblk0p2 update.patch -o new.img --json | jq -r .new.sha256")]
 pub(crate) struct Args {
-    /// The image that the patch was made for
+    /// The image that the patch was made for, or a block device that begins with it
     old: PathBuf,
     /// The patch
     patch: PathBuf,
@@ -38,32 +40,44 @@ pub(crate) struct Args {
     /// Refuses patches that take more memory, as in "8 MiB"
     #[arg(long, value_name = "BYTES", default_value = "1 GiB")]
     max_heap: Bytes,
+    /// For scripts
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let open = |path: &Path| {
-        let what = || format!("cannot open {}", path.display());
-        let file = File::open(path).with_context(what)?;
-        let facts = file.metadata().with_context(what)?;
-        ensure!(facts.is_file(), "{} is not a file", path.display());
-        anyhow::Ok((file, facts.len()))
-    };
-    let (old, old_size) = open(&args.old)?;
-    let (patch, _) = open(&args.patch)?;
-    let mut patch = Patch { file: patch, bytes: Vec::with_capacity(PIECE), at: 0 };
+    let old = open(&args.old)?;
+    let mut patch = Patch { file: open(&args.patch)?, bytes: Vec::with_capacity(PIECE), at: 0 };
     let what = || format!("cannot apply {}", args.patch.display());
     let header = patch.header().with_context(what)?;
     let bar = progress("checking");
-    check_source(&old, old_size, &header, &bar)
+    check_source(&old, &header, &bar)
         .with_context(|| format!("{} is not the image of this patch", args.old.display()))?;
     bar.set_message("patching");
     let Bytes(heap) = args.max_heap;
     let limits = Limits { heap: heap.into() };
-    let size = header.target.size;
+    let (new, heap) = (header.target, header.heap);
     appear(&args.output, |new| apply(header, &limits, patch, &old, new, &bar).with_context(what))?;
     bar.finish_and_clear();
-    println!("{}: {}", args.output.display(), HumanBytes(size));
+    if args.json {
+        let new = json!({"size": new.size, "sha256": Digest(new.digest)});
+        println!("{:#}", json!({"new": new, "heap": heap}));
+    } else {
+        println!("{}: {}", args.output.display(), HumanBytes(new.size));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    let what = || format!("cannot open {}", path.display());
+    let file = File::open(path).with_context(what)?;
+    let kind = file.metadata().with_context(what)?.file_type();
+    ensure!(
+        kind.is_file() || kind.is_block_device(),
+        "{} is neither a file nor a block device",
+        path.display()
+    );
+    Ok(file)
 }
 
 /// A patch that is read in pieces.
@@ -111,16 +125,18 @@ impl ReadAt for Image<'_> {
     }
 }
 
-fn check_source(
-    mut old: &File,
-    size: u64,
-    header: &PatchHeader,
-    bar: &ProgressBar,
-) -> anyhow::Result<()> {
+fn check_source(mut old: &File, header: &PatchHeader, bar: &ProgressBar) -> anyhow::Result<()> {
     let want = header.source;
-    ensure!(size == want.size, "it has {size} bytes, the patch wants {}", want.size);
-    bar.set_length(size);
-    let (mut hasher, mut piece) = (Hasher::default(), vec![0; PIECE]);
+    let longer = old.metadata()?.file_type().is_block_device();
+    let size = old.seek(SeekFrom::End(0))?;
+    ensure!(
+        size == want.size || (longer && size > want.size),
+        "it has {size} bytes, the patch wants {}",
+        want.size
+    );
+    old.rewind()?;
+    bar.set_length(want.size);
+    let (mut old, mut hasher, mut piece) = (old.take(want.size), Hasher::default(), vec![0; PIECE]);
     loop {
         let read = old.read(&mut piece)?;
         let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else { break };

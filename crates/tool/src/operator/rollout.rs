@@ -9,7 +9,8 @@ use super::client::Client;
 use super::show::{json, table, word};
 use indicatif::HumanBytes;
 use protocols::operator::{
-    DownloadRule, EventView, Reason, RetryOrder, RolloutList, RolloutOrder, RolloutView, TallyView,
+    AudienceRule, DownloadRule, EventView, Reason, RetryOrder, RolloutList, RolloutOrder,
+    RolloutView, TallyView,
 };
 use types::{DeviceId, Name};
 
@@ -172,6 +173,15 @@ fn downloading(view: &RolloutView) -> Option<String> {
     Some(format!("{count} download now, of at most {}", limits.join(", ")))
 }
 
+/// What becomes of terminals elsewhere, where the rollout says it.
+fn elsewhere(audience: &AudienceRule) -> Option<String> {
+    let abroad = audience.abroad.as_ref().map(|rule| format!("abroad: {}", word(rule)));
+    let outside = audience.outside.as_ref();
+    let outside = outside.map(|rule| format!("outside of the release's regions: {}", word(rule)));
+    let said: Vec<String> = abroad.into_iter().chain(outside).collect();
+    (!said.is_empty()).then(|| format!("terminals {}", said.join("; ")))
+}
+
 fn print_all(rollouts: &[RolloutView]) -> anyhow::Result<()> {
     println!("{}", table(&HEAD, rollouts.iter().map(row)));
     Ok(())
@@ -183,6 +193,7 @@ fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
     }
     print_all(std::slice::from_ref(view))?;
     println!("\n{}", view.outlook);
+    elsewhere(&view.audience).iter().for_each(|line| println!("{line}"));
     downloading(view).iter().for_each(|line| println!("{line}"));
     saved(&view.tally).iter().for_each(|line| println!("{line}"));
     let row = |event: &EventView| {
@@ -200,6 +211,7 @@ fn print(view: &RolloutView, as_json: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use types::{Abroad, Elsewhere};
 
     #[test]
     fn what_was_saved_is_said_once_there_is_something() {
@@ -208,5 +220,17 @@ mod tests {
         let said = "1.00 MiB fetched where full payloads have 8.00 MiB: 7.00 MiB saved (87.5 %)";
         assert_eq!(saved(&tally(1 << 20, 8 << 20)).as_deref(), Some(said));
         assert!(saved(&tally(9, 8)).unwrap().ends_with("0 B saved (0.0 %)"));
+    }
+
+    #[test]
+    fn what_becomes_of_terminals_elsewhere_is_said() {
+        let mut audience = AudienceRule::default();
+        assert_eq!(elsewhere(&audience), None);
+        audience.outside = Some(Elsewhere::Ask);
+        let said = "terminals outside of the release's regions: ask";
+        assert_eq!(elsewhere(&audience).as_deref(), Some(said));
+        audience.abroad = Some(Abroad::Nothing);
+        let said = "terminals abroad: nothing; outside of the release's regions: ask";
+        assert_eq!(elsewhere(&audience).as_deref(), Some(said));
     }
 }

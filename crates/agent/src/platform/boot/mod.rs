@@ -6,21 +6,28 @@
 //! the agent's edge of it. Deliberately absent: what a bootloader does with its
 //! memory. The scripts that do it are in `contrib/boot`.
 
+#[cfg(feature = "bootloaders")]
 pub mod android;
 pub mod bootcount;
+#[cfg(feature = "bootloaders")]
 pub mod chromeos;
 pub mod custom;
+#[cfg(feature = "bootloaders")]
 pub mod efi;
 pub mod environment;
 pub mod file;
+#[cfg(feature = "bootloaders")]
 pub mod grub;
 mod model;
 mod place;
+#[cfg(feature = "bootloaders")]
 pub mod raspberry;
 pub mod rauc;
 mod running;
+#[cfg(feature = "bootloaders")]
 pub mod systemd;
 #[cfg(test)]
+#[cfg(feature = "bootloaders")]
 mod trials;
 
 pub use model::{Counting, Memory, Standing};
@@ -64,19 +71,18 @@ pub trait Convention {
     fn save(&self, memory: &Memory) -> io::Result<()>;
 }
 
-/// The agent's edge to a bootloader.
-#[derive(Debug)]
-pub struct Control<C> {
-    convention: C,
+/// The agent's edge to a bootloader, whichever it is: the rules are there once.
+pub struct Control {
+    convention: Box<dyn Convention>,
     running: Option<RunningFrom>,
 }
 
-impl<C: Convention> Control<C> {
+impl Control {
     /// The edge to a bootloader of this convention. Which slot runs is learnt from
     /// `running`; where that is nothing, from the convention or else from the
     /// kernel's command line.
-    pub fn new(convention: C, running: Option<RunningFrom>) -> Self {
-        Self { convention, running }
+    pub fn new(convention: impl Convention + 'static, running: Option<RunningFrom>) -> Self {
+        Self { convention: Box::new(convention), running }
     }
 
     /// The number of tries that a slot has when none is used.
@@ -92,7 +98,7 @@ impl<C: Convention> Control<C> {
         memory.map_or_else(|| Ok(Memory::unknown(self.running()?, self.full())), Ok)
     }
 
-    fn change(&self, change: impl FnOnce(Memory) -> Memory) -> Result<(), BootError> {
+    fn change(&self, change: &dyn Fn(Memory) -> Memory) -> Result<(), BootError> {
         let before = self.convention.load().map_err(cannot("read"))?;
         let from = match before {
             Some(memory) => memory,
@@ -110,7 +116,7 @@ fn cannot(verb: &'static str) -> impl FnOnce(io::Error) -> BootError {
     move |cause| BootError { verb, cause }
 }
 
-impl<C: Convention> BootControl for Control<C> {
+impl BootControl for Control {
     fn running(&self) -> Result<Slot, BootError> {
         let slot = match &self.running {
             Some(from) => from.slot(),
@@ -146,21 +152,21 @@ impl<C: Convention> BootControl for Control<C> {
     }
 
     fn set_unbootable(&mut self, slot: Slot) -> Result<(), BootError> {
-        self.change(|memory| memory.unbootable(slot))
+        self.change(&|memory| memory.unbootable(slot))
     }
 
     fn set_trial(&mut self, slot: Slot, tries: u8) -> Result<(), BootError> {
         let full = self.full();
-        self.change(|memory| memory.trial(slot, tries.min(full), full))
+        self.change(&|memory| memory.trial(slot, tries.min(full), full))
     }
 
     fn mark_running_good(&mut self) -> Result<(), BootError> {
         let (running, full) = (self.running()?, self.full());
-        self.change(|memory| memory.good(running, full))
+        self.change(&|memory| memory.good(running, full))
     }
 
     fn give_way(&mut self) -> Result<(), BootError> {
         let (running, full) = (self.running()?, self.full());
-        self.change(|memory| memory.behind(running, full))
+        self.change(&|memory| memory.behind(running, full))
     }
 }

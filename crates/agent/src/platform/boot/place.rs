@@ -20,6 +20,7 @@ pub struct Place {
 
 impl Place {
     /// Reads up to `len` bytes.
+    #[cfg(feature = "bootloaders")]
     pub(crate) fn read(&self, len: usize) -> io::Result<Vec<u8>> {
         self.read_within(len, len as u64)
     }
@@ -41,6 +42,7 @@ impl Place {
     }
 
     /// Writes in place; durable when it returns. The file must be there.
+    #[cfg(feature = "bootloaders")]
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.write_within(bytes, bytes.len() as u64)
     }

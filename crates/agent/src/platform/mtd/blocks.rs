@@ -12,12 +12,16 @@
 use crate::edges::Geometry;
 use std::borrow::Cow;
 use std::fmt;
+#[cfg(feature = "components")]
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
+#[cfg(feature = "components")]
+use std::io::Read;
 
 /// What an erased byte is.
 pub(super) const BLANK: u8 = 0xff;
 /// Bytes that are copied at once.
+#[cfg(feature = "components")]
 const PIECE: usize = 64 << 10;
 
 /// How a chip is made.
@@ -50,6 +54,12 @@ pub(crate) trait Chip: fmt::Debug {
     fn replace(&mut self, block: u32, bytes: &[u8]) -> io::Result<()> {
         self.erase(block)?;
         self.program(block, 0, bytes)
+    }
+
+    /// Clears the byte at `at`, whatever it was: for flash in which bits can be cleared
+    /// one by one.
+    fn clear(&mut self, block: u32, at: u32) -> io::Result<()> {
+        self.program(block, at, &[0])
     }
 
     /// The block is bad from now on.
@@ -157,6 +167,7 @@ impl Blocks {
     }
 
     /// All blocks behind the one that holds the byte before `at` are blank from now on.
+    #[cfg(feature = "upkeep")]
     pub(crate) fn blank_from(&mut self, at: u64) -> io::Result<()> {
         let first = usize::try_from(at.div_ceil(self.shape.block.into())).unwrap_or(usize::MAX);
         let mut rest = self.good.get(first..).unwrap_or_default().iter();
@@ -169,6 +180,7 @@ impl Blocks {
     }
 
     /// Writes all of `from`, from the beginning.
+    #[cfg(feature = "components")]
     pub(crate) fn take(&mut self, from: &mut File) -> io::Result<()> {
         self.prepare()?;
         let (mut at, mut buffer) = (0, vec![0; PIECE]);
@@ -182,12 +194,11 @@ impl Blocks {
         }
     }
 
-    /// Writes over `byte` without an erasure: for flash in which bits can be cleared one
-    /// by one.
+    /// Clears the byte at `at` without an erasure.
     pub(crate) fn clear_byte(&mut self, at: u64) -> io::Result<()> {
         let (index, inside) = self.place(at)?;
         let block = self.good.get(index).ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.chip.program(*block, inside, &[0])
+        self.chip.clear(*block, inside)
     }
 
     fn place(&self, at: u64) -> io::Result<(usize, u32)> {

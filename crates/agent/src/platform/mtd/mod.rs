@@ -11,11 +11,13 @@ pub(super) mod abi;
 mod blocks;
 mod partition;
 mod reader;
+#[cfg(feature = "upkeep")]
 mod stream;
 mod ubi;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use reader::Reader;
+#[cfg(feature = "upkeep")]
 pub(crate) use stream::Stream;
 
 use super::partition::locate;

@@ -73,6 +73,13 @@ impl Partition {
     fn at(&self, block: u32, inside: u32) -> u64 {
         u64::from(block) * u64::from(self.shape.block) + u64::from(inside)
     }
+
+    fn unlock(&self, block: u32) -> io::Result<()> {
+        if self.nor {
+            return abi::unlock(&self.file, self.at(block, 0), self.shape.block);
+        }
+        Ok(())
+    }
 }
 
 impl Chip for Partition {
@@ -89,15 +96,19 @@ impl Chip for Partition {
     }
 
     fn erase(&mut self, block: u32) -> io::Result<()> {
-        let at = self.at(block, 0);
-        if self.nor {
-            abi::unlock(&self.file, at, self.shape.block)?;
-        }
-        abi::erase(&self.file, at, self.shape.block.into())
+        self.unlock(block)?;
+        abi::erase(&self.file, self.at(block, 0), self.shape.block.into())
     }
 
     fn program(&mut self, block: u32, at: u32, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.at(block, at))
+    }
+
+    /// The block may be locked since the terminal started: unlike others that are written,
+    /// it was not erased before.
+    fn clear(&mut self, block: u32, at: u32) -> io::Result<()> {
+        self.unlock(block)?;
+        self.program(block, at, &[0])
     }
 
     fn condemn(&mut self, block: u32) -> io::Result<()> {

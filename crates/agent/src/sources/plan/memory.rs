@@ -6,7 +6,7 @@ use fleet::{Attempt, Event, RETRIES_LIMIT, Shows, Standing, Track, runs};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::io;
-use types::{AttemptId, Digest, Name, Outcome, Report, Running};
+use types::{AttemptId, Digest, Name, Outcome, Report, Running, tree};
 
 /// The document's name in the store.
 const NAME: &str = "plan";
@@ -50,7 +50,7 @@ impl Memory {
     /// the list of failed releases stand all the same.
     pub(super) fn load(store: &impl Store) -> Self {
         let bytes = store.read(NAME).ok().flatten();
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        bytes.and_then(|bytes| tree::from_json(&bytes).ok()).unwrap_or_default()
     }
 
     pub(super) fn save(&self, store: &mut impl Store) -> io::Result<()> {

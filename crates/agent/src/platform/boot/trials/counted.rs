@@ -1,13 +1,12 @@
 //! Conventions that count tries.
 
-use super::{Board, running_file, trials};
-use crate::edges::BootControl;
+use super::{Firmware, Simulated, edge, trials};
 use crate::platform::boot::environment::{Copies, Environment, Variables};
 use crate::platform::boot::{
-    Control, Convention, Counting, Names, Place, android::Android, bootcount::BootCount,
-    chromeos::ChromeOs, grub::Grub, rauc::Rauc, systemd::Systemd,
+    Convention, Counting, Names, Place, android::Android, bootcount::BootCount, chromeos::ChromeOs,
+    grub::Grub, rauc::Rauc, systemd::Systemd,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use types::{Slot, Tries};
 
 const SIZE: usize = 0x2000;
@@ -46,17 +45,16 @@ fn get(variables: &Variables, name: &str) -> String {
 }
 
 /// U-Boot with a script like RAUC's.
-struct RaucBoard<const KIND: u8, const ALWAYS: bool> {
-    folder: PathBuf,
-    convention: Rauc,
-}
+struct RaucBoard<const KIND: u8, const ALWAYS: bool>;
 
 fn counting(always: bool) -> Counting {
     if always { Counting::Always } else { Counting::Trial }
 }
 
-impl<const KIND: u8, const ALWAYS: bool> Board for RaucBoard<KIND, ALWAYS> {
-    fn make(folder: &Path) -> Self {
+impl<const KIND: u8, const ALWAYS: bool> Firmware for RaucBoard<KIND, ALWAYS> {
+    type Convention = Rauc;
+
+    fn factory(folder: &Path) -> Rauc {
         let environment = environment(folder, KIND);
         let factory = [
             ("BOOT_ORDER", "system0 rescue"),
@@ -67,21 +65,15 @@ impl<const KIND: u8, const ALWAYS: bool> Board for RaucBoard<KIND, ALWAYS> {
         write_environment(folder, &environment, &factory);
         let names = Names { a: "system0".into(), b: "system1".into() };
         let counting = counting(ALWAYS);
-        let convention = Rauc { environment, names, tries: 3, counting };
-        Self { folder: folder.into(), convention }
+        Rauc { environment, names, tries: 3, counting }
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        let environment = &self.convention.environment;
+    fn start(convention: &Rauc) -> Slot {
+        let environment = &convention.environment;
         let mut variables = environment.load().unwrap().unwrap();
         assert_eq!(get(&variables, "bootargs"), "quiet", "what is not ours stays");
         for name in get(&variables, "BOOT_ORDER").split(' ') {
-            let Some(slot) = self.convention.names.slot(name) else { continue };
+            let Some(slot) = convention.names.slot(name) else { continue };
             let left = format!("BOOT_{name}_LEFT");
             let number = u32::from_str_radix(&get(&variables, &left), 16).unwrap();
             if !ALWAYS && get(&variables, &format!("BOOT_{name}_GOOD")) == "1" {
@@ -95,54 +87,47 @@ impl<const KIND: u8, const ALWAYS: bool> Board for RaucBoard<KIND, ALWAYS> {
         }
         // All tries are used up: both slots get them back.
         for slot in Slot::BOTH {
-            let name = self.convention.names.of(slot);
+            let name = convention.names.of(slot);
             variables.set(&format!("BOOT_{name}_LEFT"), "3");
         }
         environment.save(&variables).unwrap();
-        self.start()
+        Self::start(convention)
     }
 }
 
-type RaucSingleCopy = RaucBoard<1, false>;
-type RaucRedundant = RaucBoard<2, false>;
-type RaucStates = RaucBoard<3, false>;
-type RaucCountsAll = RaucBoard<2, true>;
+type RaucSingleCopy = Simulated<RaucBoard<1, false>>;
+type RaucRedundant = Simulated<RaucBoard<2, false>>;
+type RaucStates = Simulated<RaucBoard<3, false>>;
+type RaucCountsAll = Simulated<RaucBoard<2, true>>;
 trials!(simulated_uboot_rauc, RaucSingleCopy);
 trials!(simulated_uboot_rauc_redundant, RaucRedundant);
 trials!(simulated_uboot_rauc_state_files, RaucStates);
 trials!(simulated_uboot_rauc_counting_all, RaucCountsAll, what_rots_is_left);
 
 /// U-Boot's counter.
-struct CountBoard<const MENDER: bool, const ALWAYS: bool> {
-    folder: PathBuf,
-    convention: BootCount,
-}
+struct CountBoard<const MENDER: bool, const ALWAYS: bool>;
 
-impl<const MENDER: bool, const ALWAYS: bool> Board for CountBoard<MENDER, ALWAYS> {
-    fn make(folder: &Path) -> Self {
+impl<const MENDER: bool, const ALWAYS: bool> Firmware for CountBoard<MENDER, ALWAYS> {
+    type Convention = BootCount;
+
+    fn factory(folder: &Path) -> BootCount {
         let environment = environment(folder, 2);
         let factory = [("mender_boot_part", "2"), ("boot_slot", "2"), ("bootcount", "0")];
         write_environment(folder, &environment, &factory);
         let values = Names { a: "2".into(), b: "11".into() };
         let tries = Tries::Counted(3);
-        let convention = if MENDER {
+        if MENDER {
             BootCount::mender(environment, values, tries)
         } else {
             let (variable, counting) = ("boot_slot".into(), counting(ALWAYS));
             BootCount { environment, variable, hexadecimal: None, values, tries, counting }
-        };
-        Self { folder: folder.into(), convention }
+        }
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        let environment = &self.convention.environment;
+    fn start(convention: &BootCount) -> Slot {
+        let environment = &convention.environment;
         let mut variables = environment.load().unwrap().unwrap();
-        let name = self.convention.variable.as_str();
+        let name = convention.variable.as_str();
         let number = |variables: &Variables, name| get(variables, name).parse().unwrap_or(0_u32);
         if number(&variables, "upgrade_available") == 1 {
             let count = number(&variables, "bootcount") + 1;
@@ -160,42 +145,35 @@ impl<const MENDER: bool, const ALWAYS: bool> Board for CountBoard<MENDER, ALWAYS
             let hex = u32::from_str_radix(&get(&variables, "mender_boot_part_hex"), 16);
             assert!([2, 11].contains(&hex.unwrap()));
         }
-        self.convention.values.slot(&get(&variables, name)).unwrap()
+        convention.values.slot(&get(&variables, name)).unwrap()
     }
 }
 
-type Mender = CountBoard<true, false>;
-type Native = CountBoard<false, false>;
-type NativeCountsAll = CountBoard<false, true>;
+type Mender = Simulated<CountBoard<true, false>>;
+type Native = Simulated<CountBoard<false, false>>;
+type NativeCountsAll = Simulated<CountBoard<false, true>>;
 trials!(simulated_mender_uboot, Mender);
 trials!(simulated_uboot_bootcount, Native);
 trials!(simulated_uboot_bootcount_counting_all, NativeCountsAll, what_rots_is_left);
 
 /// GRUB with our script.
-struct GrubBoard<const ALWAYS: bool> {
-    folder: PathBuf,
-    convention: Grub,
-}
+struct GrubBoard<const ALWAYS: bool>;
 
-impl<const ALWAYS: bool> Board for GrubBoard<ALWAYS> {
-    fn make(folder: &Path) -> Self {
+impl<const ALWAYS: bool> Firmware for GrubBoard<ALWAYS> {
+    type Convention = Grub;
+
+    fn factory(folder: &Path) -> Grub {
         let path = folder.join("grubenv");
         let mut text = "# GRUB Environment Block\nsaved_entry=x\n".to_owned();
         text.push_str("ORDER=A\nA_OK=1\nA_LEFT=3\nB_OK=0\nB_LEFT=0\nA_GOOD=1\n");
         std::fs::write(&path, format!("{text:#<1024}")).unwrap();
         let block = Place { path, offset: 0 };
         let (names, tries, counting) = (Names::default(), Tries::Counted(3), counting(ALWAYS));
-        let convention = Grub { block, names, tries, counting };
-        Self { folder: folder.into(), convention }
+        Grub { block, names, tries, counting }
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        let text = std::fs::read_to_string(&self.convention.block.path).unwrap();
+    fn start(convention: &Grub) -> Slot {
+        let text = std::fs::read_to_string(&convention.block.path).unwrap();
         assert!(text.len() == 1024 && text.contains("\nsaved_entry=x\n"));
         let value = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
@@ -213,29 +191,28 @@ impl<const ALWAYS: bool> Board for GrubBoard<ALWAYS> {
             if left > 0 {
                 let (old, new) =
                     (format!("{name}_LEFT={left}"), format!("{name}_LEFT={}", left - 1));
-                std::fs::write(&self.convention.block.path, text.replace(&old, &new)).unwrap();
+                std::fs::write(&convention.block.path, text.replace(&old, &new)).unwrap();
                 return slot;
             }
         }
         let again = text.replace("A_LEFT=0", "A_LEFT=3").replace("B_LEFT=0", "B_LEFT=3");
-        std::fs::write(&self.convention.block.path, again).unwrap();
-        self.start()
+        std::fs::write(&convention.block.path, again).unwrap();
+        Self::start(convention)
     }
 }
 
-type Counts = GrubBoard<false>;
-type CountsAll = GrubBoard<true>;
+type Counts = Simulated<GrubBoard<false>>;
+type CountsAll = Simulated<GrubBoard<true>>;
 trials!(simulated_grub, Counts);
 trials!(simulated_grub_counting_all, CountsAll, what_rots_is_left);
 
 /// systemd-boot.
-struct SystemdBoard {
-    folder: PathBuf,
-    convention: Systemd,
-}
+struct SystemdBoard;
 
-impl Board for SystemdBoard {
-    fn make(folder: &Path) -> Self {
+impl Firmware for SystemdBoard {
+    type Convention = Systemd;
+
+    fn factory(folder: &Path) -> Systemd {
         let entries = folder.join("entries");
         std::fs::create_dir(&entries).unwrap();
         for (file, version) in [("refit-a.conf", 1), ("refit-b.refit-off", 0)] {
@@ -244,17 +221,12 @@ impl Board for SystemdBoard {
         }
         std::fs::write(entries.join("other.conf"), "title other\n").unwrap();
         let names = Names { a: "refit-a".into(), b: "refit-b".into() };
-        Self { folder: folder.into(), convention: Systemd { entries, names, tries: 3 } }
+        Systemd { entries, names, tries: 3 }
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
+    fn start(convention: &Systemd) -> Slot {
         let mut entries = Vec::new();
-        for entry in std::fs::read_dir(&self.convention.entries).unwrap() {
+        for entry in std::fs::read_dir(&convention.entries).unwrap() {
             let path = entry.unwrap().path();
             let file = path.file_name().unwrap().to_str().unwrap().to_owned();
             let Some(id) = file.strip_suffix(".conf") else { continue };
@@ -276,11 +248,12 @@ impl Board for SystemdBoard {
             let name = format!("{id}+{}-{}.conf", left.saturating_sub(1), done + 1);
             std::fs::rename(&path, path.with_file_name(name)).unwrap();
         }
-        self.convention.names.slot(&id).unwrap()
+        convention.names.slot(&id).unwrap()
     }
 }
 
-trials!(simulated_systemd_boot, SystemdBoard);
+type SystemdBoot = Simulated<SystemdBoard>;
+trials!(simulated_systemd_boot, SystemdBoot);
 
 /// A bootloader with priorities: Android's and ChromeOS's do the same.
 fn prioritised(convention: &dyn Convention) -> Slot {
@@ -298,58 +271,47 @@ fn prioritised(convention: &dyn Convention) -> Slot {
     slot
 }
 
-struct AndroidBoard {
-    folder: PathBuf,
-    convention: Android,
-}
+struct AndroidBoard;
 
-impl Board for AndroidBoard {
-    fn make(folder: &Path) -> Self {
+impl Firmware for AndroidBoard {
+    type Convention = Android;
+
+    fn factory(folder: &Path) -> Android {
         let path = folder.join("misc");
         std::fs::write(&path, vec![0; 4096]).unwrap();
         let place = Place { path, offset: crate::platform::boot::android::OFFSET };
-        let convention = Android { place, tries: 7 };
-        let board = Self { folder: folder.into(), convention };
-        board.edge(Slot::A).mark_running_good().unwrap();
-        board
+        let android = Android { place, tries: 7 };
+        edge(&android, folder, Slot::A).mark_running_good().unwrap();
+        android
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        prioritised(&self.convention)
+    fn start(convention: &Android) -> Slot {
+        prioritised(convention)
     }
 }
 
-trials!(simulated_android, AndroidBoard);
+type AndroidLoader = Simulated<AndroidBoard>;
+trials!(simulated_android, AndroidLoader);
 
-struct ChromeOsBoard {
-    folder: PathBuf,
-    convention: ChromeOs,
-}
+struct ChromeOsBoard;
 
-impl Board for ChromeOsBoard {
-    fn make(folder: &Path) -> Self {
+impl Firmware for ChromeOsBoard {
+    type Convention = ChromeOs;
+
+    fn factory(folder: &Path) -> ChromeOs {
         let disk = folder.join("disk");
         std::fs::write(&disk, crate::platform::boot::chromeos::two_partitions()).unwrap();
-        let convention = ChromeOs { disk, sector: 512, a: 1, b: 2, tries: 6 };
-        let board = Self { folder: folder.into(), convention };
-        board.edge(Slot::A).set_unbootable(Slot::B).unwrap();
-        board.edge(Slot::A).mark_running_good().unwrap();
-        board
+        let chromeos = ChromeOs { disk, sector: 512, a: 1, b: 2, tries: 6 };
+        let mut edge = edge(&chromeos, folder, Slot::A);
+        edge.set_unbootable(Slot::B).unwrap();
+        edge.mark_running_good().unwrap();
+        chromeos
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        prioritised(&self.convention)
+    fn start(convention: &ChromeOs) -> Slot {
+        prioritised(convention)
     }
 }
 
-trials!(simulated_chromeos, ChromeOsBoard);
+type ChromeOsFirmware = Simulated<ChromeOsBoard>;
+trials!(simulated_chromeos, ChromeOsFirmware);

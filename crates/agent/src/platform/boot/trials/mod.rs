@@ -20,6 +20,44 @@ trait Board {
     fn start(&self) -> Slot;
 }
 
+/// A simulated firmware that is told which slot runs by the kernel's command line, as most
+/// are: a file stands for that.
+trait Firmware {
+    type Convention: super::Convention + Clone + 'static;
+    /// Its memory as the factory leaves it.
+    fn factory(folder: &Path) -> Self::Convention;
+    /// One start: what it does to its memory, and what it starts.
+    fn start(convention: &Self::Convention) -> Slot;
+}
+
+/// A board with such a firmware.
+struct Simulated<F: Firmware> {
+    folder: std::path::PathBuf,
+    convention: F::Convention,
+}
+
+impl<F: Firmware> Board for Simulated<F> {
+    fn make(folder: &Path) -> Self {
+        Self { folder: folder.into(), convention: F::factory(folder) }
+    }
+
+    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
+        edge(&self.convention, &self.folder, running)
+    }
+
+    fn start(&self) -> Slot {
+        F::start(&self.convention)
+    }
+}
+
+/// The agent's edge to `convention` while `running` runs.
+fn edge<C>(convention: &C, folder: &Path, running: Slot) -> Box<dyn BootControl>
+where
+    C: super::Convention + Clone + 'static,
+{
+    Box::new(super::Control::new(convention.clone(), running_file(folder, running)))
+}
+
 /// How a new release is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Release {

@@ -1,6 +1,6 @@
 //! Conventions with one try only: the slot that is fallen back to arms it again.
 
-use super::{Board, running_file, trials};
+use super::{Board, Firmware, Simulated, trials};
 use crate::edges::BootControl;
 use crate::platform::boot::bootcount::BootCount;
 use crate::platform::boot::environment::{Copies, Environment, Variables};
@@ -85,35 +85,28 @@ impl Board for RaspberryBoard {
 trials!(simulated_raspberry_tryboot, RaspberryBoard);
 
 /// GRUB with RAUC's script: one try, and each boot costs it.
-struct GrubBoard {
-    folder: PathBuf,
-    convention: Grub,
-}
+struct GrubBoard;
 
-impl Board for GrubBoard {
-    fn make(folder: &Path) -> Self {
+impl Firmware for GrubBoard {
+    type Convention = Grub;
+
+    fn factory(folder: &Path) -> Grub {
         let path = folder.join("grubenv");
         let text = "# GRUB Environment Block\nORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=0\nB_TRY=0\n";
         std::fs::write(&path, format!("{text:#<1024}")).unwrap();
         let block = Place { path, offset: 0 };
         let (tries, counting) = (Tries::Single, Counting::Always);
-        let convention = Grub { block, names: Names::default(), tries, counting };
-        Self { folder: folder.into(), convention }
+        Grub { block, names: Names::default(), tries, counting }
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        let text = std::fs::read_to_string(&self.convention.block.path).unwrap();
+    fn start(convention: &Grub) -> Slot {
+        let text = std::fs::read_to_string(&convention.block.path).unwrap();
         let order = text.lines().find_map(|line| line.strip_prefix("ORDER=")).unwrap();
         for name in order.split(' ') {
             let (ok, fresh) = (format!("{name}_OK=1\n"), format!("{name}_TRY=0\n"));
             if text.contains(&ok) && text.contains(&fresh) {
                 let tried = text.replace(&fresh, &format!("{name}_TRY=1\n"));
-                std::fs::write(&self.convention.block.path, tried).unwrap();
+                std::fs::write(&convention.block.path, tried).unwrap();
                 return name.parse().unwrap();
             }
         }
@@ -122,16 +115,16 @@ impl Board for GrubBoard {
     }
 }
 
-trials!(simulated_grub_rauc, GrubBoard, what_rots_is_left);
+type Rauc = Simulated<GrubBoard>;
+trials!(simulated_grub_rauc, Rauc, what_rots_is_left);
 
 /// Mender's default: `bootlimit=1`.
-struct MenderBoard {
-    folder: PathBuf,
-    convention: BootCount,
-}
+struct MenderBoard;
 
-impl Board for MenderBoard {
-    fn make(folder: &Path) -> Self {
+impl Firmware for MenderBoard {
+    type Convention = BootCount;
+
+    fn factory(folder: &Path) -> BootCount {
         let path = folder.join("env");
         std::fs::write(&path, [0; 256]).unwrap();
         let place = |offset| Place { path: path.clone(), offset };
@@ -142,17 +135,11 @@ impl Board for MenderBoard {
         let copies = Copies::Flagged([place(0), place(128)]);
         let environment = Environment { size: 128, copies, range: 0 };
         let values = Names { a: "2".into(), b: "3".into() };
-        let convention = BootCount::mender(environment, values, Tries::Single);
-        Self { folder: folder.into(), convention }
+        BootCount::mender(environment, values, Tries::Single)
     }
 
-    fn edge(&self, running: Slot) -> Box<dyn BootControl> {
-        let running = running_file(&self.folder, running);
-        Box::new(Control::new(self.convention.clone(), running))
-    }
-
-    fn start(&self) -> Slot {
-        let environment = &self.convention.environment;
+    fn start(convention: &BootCount) -> Slot {
+        let environment = &convention.environment;
         let mut variables = environment.load().unwrap().unwrap();
         let get = |v: &Variables, name| v.get(name).unwrap_or("0").parse::<u32>().unwrap();
         if get(&variables, "upgrade_available") == 1 {
@@ -171,7 +158,8 @@ impl Board for MenderBoard {
     }
 }
 
-trials!(simulated_mender_default, MenderBoard);
+type Mender = Simulated<MenderBoard>;
+trials!(simulated_mender_default, Mender);
 
 /// A maker's program; the bootloader behind it tries once.
 struct CustomBoard {

@@ -1,6 +1,10 @@
 //! The sequences of a Zstandard frame (RFC 8878, 3.1.1): which matches its encoder
 //! chose. Literals and checksums are not looked at.
+//!
+//! Frames come from images and are read on terminals, too: nothing is believed, and
+//! the sequences of one block are all that is held.
 
+use super::words;
 use crate::sequences::{BLOCK, Sequence};
 use alloc::vec::Vec;
 
@@ -203,44 +207,111 @@ impl<'a> Backward<'a> {
 /// What goes on from block to block.
 struct Frame {
     tables: [Table; 3],
-    out: Vec<Sequence>,
+    /// Words of sequences.
+    out: Vec<u8>,
     /// Literals since the last match.
     literals: u32,
     /// Content so far.
     done: usize,
 }
 
-/// The sequences of the frame at the front of `bytes`, of `plain` bytes of content:
-/// each 128 KiB are ended by one without a match. None if blocks were cut otherwise.
-pub(super) fn sequences(bytes: &[u8], plain: usize) -> Option<Vec<Sequence>> {
-    let descriptor = *bytes.get(4)?;
-    let single = descriptor & 0x20 != 0;
-    let size = match descriptor >> 6 {
-        0 => usize::from(single),
-        flag => 1 << flag,
-    };
-    let mut rest = bytes.get(5 + size + usize::from(!single)..)?;
-    let tables = core::array::from_fn(|_| Table::default());
-    let mut frame = Frame { tables, out: Vec::new(), literals: 0, done: 0 };
-    loop {
-        let head = u32::from_le_bytes([*rest.first()?, *rest.get(1)?, *rest.get(2)?, 0]);
-        let size = (head >> 3) as usize;
-        rest = rest.get(3..)?;
-        let kind = head >> 1 & 3;
-        let (block, after) = rest.split_at_checked(if kind == 1 { 1 } else { size })?;
-        rest = after;
-        match kind {
-            0 | 1 => frame.literals(size)?,
-            2 => frame.block(block)?,
+/// Where a frame's parts begin and end.
+pub(crate) struct Head {
+    /// Bytes before the first block.
+    pub(crate) len: usize,
+    /// Bytes behind the last one.
+    pub(crate) tail: usize,
+}
+
+impl Head {
+    /// Bytes from which [`read`](Self::read) can tell.
+    pub(crate) const LONGEST: usize = 14;
+
+    /// Of the frame at the front of `bytes` (3.1.1.1).
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let descriptor = *bytes.get(4)?;
+        let single = descriptor & 0x20 != 0;
+        let size = match descriptor >> 6 {
+            0 => usize::from(single),
+            flag => 1 << flag,
+        };
+        let tail = if descriptor & 4 != 0 { 4 } else { 0 };
+        (descriptor & 3 == 0).then_some(())?;
+        Some(Self { len: 5 + size + usize::from(!single), tail })
+    }
+}
+
+/// How a block begins (3.1.1.2): how many bytes of it follow, and whether it is the last.
+pub(crate) fn block(head: [u8; 3]) -> (usize, bool) {
+    (if head[0] >> 1 & 3 == 1 { 1 } else { stated(head) }, head[0] & 1 == 1)
+}
+
+/// The bytes that it states: its own, or, of a repeated byte, those of its content.
+fn stated(head: [u8; 3]) -> usize {
+    let [low, middle, high] = head.map(usize::from);
+    (low | middle << 8 | high << 16) >> 3
+}
+
+/// Reads the sequences of a frame, block by block.
+pub(crate) struct Reader {
+    /// Bytes of the frame that were read.
+    pub(crate) at: usize,
+    frame: Frame,
+    /// The last block was read.
+    pub(crate) ended: bool,
+}
+
+impl Reader {
+    /// At the front of a frame.
+    pub(crate) fn new() -> Self {
+        let tables = core::array::from_fn(|_| Table::default());
+        let frame = Frame { tables, out: Vec::new(), literals: 0, done: 0 };
+        Self { at: 0, frame, ended: false }
+    }
+
+    /// Bytes of content of what was read.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn done(&self) -> usize {
+        self.frame.done
+    }
+
+    /// Gives the words of what was read for an empty vector.
+    pub(crate) fn swap(&mut self, words: &mut Vec<u8>) {
+        core::mem::swap(&mut self.frame.out, words);
+    }
+
+    /// Reads the next block of `bytes`. None if blocks do not end where 128 KiB of
+    /// content do.
+    pub(crate) fn next(&mut self, bytes: &[u8]) -> Option<()> {
+        if self.at == 0 {
+            self.at = Head::read(bytes)?.len;
+        }
+        let (head, rest) = bytes.get(self.at..)?.split_first_chunk::<3>()?;
+        let (size, last) = block(*head);
+        let block = rest.get(..size)?;
+        match head[0] >> 1 & 3 {
+            0 | 1 => self.frame.literals(stated(*head))?,
+            2 => self.frame.block(block)?,
             _ => return None,
         }
-        if frame.done.is_multiple_of(BLOCK) || head & 1 == 1 {
-            frame.end();
+        if self.frame.done.is_multiple_of(BLOCK) || last {
+            self.frame.end();
         }
-        if head & 1 == 1 {
-            return (frame.done == plain).then_some(frame.out);
-        }
+        self.at += 3 + size;
+        self.ended = last;
+        Some(())
     }
+}
+
+/// The words of the frame at the front of `bytes`, of `plain` bytes of content: each 128
+/// KiB are ended by a sequence without a match. None if blocks were cut otherwise.
+#[cfg(any(test, feature = "diff"))]
+pub(crate) fn words(bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
+    let mut reader = Reader::new();
+    while !reader.ended {
+        reader.next(bytes)?;
+    }
+    (reader.done() == plain).then_some(reader.frame.out)
 }
 
 impl Frame {
@@ -253,7 +324,7 @@ impl Frame {
     }
 
     fn end(&mut self) {
-        self.out.push(Sequence { literals: self.literals, ..Sequence::default() });
+        words::put(&mut self.out, Sequence { literals: self.literals, ..Sequence::default() });
         self.literals = 0;
     }
 
@@ -331,7 +402,7 @@ impl Frame {
             self.literals(run as usize)?;
             let (offset, repeat) = if value > 3 { (value - 3, 0) } else { (0, value) };
             let literals = core::mem::take(&mut self.literals);
-            self.out.push(Sequence { offset, literals, length: length_value, repeat });
+            words::put(&mut self.out, Sequence { offset, literals, length: length_value, repeat });
             let before = self.done / BLOCK;
             self.done += length_value as usize;
             ((self.done - 1) / BLOCK == before).then_some(())?;

@@ -1,0 +1,231 @@
+//! Frames of zstd whose sequences are told: how they are made, and what the old image
+//! has told already.
+
+use super::{Place, Stream};
+use crate::codec::zstd::ZstdOptions;
+use crate::correction::Correction;
+use crate::recipe::Recipe;
+use crate::recipe::told::Told;
+use crate::recipe::words::Words;
+use crate::recipe::zstd_frame::{self, Head, Reader};
+use crate::sequences::{BLOCK, Sequence};
+use alloc::borrow::ToOwned as _;
+use alloc::vec::Vec;
+use std::sync::OnceLock;
+
+/// So many sequences that follow each other in old and new are probably the same ones.
+const FEW: usize = 3;
+
+/// What a sequence takes in a patch that the old image does not tell, in tenths of a byte
+/// of edits, which are coded less well: as measured.
+const UNHEARD: usize = 30;
+
+/// Strategies by libzstd's numbers, of the levels that choose otherwise first.
+const STRATEGIES: [i8; 9] = [9, 8, 7, 6, 5, 4, 3, 2, 1];
+
+/// What telling sequences costs, in bytes of edits.
+pub(super) fn cost(wanted: &[Sequence], known: &Spoken<'_>) -> usize {
+    let unheard = wanted.windows(FEW).filter(|few| !known.holds(few)).count();
+    unheard * UNHEARD / 10
+}
+
+/// How a frame is made of its words and its content.
+pub(super) fn told(
+    encoded: &[u8],
+    plain: &[u8],
+    words: &[u8],
+    place: &Place,
+) -> Option<(Recipe, Correction)> {
+    let head = Head::read(encoded)?;
+    let at = encoded.len().checked_sub(head.tail)?;
+    let told = Told {
+        words: words.len(),
+        every: 0,
+        head: encoded.get(4..head.len)?.to_owned(),
+        tail: encoded.get(at..)?.to_owned(),
+    };
+    let (favourites, _) = place.favourites();
+    let favourites = favourites.into_iter().filter_map(|recipe| match recipe {
+        Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => Some(options),
+        _ => None,
+    });
+    let splits = [0, ZstdOptions::NO_SPLIT_AFTER];
+    let others = splits.into_iter().flat_map(|switch| {
+        STRATEGIES.map(|level| ZstdOptions {
+            level,
+            switches: ZstdOptions::TOLD | switch,
+            ..ZstdOptions::default()
+        })
+    });
+    let ends = ends(encoded)?;
+    let mut seen = Vec::new();
+    for options in favourites.chain(others) {
+        if seen.contains(&options) {
+            continue;
+        }
+        seen.push(options);
+        let frame = Frame { encoded, plain, words, ends: &ends };
+        if let Some(told) = frame.periods(&told, &Recipe::Zstd(options)) {
+            let correction = Correction::of_sequences(told.to_bytes());
+            return Some((Recipe::Zstd(options), correction));
+        }
+    }
+    None
+}
+
+/// Where in a frame each 128 KiB of content end.
+fn ends(encoded: &[u8]) -> Option<Vec<usize>> {
+    let (mut reader, mut ends) = (Reader::new(), Vec::new());
+    let mut words = Vec::new();
+    while !reader.ended {
+        reader.next(encoded)?;
+        reader.swap(&mut words);
+        words.clear();
+        if reader.done().is_multiple_of(BLOCK) && reader.done() / BLOCK > ends.len() {
+            ends.push(reader.at);
+        }
+    }
+    Some(ends)
+}
+
+/// A frame that is to be made.
+struct Frame<'a> {
+    encoded: &'a [u8],
+    plain: &'a [u8],
+    words: &'a [u8],
+    /// Where each 128 KiB of content end.
+    ends: &'a [usize],
+}
+
+impl Frame<'_> {
+    /// With what period of blocks the recipe makes it.
+    fn periods(&self, told: &Told, recipe: &Recipe) -> Option<Told> {
+        let mut told = told.clone();
+        let same = self.agreement(&told, recipe)?;
+        if same == self.encoded.len() {
+            return Some(told);
+        }
+        // Where an encoder began afresh, the first other byte is in the next block.
+        let block = self.ends.partition_point(|end| *end <= same);
+        let powers = (1..=block.checked_ilog2()?).rev().map(|shift| 1 << shift);
+        let powers = powers.filter(|power| block.is_multiple_of(*power) && *power < block);
+        for period in core::iter::once(block).chain(powers) {
+            told.every = period;
+            if self.agreement(&told, recipe)? == self.encoded.len() {
+                return Some(told);
+            }
+        }
+        None
+    }
+
+    /// How many bytes come out right; all of them only if no more come out.
+    fn agreement(&self, told: &Told, recipe: &Recipe) -> Option<usize> {
+        let correction = Correction::of_sequences(told.to_bytes());
+        let size = (self.words.len() + self.plain.len()) as u64;
+        let mut encoder = recipe.corrected(size, correction).ok()?;
+        let (mut made, mut same) = (Vec::new(), 0);
+        encoder.push(self.words, &mut made).ok()?;
+        let mut pieces = self.plain.chunks(BLOCK);
+        loop {
+            let piece = pieces.next();
+            let coded = match piece {
+                Some(piece) => encoder.push(piece, &mut made),
+                None => encoder.finish(&mut made),
+            };
+            let wanted = self.encoded.get(same..).unwrap_or_default();
+            let alike = made.iter().zip(wanted).take_while(|(a, b)| a == b).count();
+            same += alike;
+            if coded.is_err() || alike < made.len() {
+                return Some(same.min(self.encoded.len().saturating_sub(1)));
+            }
+            made.clear();
+            if piece.is_none() {
+                return Some(same);
+            }
+        }
+    }
+}
+
+/// Which sequences follow each other in the old image, about: a bit for each number that
+/// some of them make. They are looked at when somebody asks.
+pub(crate) struct Spoken<'a> {
+    streams: &'a [Stream],
+    image: &'a [u8],
+    bits: OnceLock<Vec<u64>>,
+}
+
+/// Bits, as a power of two: those of a GiB of content set a tenth of them.
+const BITS: u32 = 27;
+
+/// The place of a bit.
+fn bit(few: &[Sequence]) -> (usize, u32) {
+    let mix = |sum: u64, part: u32| (sum ^ u64::from(part)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let parts = few.iter().flat_map(|s| [s.literals, s.length, s.offset ^ s.repeat << 30]);
+    let sum = parts.fold(0, |sum: u64, part| mix(sum.rotate_left(23), part));
+    let place = sum >> (u64::BITS - BITS);
+    ((place / 64) as usize, (place % 64) as u32)
+}
+
+impl<'a> Spoken<'a> {
+    /// In all frames of zstd of an image.
+    pub(crate) fn new(streams: &'a [Stream], image: &'a [u8]) -> Self {
+        Self { streams, image, bits: OnceLock::new() }
+    }
+
+    fn holds(&self, few: &[Sequence]) -> bool {
+        let bits = self.bits.get_or_init(|| {
+            let mut bits = alloc::vec![0; 1 << (BITS - 6)];
+            listen(&mut bits, self.streams, self.image);
+            bits
+        });
+        let (word, place) = bit(few);
+        bits.get(word).is_some_and(|word| word >> place & 1 == 1)
+    }
+}
+
+fn listen(bits: &mut [u64], streams: &[Stream], parent: &[u8]) {
+    for stream in streams {
+        listen(bits, &stream.inner, &stream.plain);
+        let Some(words) = words_of(stream, parent) else { continue };
+        let all: Vec<Sequence> = Words::new(&words).collect();
+        for (word, bit) in all.windows(FEW).map(bit) {
+            if let Some(word) = bits.get_mut(word) {
+                *word |= 1 << bit;
+            }
+        }
+    }
+}
+
+/// The words of a stream that is a frame of zstd.
+fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
+    let zstd = matches!(stream.recipe, Recipe::Zstd(_));
+    zstd.then(|| zstd_frame::words(&stream.encoded(parent), stream.plain.len())).flatten()
+}
+
+/// Whether a recipe's streams begin with words.
+pub(super) fn is_told(recipe: &Recipe) -> bool {
+    matches!(recipe, Recipe::Zstd(options) if options.has(ZstdOptions::TOLD))
+}
+
+/// Whether one of the streams, or of those in them, is told.
+pub(crate) fn any_told(streams: &[Stream]) -> bool {
+    streams.iter().any(|stream| is_told(&stream.recipe) || any_told(&stream.inner))
+}
+
+/// Puts the words of old frames before their content, but of those that `stays` knows.
+pub(crate) fn tell(streams: &mut [Stream], parent: &[u8], stays: &dyn Fn(&[u8]) -> bool) {
+    for stream in streams {
+        tell(&mut stream.inner, &stream.plain, stays);
+        let Recipe::Zstd(options) = stream.recipe else { continue };
+        if stays(&stream.encoded(parent)) {
+            continue;
+        }
+        let Some(words) = words_of(stream, parent) else { continue };
+        let switches = options.switches | ZstdOptions::TOLD;
+        stream.recipe = Recipe::Zstd(ZstdOptions { switches, ..options });
+        stream.begin_with(words);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Frames of Debian's zstd and mksquashfs, which have another release of libzstd.
+
+use super::super::tests::{check, content, makes, numbers, opened, run};
+use super::super::{ContainerKind, Purpose};
+use super::*;
+use crate::apply::tests::apply;
+use crate::codec::zstd::{ZstdEncoder, sequences_max};
+use crate::{Delta, DiffOptions, diff};
+use std::fs;
+use std::string::ToString;
+use tempfile::TempDir;
+
+/// Words in another order: what levels from 16 on choose differs among releases.
+fn text(len: usize, seed: u32) -> Vec<u8> {
+    let words = content(20_000, 9);
+    let mut next = numbers(seed);
+    let mut out = Vec::with_capacity(len + 80);
+    while out.len() < len {
+        let at = next() as usize % (words.len() - 70);
+        out.extend_from_slice(&words[at..at + 4 + next() as usize % 60]);
+    }
+    out.truncate(len);
+    out
+}
+
+/// The same with some pieces put in.
+fn changed(old: &[u8]) -> Vec<u8> {
+    let mut new = old.to_vec();
+    for (number, at) in (5000..old.len()).step_by(190_000).enumerate() {
+        new.splice(at..at + 20, text(30 + number % 3, number as u32));
+    }
+    new
+}
+
+/// What `zstd` makes of content.
+fn pack(content: &[u8], options: &str) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("it"), content).unwrap();
+    run(folder.path(), "sh", &["-c", &std::format!("zstd -q {options} it -o out")]);
+    fs::read(folder.path().join("out")).unwrap()
+}
+
+/// A frame is told, with this period.
+fn tells(plain: &[u8], options: &str, every: usize) {
+    let encoded = pack(plain, options);
+    let words = zstd_frame::words(&encoded, plain.len()).unwrap();
+    let (recipe, correction) = told(&encoded, plain, &words, &Place::default()).unwrap();
+    let stored = Told::read(correction.sequences()).unwrap();
+    assert_eq!((stored.every, stored.words), (every, words.len()), "{options}");
+    let stream = Stream {
+        at: 0,
+        len: encoded.len() as u64,
+        holes: Vec::new().into(),
+        recipe,
+        correction,
+        plain: [&words, plain].concat(),
+        inner: Vec::new(),
+        container: ContainerKind::Bare,
+    };
+    makes(&encoded, &[stream]);
+}
+
+#[test]
+fn frames_of_any_level_are_told() {
+    let plain = text(700_000, 1);
+    for options in ["-1", "-3", "-6", "-9", "-13", "-16", "-19", "--ultra -22 --no-check"] {
+        tells(&plain, options, 0);
+    }
+    // Blocks that are all full, a single one, and one byte.
+    tells(&plain[..4 * BLOCK], "-19", 0);
+    tells(&plain[..BLOCK], "-19", 0);
+    tells(&plain[..9000], "-19", 0);
+}
+
+/// Each worker's tables begin anew.
+#[test]
+fn frames_of_several_workers_are_told() {
+    let plain = text(4 * BLOCK * 4 + 70_000, 2);
+    tells(&plain, "-3 -T4 -B524288", 4);
+    tells(&plain, "-9 -T4 -B1MiB", 8);
+    // What levels this high code is begun anew with each block anyhow.
+    tells(&plain, "-19 -T4 -B524288", 0);
+}
+
+/// The patch between two images, applied.
+fn patch(old: &[u8], new: &[u8]) -> Delta {
+    let options = DiffOptions { max_heap: 64 << 20, ..DiffOptions::default() };
+    let delta = diff(old, new, &options, &()).unwrap();
+    let (out, _) = apply(&delta.bytes, old).unwrap();
+    assert!(out == new, "other bytes came out");
+    delta
+}
+
+/// Archives of which little changed, whole and behind something.
+#[test]
+fn archives_at_high_levels_pay() {
+    let old = text(700_000, 3);
+    let new = changed(&old);
+    for options in ["-19", "-9 -T4 -B524288"] {
+        let [old, new] = [&old, &new].map(|plain| [b"head", &*pack(plain, options)].concat());
+        let delta = patch(&old, &new);
+        let size = delta.bytes.len();
+        assert!(size * 4 < new.len(), "{options}: {size} of {}; {}", new.len(), delta.census);
+        let row = delta.census.rows.get(&ContainerKind::Bare).unwrap();
+        assert!(row.opened_percent() > 99.9, "{}", delta.census);
+    }
+}
+
+/// A squashfs of a few files, of which one has full blocks only.
+fn squashfs(seeded: &dyn Fn(usize, u32) -> Vec<u8>, options: &[&str]) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for (name, len) in [("a", 300_000), ("b", 2 << 18), ("c", 90_000)] {
+        fs::write(tree.join(name), seeded(len, len as u32)).unwrap();
+    }
+    let plain = ["tree", "image", "-noappend", "-quiet", "-no-progress", "-comp", "zstd"];
+    run(folder.path(), "mksquashfs", &[&plain, options].concat());
+    fs::read(folder.path().join("image")).unwrap()
+}
+
+#[test]
+fn squashfs_at_high_levels_pays() {
+    let level = "-Xcompression-level";
+    for options in [[level, "19", "-b", "256K"], [level, "22", "-b", "1M"]] {
+        let old = squashfs(&text, &options);
+        let new = squashfs(&|len, seed| changed(&text(len, seed))[..len].to_vec(), &options);
+        check(&new, ContainerKind::Squashfs, 99.9);
+        let delta = patch(&old, &new);
+        let size = delta.bytes.len();
+        assert!(size * 3 < new.len(), "{options:?}: {size} of {}; {}", new.len(), delta.census);
+    }
+}
+
+/// Streams in a frame that is told stand where they stood, behind its words.
+#[test]
+fn streams_in_what_is_told_are_opened() {
+    let inner = |plain: &[u8]| {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("it"), plain).unwrap();
+        run(folder.path(), "xz", &["-T1", "it"]);
+        fs::read(folder.path().join("it.xz")).unwrap()
+    };
+    let start = text(600_000, 4);
+    let noise = text(100_000, 5);
+    let [old, new] = [noise.clone(), changed(&noise)]
+        .map(|noise| pack(&[&*start, &*inner(&noise), &*text(50_000, 6)].concat(), "-19"));
+    let delta = patch(&old, &new);
+    let text = delta.census.to_string();
+    assert!(delta.bytes.len() * 4 < new.len(), "{} {text}", delta.bytes.len());
+    assert_eq!(delta.census.rows.len(), 1, "{text}");
+}
+
+/// A frame whose encoder chose other lengths here and there than the linked release, which
+/// takes a lot of edits.
+fn odd(plain: &[u8]) -> Vec<u8> {
+    let switches = ZstdOptions::CONTENT_SIZE | ZstdOptions::PLEDGED;
+    let options = ZstdOptions { level: 3, switches, splitter: 1, ..ZstdOptions::default() };
+    let encoder = || ZstdEncoder::new(options, plain.len() as u64).unwrap();
+    let mut sequences = encoder().choose(plain, sequences_max(plain.len())).unwrap();
+    let mut next = numbers(plain.len() as u32);
+    for at in 1..sequences.len() {
+        // With literals before it, what a repeated offset means stays.
+        if sequences[at - 1].length > 3 && sequences[at].literals > 0 && next() % 2 == 0 {
+            sequences[at - 1].length -= 1;
+            sequences[at].literals += 1;
+        }
+    }
+    let mut out = Vec::new();
+    encoder().encode_as(plain, &sequences, &mut out).unwrap();
+    out
+}
+
+/// What the patch of a stream takes whose content alone is known, and where edits went.
+fn opened_by_edits(len: usize, count: u32) -> (Delta, Vec<Stream>) {
+    let plain: Vec<Vec<u8>> = (0..count).map(|seed| content(len, seed + 20)).collect();
+    let frames: Vec<Vec<u8>> = plain.iter().map(|plain| odd(plain)).collect();
+    let (old, new) = (plain.concat(), frames.concat());
+    let delta = patch(&old, &new);
+    let row = delta.census.rows.get(&ContainerKind::Bare).unwrap();
+    assert!(row.opened_percent() > 99.9, "{}", delta.census);
+    (delta, opened(&new, Purpose::New).streams)
+}
+
+/// More corrections than a span has room for, one behind the other.
+#[test]
+fn long_corrections_find_room_in_spans() {
+    let (delta, streams) = opened_by_edits(2 * BLOCK, 10);
+    let sizes = streams.iter().map(|stream| stream.correction.to_bytes().len());
+    let all: usize = sizes.sum();
+    assert!(all > 200 << 10, "{all} bytes of corrections; {}", delta.census);
+    assert!(delta.explanation.spans > 1, "{:?}", delta.explanation);
+}
+
+/// More edits than a correction has room for.
+#[test]
+fn many_edits_come_before_the_content() {
+    let (delta, streams) = opened_by_edits(7 * BLOCK, 1);
+    let ahead = |stream: &Stream| matches!(stream.recipe, Recipe::Zstd(options) if options.has(ZstdOptions::EDITS));
+    assert!(streams.iter().all(ahead), "{}", delta.census);
+    assert!(delta.explanation.corrections < 100, "{:?}", delta.explanation);
+}

@@ -1,0 +1,280 @@
+//! Frames of zstd whose sequences are told: they come with the content, before it.
+//!
+//! Nothing is searched, so that it is all the same which release of libzstd chose, at
+//! which level, in how many threads. Only the coding of what is told is libzstd's.
+
+use super::zstd_frame::{self, Head, Reader};
+use crate::codec::zstd::{Telling, ZstdDecoder};
+use crate::codec::{Fault, Progress};
+use crate::correction::{CorrectionError, number};
+use crate::sequences::BLOCK;
+use alloc::vec::Vec;
+
+/// What a correction says of a frame that is told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Told {
+    /// Bytes of the words that come before the content.
+    pub(crate) words: usize,
+    /// After so many blocks the encoder begins afresh, as one of several threads does;
+    /// 0: never.
+    pub(crate) every: usize,
+    /// What stands before the first block, without the magic number.
+    pub(crate) head: Vec<u8>,
+    /// What stands behind the last one.
+    pub(crate) tail: Vec<u8>,
+}
+
+/// The first bytes of each frame.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+impl Told {
+    /// Reads the stored form.
+    pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
+        let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
+        let (words, every, head) = (size()?, size()?, size()?);
+        let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
+        if head.len() > Head::LONGEST || tail.len() > 4 {
+            return Err(CorrectionError::Size(Head::LONGEST));
+        }
+        Ok(Self { words, every, head: head.to_vec(), tail: tail.to_vec() })
+    }
+
+    /// The stored form.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for value in [self.words, self.every, self.head.len()] {
+            crate::correction::put_number(&mut out, value as u64);
+        }
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(&self.tail);
+        out
+    }
+}
+
+/// Makes a frame.
+pub(crate) struct ToldEncoder {
+    told: Told,
+    strategy: i8,
+    splits: bool,
+    /// Words that are still to come.
+    wanted: usize,
+    words: Vec<u8>,
+    telling: Option<Telling>,
+    /// The last byte of content: it comes with the end.
+    held: Option<u8>,
+    /// Bytes of content so far.
+    done: usize,
+}
+
+impl ToldEncoder {
+    /// As an encoder with this strategy, by libzstd's numbers, codes it.
+    pub(crate) fn new(told: Told, strategy: i8, splits: bool, plain: u64) -> Result<Self, Fault> {
+        let wanted = told.words;
+        if wanted as u64 > plain {
+            return Err(IMPOSSIBLE);
+        }
+        let words = Vec::with_capacity(wanted);
+        Ok(Self { told, strategy, splits, wanted, words, telling: None, held: None, done: 0 })
+    }
+
+    pub(crate) fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let (words, mut plain) = plain.split_at(self.wanted.min(plain.len()));
+        self.words.extend_from_slice(words);
+        self.wanted -= words.len();
+        let period = self.told.every.saturating_mul(BLOCK);
+        while !plain.is_empty() {
+            let here = self.done.checked_rem(period).unwrap_or(0);
+            let room = if period > 0 { period - here } else { usize::MAX };
+            let (now, later) = plain.split_at(room.min(plain.len()));
+            if let Some(held) = self.held.take() {
+                self.code(&[held], out)?;
+            }
+            if here == 0 && period > 0 && self.done > 0 {
+                self.again(out)?;
+            }
+            let Some((last, start)) = now.split_last() else { return Err(IMPOSSIBLE) };
+            self.code(start, out)?;
+            self.held = Some(*last);
+            self.done = self.done.saturating_add(now.len());
+            plain = later;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let held = self.held.take();
+        self.telling(out)?.finish(held.as_slice(), out)?;
+        let left = self.telling(out)?.left();
+        out.extend_from_slice(&self.told.tail);
+        if left == 0 { Ok(()) } else { Err(IMPOSSIBLE) }
+    }
+
+    fn code(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.telling(out)?.code(plain, out)
+    }
+
+    /// What stands before the blocks is written when the first one is begun.
+    fn telling(&mut self, out: &mut Vec<u8>) -> Result<&mut Telling, Fault> {
+        if self.wanted > 0 {
+            return Err(IMPOSSIBLE);
+        }
+        if self.telling.is_none() {
+            out.extend(MAGIC);
+            out.extend_from_slice(&self.told.head);
+            let words = core::mem::take(&mut self.words);
+            self.telling = Some(Telling::new(words, self.strategy, self.splits)?);
+        }
+        self.telling.as_mut().ok_or(IMPOSSIBLE)
+    }
+
+    /// The next block is coded as the first one of a frame.
+    fn again(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let telling = self.telling(out)?;
+        telling.flush(out)?;
+        telling.again()
+    }
+}
+
+const IMPOSSIBLE: Fault = "what is told leads to no frame";
+
+/// Bytes of heap that making a frame takes beside its words.
+pub(crate) fn encoder_heap(strategy: i8, splits: bool) -> u64 {
+    Telling::heap(strategy, splits)
+}
+
+/// Decodes a frame to its words and its content. The frame is held until it is
+/// complete, because its words come first.
+pub(crate) struct ToldDecoder {
+    frame: Vec<u8>,
+    /// Bytes of the frame that are needed to go on.
+    needs: usize,
+    doing: Doing,
+    reader: Reader,
+    /// Words of the last block that was read, and how many bytes of them went out.
+    words: Vec<u8>,
+    given: usize,
+    content: ZstdDecoder,
+}
+
+#[derive(Clone, Copy)]
+enum Doing {
+    Head,
+    /// A block's head is next; so many bytes stand behind the last block.
+    Block {
+        tail: usize,
+    },
+    /// The end is next.
+    Tail,
+    Words,
+    /// Of the frame, so many bytes are decoded.
+    Content {
+        at: usize,
+    },
+}
+
+/// Bytes of heap for the words of a block, which grow as a vector does: a block has at
+/// most 43,691 sequences, and few have more than a word and its offset.
+const WORDS_HEAP: u64 = 3 << 19;
+
+/// The most bytes of a frame of so many bytes of words and content.
+fn frame_max(plain: u64) -> u64 {
+    plain.saturating_add(plain / 256).saturating_add(1 << 10)
+}
+
+/// Bytes of heap that a decoder takes beside that of the content.
+pub(crate) fn decoder_heap(plain: u64) -> u64 {
+    frame_max(plain).saturating_add(WORDS_HEAP)
+}
+
+impl ToldDecoder {
+    /// Of a frame of `plain` bytes of words and content, which `content` decodes.
+    pub(crate) fn new(content: ZstdDecoder, plain: u64) -> Result<Self, Fault> {
+        let most = usize::try_from(frame_max(plain)).map_err(|_| TOO_LONG)?;
+        let mut frame = Vec::new();
+        frame.try_reserve_exact(most).map_err(|_| TOO_LONG)?;
+        let (words, given, reader) = (Vec::new(), 0, Reader::new());
+        Ok(Self { frame, needs: DESCRIBED, doing: Doing::Head, reader, words, given, content })
+    }
+
+    pub(crate) fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Progress, Fault> {
+        let consumed = self.gather(input)?;
+        let mut filled = self.tell(out)?;
+        let mut done = false;
+        if let Doing::Content { at } = self.doing {
+            let rest = self.frame.get(at..).unwrap_or_default();
+            let step = self.content.code(rest, out.get_mut(filled..).unwrap_or_default())?;
+            self.doing = Doing::Content { at: at + step.consumed };
+            filled += step.filled;
+            done = step.done;
+        }
+        Ok(Progress { consumed, filled, done })
+    }
+
+    /// Takes bytes of the frame until it is complete; returns how many.
+    fn gather(&mut self, input: &[u8]) -> Result<usize, Fault> {
+        let mut rest = input;
+        while let Doing::Head | Doing::Block { .. } | Doing::Tail = self.doing {
+            if self.needs > self.frame.capacity() {
+                return Err(TOO_LONG);
+            }
+            let missing = self.needs.saturating_sub(self.frame.len());
+            let (now, later) = rest.split_at(missing.min(rest.len()));
+            self.frame.extend_from_slice(now);
+            rest = later;
+            if now.len() < missing {
+                break;
+            }
+            self.doing = match self.doing {
+                Doing::Head => {
+                    let head = Head::read(&self.frame).ok_or(NO_FRAME)?;
+                    self.needs = head.len + 3;
+                    Doing::Block { tail: head.tail }
+                }
+                Doing::Block { tail } => {
+                    let head = self.frame.last_chunk().ok_or(NO_FRAME)?;
+                    let (size, last) = zstd_frame::block(*head);
+                    self.needs += size + if last { tail } else { 3 };
+                    if last { Doing::Tail } else { Doing::Block { tail } }
+                }
+                _ => Doing::Words,
+            };
+        }
+        Ok(input.len() - rest.len())
+    }
+
+    /// Gives words; returns how many bytes.
+    fn tell(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
+        let mut filled = 0;
+        while let Doing::Words = self.doing {
+            let rest = self.words.get(self.given..).unwrap_or_default();
+            let room = out.get_mut(filled..).unwrap_or_default();
+            let count = rest.len().min(room.len());
+            room.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            self.given += count;
+            filled += count;
+            if count < rest.len() {
+                break;
+            }
+            if self.reader.ended {
+                self.words = Vec::new();
+                self.doing = Doing::Content { at: 0 };
+                break;
+            }
+            self.reader.next(&self.frame).ok_or(NO_FRAME)?;
+            self.given = 0;
+            self.words.clear();
+            self.reader.swap(&mut self.words);
+        }
+        Ok(filled)
+    }
+}
+
+/// Bytes of a frame that say how long its head is.
+const DESCRIBED: usize = 5;
+
+const TOO_LONG: Fault = "a frame is longer than its content can be";
+const NO_FRAME: Fault = "a frame has other blocks than those of 128 KiB";
+
+#[cfg(test)]
+mod tests;

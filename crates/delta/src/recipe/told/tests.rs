@@ -1,0 +1,172 @@
+//! Frames of the real program, told again; and words that lead to none.
+
+use super::*;
+use crate::recipe::zstd_frame;
+use crate::sequences::Sequence;
+use crate::{Recipe, ZstdOptions};
+use alloc::vec;
+use proptest::prelude::*;
+use std::sync::LazyLock;
+
+/// Sequences of a few matches, of so many bytes of content.
+fn words(plain: usize, mut seed: u32) -> Vec<u8> {
+    let (mut out, mut done) = (vec![], 0);
+    while done < plain {
+        let end = plain.min((done / BLOCK + 1) * BLOCK);
+        loop {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (literals, length) = (1 + (seed >> 9) % 5, 3 + (seed >> 14) % 40);
+            if done + (literals + length) as usize > end {
+                break;
+            }
+            let offset = 1 + (seed >> 20) % (done as u32 + 1).min(90);
+            let repeat = if seed >> 30 == 0 { 1 } else { 0 };
+            let offset = if repeat == 0 { offset } else { 0 };
+            words::put(&mut out, Sequence { offset, literals, length, repeat });
+            done += (literals + length) as usize;
+        }
+        let literals = (end - done) as u32;
+        words::put(&mut out, Sequence { literals, ..Sequence::default() });
+        done = end;
+    }
+    out
+}
+
+use super::super::words;
+
+fn told(words: &[u8], every: usize) -> Told {
+    Told { words: words.len(), every, head: vec![0, 0x38], tail: vec![] }
+}
+
+/// What is made of words and content, in pieces.
+fn make(told: Told, strategy: i8, all: &[u8], piece: usize) -> Result<Vec<u8>, Fault> {
+    let mut encoder = ToldEncoder::new(told, strategy, true, all.len() as u64)?;
+    let mut out = vec![];
+    for piece in all.chunks(piece) {
+        encoder.push(piece, &mut out)?;
+    }
+    encoder.finish(&mut out)?;
+    Ok(out)
+}
+
+/// What a decoder gives, in pieces.
+fn read(frame: &[u8], plain: usize, piece: usize) -> Result<Vec<u8>, Fault> {
+    let options = ZstdOptions { switches: ZstdOptions::TOLD, ..ZstdOptions::default() };
+    let mut decoder =
+        Recipe::Zstd(ZstdOptions { window_log: 17, ..options }).decoder(plain as u64)?;
+    let (mut out, mut filled, mut at) = (vec![0; plain], 0, 0);
+    loop {
+        let input = &frame[at..frame.len().min(at + piece)];
+        let end = plain.min(filled + piece);
+        let step = decoder.step(input, &mut out[filled..end])?;
+        (at, filled) = (at + step.consumed, filled + step.filled);
+        if step.done || step.consumed + step.filled == 0 {
+            out.truncate(filled);
+            return Ok(out);
+        }
+    }
+}
+
+/// Content, and the words of three blocks of it.
+static THREE: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
+    let plain = 2 * BLOCK + 70_000;
+    let words = words(plain, 3);
+    // What the sequences lead to: literals of text, and copies.
+    let mut content: Vec<u8> = vec![];
+    let mut last = [1u32, 4, 8];
+    for (number, sequence) in words::Words::new(&words).enumerate() {
+        for at in 0..sequence.literals {
+            content.push((number as u32 * 7 + at * 31 % 11) as u8 & 0x3f);
+        }
+        if sequence.length > 0 {
+            if sequence.repeat == 0 {
+                last = [sequence.offset, last[0], last[1]];
+            }
+            // The words above say a repeated offset after literals only: it is the last.
+            let from = last[0] as usize;
+            for _ in 0..sequence.length {
+                content.push(content[content.len() - from.min(content.len())]);
+            }
+        }
+    }
+    (words, content)
+});
+
+#[test]
+fn what_is_told_comes_back() {
+    let (words, content) = &*THREE;
+    let all = [words.as_slice(), content].concat();
+    for (strategy, every) in [(1, 0), (3, 1), (7, 0), (9, 2)] {
+        let frame = make(told(words, every), strategy, &all, 1 << 30).unwrap();
+        assert!(make(told(words, every), strategy, &all, 4099).unwrap() == frame);
+        assert!(zstd_frame::words(&frame, content.len()).as_deref() == Some(words));
+        for piece in [1 << 30, 4099] {
+            assert!(read(&frame, all.len(), piece).unwrap() == all, "{strategy} by {piece}");
+        }
+    }
+}
+
+#[test]
+fn heap_figures_hold_for_what_is_told() {
+    let (words, content) = &*THREE;
+    for strategy in 1..=9 {
+        let mut telling = Telling::new(words.clone(), strategy, true).unwrap();
+        let mut out = vec![];
+        telling.code(&content[..content.len() - 1], &mut out).unwrap();
+        telling.finish(&content[content.len() - 1..], &mut out).unwrap();
+        let (took, declared) = (telling.context_heap(), encoder_heap(strategy, true));
+        assert!(took <= declared, "{strategy}: {took} > {declared}");
+        assert!(declared < took * 3 / 2, "{strategy}: {declared} far above {took}");
+    }
+}
+
+#[test]
+fn stored_forms_are_read_or_refused() {
+    let wanted = Told { words: 70_000, every: 16, head: vec![1; 14], tail: vec![2; 4] };
+    let stored = wanted.to_bytes();
+    assert_eq!(Told::read(&stored).as_ref(), Ok(&wanted));
+    assert!((0..18).all(|cut| Told::read(&stored[..cut]).is_err()));
+    assert!(Told::read(&[stored, vec![3]].concat()).is_err());
+    assert!(ToldEncoder::new(wanted, 9, true, 69_999).is_err());
+}
+
+proptest! {
+    /// Other words than those of the content: an error or another frame, never more.
+    #[test]
+    fn any_words_are_refused_or_harmless(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        every in 0..4usize,
+    ) {
+        let (words, content) = &*THREE;
+        let mut words = words.clone();
+        for (at, byte) in changes {
+            *at.get_mut(&mut words) = byte;
+        }
+        let all = [words.as_slice(), content].concat();
+        if let Ok(frame) = make(told(&words, every), 9, &all, 1 << 30) {
+            prop_assert!(frame.len() < all.len() + 1000);
+        }
+    }
+
+    /// Any bytes where a frame is expected, and a frame with other bytes in it.
+    #[test]
+    fn any_frame_is_read_or_refused(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        static FRAME: LazyLock<Vec<u8>> = LazyLock::new(|| {
+            let (words, content) = &*THREE;
+            make(told(words, 0), 9, &[words.as_slice(), content].concat(), 1 << 30).unwrap()
+        });
+        let mut frame = FRAME.clone();
+        for (at, byte) in changes {
+            *at.get_mut(&mut frame) = byte;
+        }
+        let plain = THREE.0.len() + THREE.1.len();
+        for frame in [frame.as_slice(), &frame[..cut.index(frame.len())]] {
+            if let Ok(out) = read(frame, plain, 1 << 16) {
+                prop_assert!(out.len() <= plain);
+            }
+        }
+    }
+}
