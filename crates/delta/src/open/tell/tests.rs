@@ -161,7 +161,7 @@ fn odd(plain: &[u8]) -> Vec<u8> {
     let mut next = numbers(plain.len() as u32);
     for at in 1..sequences.len() {
         // With literals before it, what a repeated offset means stays.
-        if sequences[at - 1].length > 3 && sequences[at].literals > 0 && next() % 2 == 0 {
+        if sequences[at - 1].length > 3 && sequences[at].literals > 0 && next().is_multiple_of(2) {
             sequences[at - 1].length -= 1;
             sequences[at].literals += 1;
         }
