@@ -330,9 +330,8 @@ impl Both {
         if opened_new.is_beyond {
             return Self::default();
         }
-        if tell::any_told(&opened_new.streams) {
-            tell::tell(&mut opened_old.streams, old, &|encoded| known.stayed(encoded));
-        }
+        let stays = |encoded: &[u8]| known.stayed(encoded);
+        tell::tell(&mut opened_old.streams, old, &opened_new.streams, &stays);
         Self { old: opened_old, new: opened_new }
     }
 }

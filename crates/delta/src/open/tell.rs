@@ -29,6 +29,9 @@ const HEARD_SHARE: usize = 10;
 /// The same for a frame: its head, and where in old its words are.
 const BEGUN: usize = 64;
 
+/// An old frame is told if at least this part of what it says is told of new ones.
+const ALIKE_SHARE: usize = 4;
+
 /// What telling sequences costs, in bytes of edits.
 pub(super) fn cost(wanted: &[Sequence], known: &Spoken<'_>) -> usize {
     let unheard = wanted.windows(FEW).filter(|few| !known.holds(few)).count();
@@ -184,22 +187,44 @@ impl<'a> Spoken<'a> {
             listen(&mut bits, self.streams, self.image);
             bits
         });
-        let (word, place) = bit(few);
-        bits.get(word).is_some_and(|word| word >> place & 1 == 1)
+        is_noted(bits, few)
     }
 }
 
 fn listen(bits: &mut [u64], streams: &[Stream], parent: &[u8]) {
     for stream in streams {
         listen(bits, &stream.inner, &stream.plain);
-        let Some(words) = words_of(stream, parent) else { continue };
-        let all: Vec<Sequence> = Words::new(&words).collect();
-        for (word, bit) in all.windows(FEW).map(bit) {
-            if let Some(word) = bits.get_mut(word) {
-                *word |= 1 << bit;
-            }
+        if let Some(words) = words_of(stream, parent) {
+            note(bits, &words);
         }
     }
+}
+
+/// The same for what is told of the new image.
+fn listen_to_told(bits: &mut [u64], streams: &[Stream]) {
+    for stream in streams {
+        listen_to_told(bits, &stream.inner);
+        if is_told(&stream.recipe)
+            && let Ok(told) = Told::read(stream.correction.sequences())
+            && let Some(words) = stream.plain.get(..told.words)
+        {
+            note(bits, words);
+        }
+    }
+}
+
+fn note(bits: &mut [u64], words: &[u8]) {
+    let all: Vec<Sequence> = Words::new(words).collect();
+    for (word, bit) in all.windows(FEW).map(bit) {
+        if let Some(word) = bits.get_mut(word) {
+            *word |= 1 << bit;
+        }
+    }
+}
+
+fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
+    let (word, place) = bit(few);
+    bits.get(word).is_some_and(|word| word >> place & 1 == 1)
 }
 
 /// The words of a stream that is a frame of zstd.
@@ -214,19 +239,44 @@ pub(super) fn is_told(recipe: &Recipe) -> bool {
 }
 
 /// Whether one of the streams, or of those in them, is told.
-pub(crate) fn any_told(streams: &[Stream]) -> bool {
+fn any_told(streams: &[Stream]) -> bool {
     streams.iter().any(|stream| is_told(&stream.recipe) || any_told(&stream.inner))
 }
 
-/// Puts the words of old frames before their content, but of those that `stays` knows.
-pub(crate) fn tell(streams: &mut [Stream], parent: &[u8], stays: &dyn Fn(&[u8]) -> bool) {
+/// Puts the words of old frames before their content where `new` has told frames that say
+/// much the same, but not of those that `stays` knows. Others are left alone: words between
+/// contents take them further from each other, and addresses in code count that.
+pub(crate) fn tell(
+    streams: &mut [Stream],
+    parent: &[u8],
+    new: &[Stream],
+    stays: &dyn Fn(&[u8]) -> bool,
+) {
+    if any_told(new) {
+        let mut bits = alloc::vec![0; 1 << (BITS - 6)];
+        listen_to_told(&mut bits, new);
+        tell_what_is_noted(streams, parent, &bits, stays);
+    }
+}
+
+fn tell_what_is_noted(
+    streams: &mut [Stream],
+    parent: &[u8],
+    bits: &[u64],
+    stays: &dyn Fn(&[u8]) -> bool,
+) {
     for stream in streams {
-        tell(&mut stream.inner, &stream.plain, stays);
+        tell_what_is_noted(&mut stream.inner, &stream.plain, bits, stays);
         let Recipe::Zstd(options) = stream.recipe else { continue };
         if stays(&stream.encoded(parent)) {
             continue;
         }
         let Some(words) = words_of(stream, parent) else { continue };
+        let all: Vec<Sequence> = Words::new(&words).collect();
+        let noted = all.windows(FEW).filter(|few| is_noted(bits, few)).count();
+        if noted * ALIKE_SHARE < all.len() {
+            continue;
+        }
         let switches = options.switches | ZstdOptions::TOLD;
         stream.recipe = Recipe::Zstd(ZstdOptions { switches, ..options });
         stream.begin_with(words);

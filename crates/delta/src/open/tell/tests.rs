@@ -40,13 +40,11 @@ fn pack(content: &[u8], options: &str) -> Vec<u8> {
     fs::read(folder.path().join("out")).unwrap()
 }
 
-/// A frame is told, with this period.
-fn tells(plain: &[u8], options: &str, every: usize) {
+/// A frame, and how it is told.
+fn frame(plain: &[u8], options: &str) -> (Vec<u8>, Stream) {
     let encoded = pack(plain, options);
     let words = zstd_frame::words(&encoded, plain.len()).unwrap();
     let (recipe, correction) = told(&encoded, plain, &words, &Place::default()).unwrap();
-    let stored = Told::read(correction.sequences()).unwrap();
-    assert_eq!((stored.every, stored.words), (every, words.len()), "{options}");
     let stream = Stream {
         at: 0,
         len: encoded.len() as u64,
@@ -57,7 +55,31 @@ fn tells(plain: &[u8], options: &str, every: usize) {
         inner: Vec::new(),
         container: ContainerKind::Bare,
     };
+    (encoded, stream)
+}
+
+/// A frame is told, with this period.
+fn tells(plain: &[u8], options: &str, every: usize) {
+    let (encoded, stream) = frame(plain, options);
+    let stored = Told::read(stream.correction.sequences()).unwrap();
+    let words = stream.plain.len() - plain.len();
+    assert_eq!((stored.every, stored.words), (every, words), "{options}");
     makes(&encoded, &[stream]);
+}
+
+/// Words between contents would move what is not told.
+#[test]
+fn old_frames_are_told_where_new_ones_say_much_the_same() {
+    let [alike, other] = [1, 2].map(|seed| text(2 * BLOCK, seed));
+    let old = [pack(&alike, "-19"), pack(&other, "-19")].concat();
+    let (_, new) = frame(&changed(&alike), "-19");
+    let mut streams = opened(&old, Purpose::Old).streams;
+    tell(&mut streams, &old, &[], &|_| false);
+    assert!(!any_told(&streams));
+    tell(&mut streams, &old, &[new], &|_| false);
+    let told: Vec<bool> = streams.iter().map(|stream| is_told(&stream.recipe)).collect();
+    assert_eq!(told, [true, false]);
+    assert!(streams[0].plain.ends_with(&alike) && streams[0].plain.len() > alike.len());
 }
 
 #[test]
