@@ -198,7 +198,7 @@ fn of_another_release(
     let mut edited = if little { None } else { look() };
     let edits = edited.as_ref().map_or(usize::MAX, |edited| edited.size);
     if edits > cost
-        && let Some((recipe, correction)) = tell::told(encoded, plain, &words, place)
+        && let Some((recipe, correction, words)) = tell::told(encoded, plain, words, place)
         && recipe.corrected_heap((words.len() + plain.len()) as u64, &correction) <= max_heap
     {
         place.worked(recipe);

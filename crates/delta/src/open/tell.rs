@@ -38,48 +38,63 @@ pub(super) fn cost(wanted: &[Sequence], known: &Spoken<'_>) -> usize {
     BEGUN + wanted.len() / HEARD_SHARE + unheard * UNHEARD / 10
 }
 
-/// How a frame is made of its words and its content.
+/// How a frame is made of its words and its content, and the words that make it: those
+/// given, unless blocks have to be told, too.
 pub(super) fn told(
     encoded: &[u8],
     plain: &[u8],
-    words: &[u8],
+    words: Vec<u8>,
     place: &Place,
-) -> Option<(Recipe, Correction)> {
+) -> Option<(Recipe, Correction, Vec<u8>)> {
+    let ends = ends(encoded)?;
+    let frame = Frame { encoded, plain, words: &words, ends: &ends };
+    let told = Told { words: words.len(), ..outside(encoded)? };
+    if let Some((recipe, told)) = frame.told(&told, place) {
+        return Some((recipe, Correction::of_sequences(told.to_bytes()), words));
+    }
+    let (words, blocks) = zstd_frame::blocks(encoded, plain.len())?;
+    let frame = Frame { words: &words, ..frame };
+    let told = Told { words: words.len(), blocks, ..told };
+    let (recipe, told) = frame.told(&told, place)?;
+    Some((recipe, Correction::of_sequences(told.to_bytes()), words))
+}
+
+/// What stands before and behind a frame's blocks.
+fn outside(encoded: &[u8]) -> Option<Told> {
     let head = Head::read(encoded)?;
     let at = encoded.len().checked_sub(head.tail)?;
-    let told = Told {
-        words: words.len(),
-        every: 0,
-        head: encoded.get(4..head.len)?.to_owned(),
-        tail: encoded.get(at..)?.to_owned(),
-    };
+    let (head, tail) = (encoded.get(4..head.len)?.to_owned(), encoded.get(at..)?.to_owned());
+    Some(Told { head, tail, ..Told::default() })
+}
+
+/// Who may have coded a frame: what worked in its place, and then everybody. Where blocks
+/// are told, nobody divides them.
+fn coders(place: &Place, blocks_told: bool) -> Vec<ZstdOptions> {
     let (favourites, _) = place.favourites();
     let favourites = favourites.into_iter().filter_map(|recipe| match recipe {
         Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => Some(options),
         _ => None,
     });
-    let splits = [0, ZstdOptions::NO_SPLIT_AFTER];
-    let others = splits.into_iter().flat_map(|switch| {
+    let splits = if blocks_told {
+        &[ZstdOptions::NO_SPLIT_AFTER][..]
+    } else {
+        &[0, ZstdOptions::NO_SPLIT_AFTER]
+    };
+    let others = splits.iter().flat_map(|switch| {
         STRATEGIES.map(|level| ZstdOptions {
             level,
             switches: ZstdOptions::TOLD | switch,
             ..ZstdOptions::default()
         })
     });
-    let ends = ends(encoded)?;
-    let mut seen = Vec::new();
+    let mut coders = Vec::new();
     for options in favourites.chain(others) {
-        if seen.contains(&options) {
-            continue;
-        }
-        seen.push(options);
-        let frame = Frame { encoded, plain, words, ends: &ends };
-        if let Some(told) = frame.periods(&told, &Recipe::Zstd(options)) {
-            let correction = Correction::of_sequences(told.to_bytes());
-            return Some((Recipe::Zstd(options), correction));
+        if !(coders.contains(&options) || blocks_told && !options.has(ZstdOptions::NO_SPLIT_AFTER))
+        {
+            coders.push(options);
         }
     }
-    None
+    coders
 }
 
 /// Where in a frame each 128 KiB of content end.
@@ -107,6 +122,14 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// The recipe that makes it, and with what told.
+    fn told(&self, told: &Told, place: &Place) -> Option<(Recipe, Told)> {
+        coders(place, !told.blocks.is_empty()).into_iter().find_map(|options| {
+            let recipe = Recipe::Zstd(options);
+            Some((recipe, self.periods(told, &recipe)?))
+        })
+    }
+
     /// With what period of blocks the recipe makes it.
     fn periods(&self, told: &Told, recipe: &Recipe) -> Option<Told> {
         let mut told = told.clone();

@@ -18,6 +18,9 @@ pub(crate) struct Told {
     /// After so many blocks the encoder begins afresh, as one of several threads does;
     /// 0: never.
     pub(crate) every: usize,
+    /// Bytes of content of all blocks but the last one, where the encoder is not to divide
+    /// content by itself.
+    pub(crate) blocks: Vec<usize>,
     /// What stands before the first block, without the magic number.
     pub(crate) head: Vec<u8>,
     /// What stands behind the last one.
@@ -31,20 +34,28 @@ impl Told {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
         let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (words, every, head) = (size()?, size()?, size()?);
+        let (words, every, head, count) = (size()?, size()?, size()?, size()?);
+        let mut blocks = Vec::new();
+        for _ in 0..count {
+            blocks.push(size()?);
+        }
+        if blocks.iter().any(|block| !(1..=BLOCK).contains(block)) {
+            return Err(CorrectionError::Size(BLOCK));
+        }
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > Head::LONGEST || tail.len() > 4 {
             return Err(CorrectionError::Size(Head::LONGEST));
         }
-        Ok(Self { words, every, head: head.to_vec(), tail: tail.to_vec() })
+        Ok(Self { words, every, blocks, head: head.to_vec(), tail: tail.to_vec() })
     }
 
     /// The stored form.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for value in [self.words, self.every, self.head.len()] {
-            crate::correction::put_number(&mut out, value as u64);
+        let sizes = [self.words, self.every, self.head.len(), self.blocks.len()];
+        for value in sizes.iter().chain(&self.blocks) {
+            crate::correction::put_number(&mut out, *value as u64);
         }
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
@@ -65,6 +76,9 @@ pub(crate) struct ToldEncoder {
     held: Option<u8>,
     /// Bytes of content so far.
     done: usize,
+    /// Of blocks that are told, how many ended, and the bytes of the one that did not.
+    ended: usize,
+    begun: usize,
 }
 
 impl ToldEncoder {
@@ -75,7 +89,9 @@ impl ToldEncoder {
             return Err(IMPOSSIBLE);
         }
         let words = Vec::with_capacity(wanted);
-        Ok(Self { told, strategy, splits, wanted, words, telling: None, held: None, done: 0 })
+        let (telling, held) = (None, None);
+        let (done, ended, begun) = (0, 0, 0);
+        Ok(Self { told, strategy, splits, wanted, words, telling, held, done, ended, begun })
     }
 
     pub(crate) fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -86,17 +102,23 @@ impl ToldEncoder {
         while !plain.is_empty() {
             let here = self.done.checked_rem(period).unwrap_or(0);
             let room = if period > 0 { period - here } else { usize::MAX };
-            let (now, later) = plain.split_at(room.min(plain.len()));
             if let Some(held) = self.held.take() {
                 self.code(&[held], out)?;
+            }
+            if self.told.blocks.get(self.ended) == Some(&self.begun) {
+                self.telling(out)?.flush(out)?;
+                (self.ended, self.begun) = (self.ended + 1, 0);
             }
             if here == 0 && period > 0 && self.done > 0 {
                 self.again(out)?;
             }
+            let block = self.told.blocks.get(self.ended).map_or(usize::MAX, |len| len - self.begun);
+            let (now, later) = plain.split_at(room.min(block).min(plain.len()));
             let Some((last, start)) = now.split_last() else { return Err(IMPOSSIBLE) };
             self.code(start, out)?;
             self.held = Some(*last);
             self.done = self.done.saturating_add(now.len());
+            self.begun = self.begun.saturating_add(now.len());
             plain = later;
         }
         Ok(())

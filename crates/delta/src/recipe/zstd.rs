@@ -126,7 +126,9 @@ pub(crate) fn encoder_heap(options: ZstdOptions, plain: u64) -> u64 {
 /// Bytes of heap that a correction of its sequences takes.
 pub(crate) fn corrected_heap(options: ZstdOptions, plain: u64, correction: &[u8]) -> u64 {
     if options.has(ZstdOptions::TOLD) {
-        return Told::read(correction).map_or(u64::MAX, |told| told.words as u64);
+        let blocks = |told: &Told| (told.blocks.len() * 2 * size_of::<usize>()) as u64;
+        let heap = |told: Told| (told.words as u64).saturating_add(blocks(&told));
+        return Told::read(correction).map_or(u64::MAX, heap);
     }
     if options.has(ZstdOptions::EDITS) {
         let heap = |Ahead { chosen, edits }| {

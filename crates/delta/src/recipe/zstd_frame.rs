@@ -259,6 +259,8 @@ pub(crate) struct Reader {
     frame: Frame,
     /// The last block was read.
     pub(crate) ended: bool,
+    /// Words end where any block does, not only where 128 KiB of content end.
+    each: bool,
 }
 
 impl Reader {
@@ -266,7 +268,7 @@ impl Reader {
     pub(crate) fn new() -> Self {
         let tables = core::array::from_fn(|_| Table::default());
         let frame = Frame { tables, out: Vec::new(), literals: 0, done: 0 };
-        Self { at: 0, frame, ended: false }
+        Self { at: 0, frame, ended: false, each: false }
     }
 
     /// Bytes of content of what was read.
@@ -294,7 +296,7 @@ impl Reader {
             2 => self.frame.block(block)?,
             _ => return None,
         }
-        if self.frame.done.is_multiple_of(BLOCK) || last {
+        if self.each || last || self.frame.done.is_multiple_of(BLOCK) {
             self.frame.end();
         }
         self.at += 3 + size;
@@ -312,6 +314,21 @@ pub(crate) fn words(bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
         reader.next(bytes)?;
     }
     (reader.done() == plain).then_some(reader.frame.out)
+}
+
+/// The same with words that end where blocks do, and bytes of content of all blocks but
+/// the last one.
+#[cfg(any(test, feature = "diff"))]
+pub(crate) fn blocks(bytes: &[u8], plain: usize) -> Option<(Vec<u8>, Vec<usize>)> {
+    let mut reader = Reader { each: true, ..Reader::new() };
+    let mut blocks = Vec::new();
+    while !reader.ended {
+        let before = reader.done();
+        reader.next(bytes)?;
+        blocks.push(reader.done() - before);
+    }
+    blocks.pop();
+    (reader.done() == plain && !blocks.contains(&0)).then_some((reader.frame.out, blocks))
 }
 
 impl Frame {

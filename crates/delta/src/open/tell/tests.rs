@@ -43,9 +43,15 @@ fn pack(content: &[u8], options: &str) -> Vec<u8> {
 /// A frame, and how it is told.
 fn frame(plain: &[u8], options: &str) -> (Vec<u8>, Stream) {
     let encoded = pack(plain, options);
-    let words = zstd_frame::words(&encoded, plain.len()).unwrap();
-    let (recipe, correction) = told(&encoded, plain, &words, &Place::default()).unwrap();
-    let stream = Stream {
+    let stream = frame_of(&encoded, plain);
+    (encoded, stream)
+}
+
+/// How a frame is told.
+fn frame_of(encoded: &[u8], plain: &[u8]) -> Stream {
+    let words = zstd_frame::words(encoded, plain.len()).unwrap();
+    let (recipe, correction, words) = told(encoded, plain, words, &Place::default()).unwrap();
+    Stream {
         at: 0,
         len: encoded.len() as u64,
         holes: Vec::new().into(),
@@ -54,8 +60,7 @@ fn frame(plain: &[u8], options: &str) -> (Vec<u8>, Stream) {
         plain: [&words, plain].concat(),
         inner: Vec::new(),
         container: ContainerKind::Bare,
-    };
-    (encoded, stream)
+    }
 }
 
 /// A frame is told, with this period.
@@ -64,6 +69,41 @@ fn tells(plain: &[u8], options: &str, every: usize) {
     let stored = Told::read(stream.correction.sequences()).unwrap();
     let words = stream.plain.len() - plain.len();
     assert_eq!((stored.every, stored.words), (every, words), "{options}");
+    makes(&encoded, &[stream]);
+}
+
+/// A frame whose encoder was told to end blocks after so many bytes.
+fn flushed(plain: &[u8], each: usize) -> Vec<u8> {
+    let mut context = zstd_safe::CCtx::create();
+    context.set_parameter(zstd_safe::CParameter::CompressionLevel(19)).unwrap();
+    let mut bytes = std::vec![0; 2 * plain.len()];
+    let mut out = zstd_safe::OutBuffer::around(&mut bytes[..]);
+    for (number, piece) in plain.chunks(each).enumerate() {
+        if number > 0 {
+            assert_eq!(context.flush_stream(&mut out), Ok(0));
+        }
+        let mut input = zstd_safe::InBuffer::around(piece);
+        while input.pos() < piece.len() {
+            context.compress_stream(&mut out, &mut input).unwrap();
+        }
+    }
+    assert_eq!(context.end_stream(&mut out), Ok(0));
+    let len = out.pos();
+    bytes.truncate(len);
+    bytes
+}
+
+/// An encoder divided content otherwise than the linked one would.
+#[test]
+fn blocks_are_told_where_they_have_to_be() {
+    let mut plain = text(3 * BLOCK, 4);
+    let mut next = numbers(5);
+    plain.splice(180_000..180_000, std::iter::repeat_with(|| next() as u8).take(40_000));
+    let encoded = flushed(&plain, BLOCK / 4);
+    let stream = frame_of(&encoded, &plain);
+    let stored = Told::read(stream.correction.sequences()).unwrap();
+    assert!(stored.blocks.len() > 10, "{stored:?}");
+    assert!(stream.correction.to_bytes().len() < 100, "{stored:?}");
     makes(&encoded, &[stream]);
 }
 

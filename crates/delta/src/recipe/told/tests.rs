@@ -35,7 +35,7 @@ fn words(plain: usize, mut seed: u32) -> Vec<u8> {
 use super::super::words;
 
 fn told(words: &[u8], every: usize) -> Told {
-    Told { words: words.len(), every, head: vec![0, 0x38], tail: vec![] }
+    Told { words: words.len(), every, head: vec![0, 0x38], ..Told::default() }
 }
 
 /// What is made of words and content, in pieces.
@@ -122,7 +122,8 @@ fn heap_figures_hold_for_what_is_told() {
 
 #[test]
 fn stored_forms_are_read_or_refused() {
-    let wanted = Told { words: 70_000, every: 16, head: vec![1; 14], tail: vec![2; 4] };
+    let blocks = vec![BLOCK, 1, 70_000];
+    let wanted = Told { words: 70_000, every: 16, blocks, head: vec![1; 14], tail: vec![2; 4] };
     let stored = wanted.to_bytes();
     assert_eq!(Told::read(&stored).as_ref(), Ok(&wanted));
     assert!((0..18).all(|cut| Told::read(&stored[..cut]).is_err()));
