@@ -217,9 +217,10 @@ pub struct Keeper {
 
 impl Keeper {
     /// Feeds `watchdog`, whose time is `time`, while `vigil` finds no fault; calls `tell`
-    /// when it is fed again, or not any more.
+    /// when it is fed again, or not any more. It runs when this returns, before anything
+    /// is checked: a release may hang in its first check.
     pub fn start(
-        watchdog: Box<dyn Watchdog + Send>,
+        mut watchdog: Box<dyn Watchdog + Send>,
         vigil: Vigil,
         time: Seconds,
         tell: impl Fn() + Send + 'static,
@@ -235,6 +236,7 @@ impl Keeper {
                 tell();
             }
         };
+        say(feed(&mut *watchdog));
         let thread = std::thread::spawn(move || keep(watchdog, vigil, time, &seen, say));
         Self { over, unfed, thread }
     }
@@ -253,6 +255,11 @@ impl Keeper {
     }
 }
 
+/// Why it could not be fed.
+fn feed(watchdog: &mut dyn Watchdog) -> Option<Text> {
+    watchdog.feed().err().map(|e| e.to_string().as_str().into())
+}
+
 fn keep(
     mut watchdog: Box<dyn Watchdog + Send>,
     mut vigil: Vigil,
@@ -266,8 +273,7 @@ fn keep(
         if watch.millis() >= next {
             next = watch.millis() + every;
             let fault = vigil.fault(watch.millis());
-            let mut fed = || watchdog.feed().err().map(|e| e.to_string().as_str().into());
-            say(fault.or_else(&mut fed));
+            say(fault.or_else(|| feed(&mut *watchdog)));
         }
         std::thread::sleep(STEP);
     }
@@ -362,6 +368,28 @@ mod tests {
         assert_eq!(heard.recv(), Ok("fed"));
         keeper.stop();
         assert_eq!(heard.iter().last(), Some("stopped"));
+    }
+
+    #[test]
+    fn it_runs_before_anything_is_checked() {
+        struct First(std::path::PathBuf, Sender<bool>);
+        impl Watchdog for First {
+            fn feed(&mut self) -> io::Result<()> {
+                self.1.send(self.0.exists()).map_err(io::Error::other)
+            }
+            fn stop(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("checked");
+        let command = vec!["/usr/bin/touch".into(), mark.display().to_string()];
+        let vigil = Vigil::new(vec![Check::command(command, Seconds(0))], Pulse::default());
+        let (sender, checked) = channel();
+        let keeper = Keeper::start(Box::new(First(mark, sender)), vigil, Seconds(0), || {});
+        assert_eq!(checked.recv(), Ok(false), "it runs");
+        assert_eq!(checked.recv(), Ok(true), "it is fed because of a check");
+        keeper.stop();
     }
 
     /// As long as another program has it, and as soon as that lets go.
