@@ -10,8 +10,9 @@ use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
 use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
+use crate::apply;
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Pace, Symbols};
-use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Method, OldStream, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -76,8 +77,8 @@ pub(crate) fn write(
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
         explanation: Explanation::default(),
+        decoding: apply::PlainOld::counting(header.cache),
     };
-    writer.explanation.lists = writer.bytes.len() as u64 * BYTE;
     for cover in covers {
         writer.gap(cover.to, cover.from)?;
         writer.cover(*cover)?;
@@ -88,8 +89,9 @@ pub(crate) fn write(
     // A tree of hashes at the end of the image is a span of its own.
     writer.end_span()?;
     writer.prices.reached(new.len(), writer.explanation.symbols());
-    let (bytes, prices) = (writer.bytes, writer.prices);
-    Ok(Written { bytes, explanation: writer.explanation.in_bytes(), prices })
+    let (bytes, prices, decoded) = (writer.bytes, writer.prices, writer.decoding.counted());
+    let explanation = writer.explanation.in_bytes(bytes.len());
+    Ok(Written { bytes, explanation, prices, decoded })
 }
 
 /// Bytes of memory that writing takes for so many bytes of plain new at most: a
@@ -104,6 +106,8 @@ pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
     pub(crate) explanation: Explanation,
     pub(crate) prices: Prices,
+    /// What applying it decodes of old streams, from its beginning to its end.
+    pub(crate) decoded: u64,
 }
 
 /// 1/16 bits of a byte.
@@ -112,14 +116,15 @@ const BYTE: u64 = 128;
 impl Explanation {
     /// What all symbols take.
     fn symbols(&self) -> u64 {
-        self.control + self.changes + self.new_bytes
+        self.choices + self.control + self.changes + self.new_bytes
     }
 
-    /// From 1/16 bits to bytes.
-    fn in_bytes(mut self) -> Self {
-        for part in [&mut self.lists, &mut self.control, &mut self.changes, &mut self.new_bytes] {
-            *part = part.div_ceil(BYTE);
-        }
+    /// From 1/16 bits to bytes, of a patch of so many bytes.
+    fn in_bytes(mut self, size: usize) -> Self {
+        let symbols =
+            [&mut self.choices, &mut self.control, &mut self.changes, &mut self.new_bytes];
+        symbols.into_iter().for_each(|part| *part /= BYTE);
+        self.lists = (size as u64).saturating_sub(self.bytes());
         self
     }
 }
@@ -150,6 +155,8 @@ struct Writer<'a> {
     bytes: Vec<u8>,
     prices: Prices,
     explanation: Explanation,
+    /// What a terminal decodes.
+    decoding: apply::PlainOld,
 }
 
 impl Writer<'_> {
@@ -173,8 +180,9 @@ impl Writer<'_> {
             return Ok(());
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
-        let SpanLists { bytes: lists, image, corrections } =
+        let SpanLists { bytes: lists, image, corrections, old, order } =
             self.ledger.lists(self.base, self.at, self.from, self.ends.take_inside())?;
+        self.decode(&old, &order)?;
         let before = self.bytes.len();
         let bytes = symbols.len() + lists.len() + 3;
         let raw = image.and_then(|range| self.pair.image.get(range));
@@ -187,9 +195,7 @@ impl Writer<'_> {
             let [low, middle, high, _] = (lists.len() as u32).to_le_bytes();
             Method::Coded.write(&mut self.bytes, &[&[low, middle, high], &lists, &symbols]);
             let lists = self.bytes.len() - before - symbols.len();
-            let corrections = corrections.min(lists);
-            self.explanation.corrections += corrections as u64;
-            self.explanation.lists += (lists - corrections) as u64 * BYTE;
+            self.explanation.corrections += corrections.min(lists) as u64;
         }
         self.explanation.spans += 1;
         self.base = self.at;
@@ -198,6 +204,16 @@ impl Writer<'_> {
         }
         let inside = self.ledger.inside(self.finished);
         self.ends.ended(self.bytes.len() - before, self.at, inside);
+        Ok(())
+    }
+
+    /// What a terminal decodes in a span that reads `old` streams in this order.
+    fn decode(&mut self, old: &[OldStream], order: &[usize]) -> Result<(), DiffError> {
+        self.decoding.list(old.to_vec());
+        for number in order {
+            let Some(stream) = old.get(*number) else { continue };
+            self.decoding.count(stream).map_err(|_| DiffError::Span)?;
+        }
         Ok(())
     }
 
@@ -305,7 +321,7 @@ impl Writer<'_> {
                 self.symbols.distance(&mut self.coder, len, distance);
             }
         }
-        self.explanation.control += self.coder.position() - before;
+        self.took(|why| &mut why.control, self.at, before);
         self.pass(len as usize);
     }
 
@@ -317,6 +333,9 @@ impl Writer<'_> {
             Guess::Old(from) => {
                 let (start, end) = self.bounds(from as usize);
                 let behind = from as usize > start && (from as usize) < end;
+                if behind {
+                    self.ledger.read(from as usize, 1);
+                }
                 self.old.get(from as usize).filter(|_| behind)
             }
             Guess::Earlier(distance) => self.before(self.at, distance).first(),
@@ -324,7 +343,7 @@ impl Writer<'_> {
         let guess = guess.copied().unwrap_or(0);
         let byte = self.new.get(self.at).copied().unwrap_or(0);
         self.symbols.new_byte(&mut self.coder, guess, byte);
-        self.explanation.new_bytes += self.coder.position() - before;
+        self.took(|why| &mut why.new_bytes, self.at, before);
         self.at += 1;
     }
 
@@ -335,8 +354,19 @@ impl Writer<'_> {
         for byte in self.new.iter().skip(self.at).take(count) {
             self.symbols.noise(&mut self.coder, *byte);
         }
-        self.explanation.new_bytes += self.coder.position() - before;
+        self.took(|why| &mut why.new_bytes, self.at, before);
         self.at += count;
+    }
+
+    /// Symbols from a place in plain new took what was written since `before`: a part of
+    /// the patch, or what an encoder chose.
+    fn took(&mut self, part: fn(&mut Explanation) -> &mut u64, at: usize, before: u64) {
+        let took = self.coder.position() - before;
+        if self.pair.new.is_chosen(at) {
+            self.explanation.choices += took;
+        } else {
+            *part(&mut self.explanation) += took;
+        }
     }
 
     /// Bytes were copied.
@@ -410,7 +440,7 @@ impl Writer<'_> {
         let before = self.coder.position();
         self.go(from, Kind::Copy);
         self.symbols.length(&mut self.coder, Kind::Copy, 1, count as u64);
-        self.explanation.control += self.coder.position() - before;
+        self.took(|why| &mut why.control, self.at, before);
         self.ledger.read(from, count);
         self.symbols.from += count as u64;
         self.pass(count);
@@ -458,8 +488,8 @@ impl Writer<'_> {
         self.ledger.read(from, count);
         let units = if grid == Grid::Words { count / 4 } else { count };
         self.symbols.length(&mut self.coder, kind, 1, units as u64);
-        let start = self.coder.position();
-        self.explanation.control += start - before;
+        self.took(|why| &mut why.control, self.at, before);
+        let (at, start) = (self.at, self.coder.position());
         let until = self.at + count;
         while self.at < until {
             let around = self.around(self.symbols.from as usize);
@@ -470,7 +500,7 @@ impl Writer<'_> {
             let (_, count) = self.symbols.change(&mut self.coder, grid, around, room, new);
             self.at += count as usize;
         }
-        self.explanation.changes += self.coder.position() - start;
+        self.took(|why| &mut why.changes, at, start);
     }
 
     /// The four old bytes before a place and, above them, the eight from there.

@@ -8,6 +8,7 @@ use std::println;
 
 mod code;
 mod long;
+mod work;
 
 /// Bytes with the texture of an image: runs, text and noise.
 fn texture(len: usize, mut seed: u32) -> Vec<u8> {
@@ -35,6 +36,7 @@ fn check(old: &[u8], new: &[u8]) -> Delta {
 
 fn check_with(options: &DiffOptions, old: &[u8], new: &[u8]) -> Delta {
     let delta = diff(old, new, options, &()).unwrap();
+    assert_eq!(delta.explanation.bytes(), delta.bytes.len() as u64, "{:?}", delta.explanation);
     let (out, _) = apply(&delta.bytes, old).unwrap();
     assert!(out == new, "other bytes came out");
     delta

@@ -39,7 +39,10 @@ pub(super) fn round_trips(old: &[u8], new: &[u8]) -> Result<Vec<Trip>> {
 
 fn round_trip(old: &[u8], new: &[u8], effort: Effort, heap: u64) -> Result<Trip> {
     let options = DiffOptions { max_heap: heap, effort, ..DiffOptions::default() };
-    let patch = delta::diff(old, new, &options, &())?.bytes;
+    let delta = delta::diff(old, new, &options, &())?;
+    let (parts, patch) = (delta.explanation.bytes(), delta.bytes);
+    let size = patch.len();
+    ensure!(parts == size as u64, "the parts of {size} bytes have {parts} together");
     let (header, start) = header(&patch)?;
     ensure!(header.heap <= heap, "it declares {} bytes of heap", header.heap);
     let limits = Limits { heap: header.heap };
