@@ -408,4 +408,4 @@ impl Work<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

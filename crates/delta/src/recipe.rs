@@ -277,6 +277,15 @@ impl Recipe {
         }
     }
 
+    /// Nothing comes out before all of the content is there.
+    pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
+            Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
+            Self::Deflate { .. } | Self::Xz(_) => false,
+        }
+    }
+
     /// Where in a stream's content it is said what an encoder chose: words or edits.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn chosen(

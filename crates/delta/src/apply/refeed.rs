@@ -16,12 +16,12 @@ const PIECE: usize = 4 << 10;
 /// Bytes of content that are handed on at a time.
 const BATCH: usize = 16 << 10;
 
-/// Bytes of heap that it takes for a stream of `plain` bytes of content; none where what
-/// an encoder chose is not in the stream, but has to be said again.
+/// Bytes of heap that it takes for a stream of `plain` bytes of content; none where nothing
+/// is made of a stream before all of its content is there.
 pub(crate) fn heap(recipe: &Recipe, plain: u64, correction: &Correction) -> Option<u64> {
     match recipe.told(correction) {
         Some(told) => again::heap(&told),
-        None if correction.has_sequences() => None,
+        None if recipe.is_made_whole(correction) => None,
         None => Some(recipe.decoder_heap(plain).saturating_add((PIECE + BATCH) as u64)),
     }
 }

@@ -77,6 +77,8 @@ pub(crate) fn write(
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
         explanation: Explanation::default(),
+        before: Explanation::default(),
+        symbols_took: 0,
         decoding: apply::PlainOld::counting(header.cache),
     };
     for cover in covers {
@@ -88,7 +90,7 @@ pub(crate) fn write(
     writer.end_span()?;
     // A tree of hashes at the end of the image is a span of its own.
     writer.end_span()?;
-    writer.prices.reached(new.len(), writer.explanation.symbols());
+    writer.prices.reached(new.len(), writer.symbols_took);
     let (bytes, prices, decoded) = (writer.bytes, writer.prices, writer.decoding.counted());
     let explanation = writer.explanation.in_bytes(bytes.len());
     Ok(Written { bytes, explanation, prices, decoded })
@@ -114,11 +116,6 @@ pub(crate) struct Written {
 const BYTE: u64 = 128;
 
 impl Explanation {
-    /// What all symbols take.
-    fn symbols(&self) -> u64 {
-        self.choices + self.control + self.changes + self.new_bytes
-    }
-
     /// From 1/16 bits to bytes, of a patch of so many bytes.
     fn in_bytes(mut self, size: usize) -> Self {
         let symbols =
@@ -155,6 +152,10 @@ struct Writer<'a> {
     bytes: Vec<u8>,
     prices: Prices,
     explanation: Explanation,
+    /// The same before the span, whose symbols may come to nothing.
+    before: Explanation,
+    /// What all symbols took, in 1/16 bits, written or not.
+    symbols_took: u64,
     /// What a terminal decodes.
     decoding: apply::PlainOld,
 }
@@ -163,7 +164,7 @@ impl Writer<'_> {
     /// Ends the span when it is full; starts one when there is none. `from` is
     /// where old is expected to go on.
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
-        self.prices.reached(self.at, self.explanation.symbols());
+        self.prices.reached(self.at, self.symbols_took);
         let bytes = self.coder.len() + self.ledger.cost(self.at);
         if self.ends.is_due(bytes, self.base, self.at) {
             self.end_span()?;
@@ -188,6 +189,7 @@ impl Writer<'_> {
         let raw = image.and_then(|range| self.pair.image.get(range));
         if let Some(raw) = raw.filter(|raw| bytes >= raw.len() && raw.len() <= SPAN_MAX - FRAME) {
             Method::Stored.write(&mut self.bytes, &[raw]);
+            self.explanation = self.before;
             self.explanation.stored += raw.len() as u64;
         } else if bytes > SPAN_MAX - FRAME {
             return Err(DiffError::Span);
@@ -198,6 +200,7 @@ impl Writer<'_> {
             self.explanation.corrections += corrections.min(lists) as u64;
         }
         self.explanation.spans += 1;
+        self.before = self.explanation;
         self.base = self.at;
         if let Some(finished) = self.ledger.finished() {
             self.finished = finished;
@@ -362,6 +365,7 @@ impl Writer<'_> {
     /// the patch, or what an encoder chose.
     fn took(&mut self, part: fn(&mut Explanation) -> &mut u64, at: usize, before: u64) {
         let took = self.coder.position() - before;
+        self.symbols_took += took;
         if self.pair.new.is_chosen(at) {
             self.explanation.choices += took;
         } else {

@@ -48,7 +48,7 @@ pub const RECIPES_MAX: usize = 64;
 
 /// Old streams are decoded, and streams encoded again, up to so many bytes for each byte
 /// of both images ...
-const WORK_TIMES: u64 = 64;
+const WORK_TIMES: u64 = 256;
 
 /// ... and so many more: what a terminal does is in proportion to what it gets.
 const WORK_LEAST: u64 = 256 << 20;

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use types::{Digest, Hasher};
 
 /// Bytes that are read, or made, at once.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 32 << 10;
 
 /// Makes the new image of the old one and a patch
 ///
