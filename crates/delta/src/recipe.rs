@@ -267,6 +267,44 @@ impl Recipe {
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
     }
 
+    /// What is told of a stream's encoder, if anything is.
+    pub(crate) fn told(&self, correction: &Correction) -> Option<told::Told> {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
+                told::Told::read(correction.sequences()).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Nothing comes out before all of the content is there.
+    pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
+            Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
+            Self::Deflate { .. } | Self::Xz(_) => false,
+        }
+    }
+
+    /// Where in a stream's content it is said what an encoder chose: words or edits.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn chosen(
+        &self,
+        correction: &Correction,
+        plain: &[u8],
+    ) -> Vec<core::ops::Range<usize>> {
+        if let Some(told) = self.told(correction) {
+            return told.places(plain).unwrap_or_default();
+        }
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
+                let ahead = crate::sequences::Ahead::read(correction.sequences());
+                ahead.iter().map(|ahead| 0..ahead.edits).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Starts decoding a stream of `plain` bytes of content.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ pub(super) fn content(len: usize, seed: u32) -> Vec<u8> {
 }
 
 /// Runs a program in `folder`; it must succeed.
-pub(super) fn run(folder: &Path, program: &str, arguments: &[&str]) {
+pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     assert!(command.status().unwrap().success(), "{program} {arguments:?}");
