@@ -48,7 +48,7 @@ pub const RECIPES_MAX: usize = 64;
 pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + MOVES_BYTES_MAX + CHECK;
 
 const MAGIC: [u8; 4] = *b"RFTD";
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 const CHECK: usize = 8;
 /// Bytes before the recipes: magic, version, length, images, heap, window,
 /// models (2), cache, encoders, work, libraries, count of recipes, bytes of moves.
