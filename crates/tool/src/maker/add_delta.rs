@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// Where the package goes; the one that was read is replaced if not given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The most memory that applying a delta may take, as in "8 MiB"
+    /// The most memory that applying a delta may take, as in 8M
     #[arg(long, value_name = "BYTES", default_value = "64 MiB")]
     max_heap: Bytes,
     /// In less time, for deltas that are a little larger

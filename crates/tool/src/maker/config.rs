@@ -64,7 +64,7 @@ pub(crate) struct Document {
     file: Option<PathBuf>,
 }
 
-/// A number of bytes: `65536`, or `"64 KiB"`, or `"1 MiB"`.
+/// A number of bytes: `65536`, `"64 KiB"` or `64k`, `"1 MiB"` or `1M`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Number")]
 pub(crate) struct Bytes(pub(crate) u32);
@@ -97,16 +97,16 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (digits, unit) =
             text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-        let factor = match unit.trim() {
+        let factor = match unit.trim().to_ascii_lowercase().as_str() {
             "" => Some(1),
-            "KiB" => Some(1 << 10),
-            "MiB" => Some(1 << 20),
-            "GiB" => Some(1 << 30),
+            "k" | "kib" => Some(1 << 10),
+            "m" | "mib" => Some(1 << 20),
+            "g" | "gib" => Some(1 << 30),
             _ => None,
         };
         let count = digits.parse::<u32>().ok();
         let bytes = count.zip(factor).and_then(|(count, factor)| count.checked_mul(factor));
-        bytes.map(Self).ok_or("a size looks like 65536, \"64 KiB\" or \"1 MiB\"")
+        bytes.map(Self).ok_or("a size looks like 65536, 64KiB or 1M")
     }
 }
 
@@ -170,6 +170,8 @@ mod tests {
         check("\"4096\"", Some(4096));
         check("\"64 KiB\"", Some(65536));
         check("\"1MiB\"", Some(1 << 20));
+        check("\"64k\"", Some(65536));
+        check("\"8M\"", Some(8 << 20));
         for bad in ["-1", "\"\"", "\"KiB\"", "\"1 MB\"", "\"5000 MiB\"", "\"1.5 MiB\"", "true"] {
             check(bad, None);
         }

@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Where the patch goes; replaced at once when it is complete. `-` is the output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The most memory that applying it may take, as in "8 MiB"
+    /// The most memory that applying it may take, as in 8M
     #[arg(long, value_name = "BYTES", default_value = "64 MiB")]
     max_heap: Bytes,
     /// In less time, for a patch that is a little larger

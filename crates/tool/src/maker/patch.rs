@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Where the new image goes; replaced at once when it is complete. `-` is the output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Refuses patches that take more memory, as in "8 MiB"
+    /// Refuses patches that take more memory, as in 8M
     #[arg(long, value_name = "BYTES", default_value = "1 GiB")]
     max_heap: Bytes,
     /// For scripts
