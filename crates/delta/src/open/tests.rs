@@ -114,6 +114,8 @@ fn squashfs_of_gzip() {
     squashfs(&["-comp", "gzip"]);
     squashfs(&["-comp", "gzip", "-Xcompression-level", "6", "-Xwindow-size", "13"]);
     squashfs(&["-comp", "gzip", "-noI", "-no-fragments", "-b", "1M"]);
+    squashfs(&["-comp", "gzip", "-Xstrategy", "fixed"]);
+    squashfs(&["-comp", "gzip", "-Xstrategy", "huffman_only,run_length_encoded,filtered"]);
 }
 
 /// Files that are compressed already are stored in blocks as they are.
