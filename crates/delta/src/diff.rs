@@ -262,8 +262,8 @@ impl Maker<'_> {
         let pair = spans::Pair { old: &self.plain_old, new: &new, image: self.new };
         let mut written = spans::write(&header, pair, &covers, self.options, progress)?;
         // A resume begins with nothing that was decoded before.
-        header.decoded = written.decoded.saturating_mul(2);
-        if header.decoded > work {
+        header.decoded = written.decoded.saturating_mul(2).min(work);
+        if written.decoded > work {
             self.plain_old.shut();
             return self.make(streams, shut, progress);
         }

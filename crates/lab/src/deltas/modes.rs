@@ -1,8 +1,10 @@
 //! Every way in which a patch can be made, there and back.
 
 use super::apply::{apply, header, resume};
+use crate::clock::now;
 use anyhow::{Context, Result, ensure};
 use delta::{DiffOptions, Effort, Limits, Reset};
+use std::time::Duration;
 
 /// Name, effort, and the heap that applying may take.
 pub(super) const MODES: [(&str, Effort, u64); 4] = [
@@ -12,8 +14,10 @@ pub(super) const MODES: [(&str, Effort, u64); 4] = [
     ("best, 4 MiB", Effort::Best, 4 << 20),
 ];
 
-/// How many points of resumption are tried.
-const RESUMES: usize = 6;
+/// So many points of resumption are tried however long it takes, and the others as far as
+/// there is time.
+const RESUMES: usize = 3;
+const RESUMING: Duration = Duration::from_secs(2);
 
 /// The most bytes of a patch that a cut may cost.
 const AGAIN_MAX: u64 = 256 << 10;
@@ -52,7 +56,13 @@ fn round_trip(old: &[u8], new: &[u8], effort: Effort, heap: u64) -> Result<Trip>
     })?;
     ensure!(made == new, "another image came out");
     ensure!(again <= AGAIN_MAX, "a cut costs {again} bytes of the patch");
-    for at in resets.iter().step_by(resets.len().div_ceil(RESUMES).max(1)) {
+    let (began, step) = (now(), resets.len().div_ceil(RESUMES).max(1));
+    let certain = resets.iter().step_by(step);
+    let others = (0..).zip(&resets).filter(|(number, _)| number % step != 0).map(|(_, at)| at);
+    for (tried, at) in certain.chain(others).enumerate() {
+        if tried >= RESUMES && now() - began > RESUMING {
+            break;
+        }
         let made = resume(&patch, old, new, *at, &limits);
         let made = made.with_context(|| format!("cannot resume at {}", at.out))?;
         ensure!(made == new, "another image came out of a resume at {}", at.out);
