@@ -5,6 +5,7 @@
 //! delta was made. Recipes come with patches, from anybody: they are bounded,
 //! and what they allocate is known before it is allocated.
 
+mod chosen;
 pub(crate) mod corrector;
 mod deflate;
 pub(crate) mod lzma;

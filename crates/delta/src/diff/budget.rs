@@ -2,7 +2,7 @@
 
 use super::plain::{CORRECTION_MAX, LONG, content};
 use super::{DiffError, DiffOptions};
-use crate::apply::{REFEED_HEAP, least_heap, stream_heap};
+use crate::apply::{least_heap, refeed_heap, stream_heap};
 use crate::coder::{Models, Pace};
 use crate::open::{Opened, Stream};
 use crate::patch::{MODELS, PatchHeader};
@@ -100,10 +100,10 @@ impl Budget {
         let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
         let cache = left.min(content).min(CACHE_MAX);
         // What resuming inside a stream takes, in the place of cache and decoder.
-        let begun = |stream: &&Stream| !stream.correction.has_sequences();
-        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG).filter(begun);
-        let again =
-            long.map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64) + REFEED_HEAP);
+        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG);
+        let again = long.filter_map(|stream| {
+            refeed_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction)
+        });
         let again = again.filter(|heap| *heap <= left + decoder).max().unwrap_or(0);
         let decoder = decoder.max(again.saturating_sub(cache));
         Ok(Self { window_log, models, encoders, decoder, cache })
