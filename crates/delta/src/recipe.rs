@@ -5,6 +5,7 @@
 //! delta was made. Recipes come with patches, from anybody: they are bounded,
 //! and what they allocate is known before it is allocated.
 
+mod chosen;
 pub(crate) mod corrector;
 mod deflate;
 pub(crate) mod lzma;
@@ -307,50 +308,6 @@ impl Recipe {
             _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
-    }
-
-    /// What is told of a stream's encoder, if anything is.
-    pub(crate) fn told(&self, correction: &Correction) -> Option<told::Told> {
-        match self {
-            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
-                told::Told::read(correction.sequences()).ok()
-            }
-            _ => None,
-        }
-    }
-
-    /// Nothing comes out before all of the content is there, or what came out does not say
-    /// what went in before all of it is there.
-    pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
-        match self {
-            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
-            Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
-            Self::Lzma(recipe) => recipe.told,
-            Self::Deflate { .. } | Self::Xz(_) => false,
-        }
-    }
-
-    /// Where in a stream's content it is said what an encoder chose: words or edits.
-    #[cfg(any(test, feature = "diff"))]
-    pub(crate) fn chosen(
-        &self,
-        correction: &Correction,
-        plain: &[u8],
-    ) -> Vec<core::ops::Range<usize>> {
-        if let Some(told) = self.told(correction) {
-            return told.places(plain).unwrap_or_default();
-        }
-        match self {
-            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
-                let ahead = crate::sequences::Ahead::read(correction.sequences());
-                ahead.iter().map(|ahead| 0..ahead.edits).collect()
-            }
-            Self::Lzma(recipe) if recipe.told => {
-                let told = lzma::Told::read(correction.sequences());
-                told.iter().map(|told| 0..told.words).collect()
-            }
-            _ => Vec::new(),
-        }
     }
 
     /// Starts decoding a stream of `plain` bytes of content.

@@ -12,7 +12,7 @@ use crate::recipe::told::Told;
 use crate::recipe::words::Words;
 use crate::recipe::zstd_frame::{self, Head, Reader};
 use crate::sequences::{BLOCK, Sequence};
-use alloc::borrow::ToOwned as _;
+use alloc::borrow::{Cow, ToOwned as _};
 use alloc::vec::Vec;
 use std::sync::OnceLock;
 
@@ -306,17 +306,14 @@ fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
     bits.get(word).is_some_and(|word| word >> place & 1 == 1)
 }
 
-/// The words in a new stream.
-fn told_words(stream: &Stream) -> Option<Vec<u8>> {
-    let stored = stream.correction.sequences();
+/// The words of a new stream.
+fn told_words(stream: &Stream) -> Option<Cow<'_, [u8]>> {
     match stream.recipe {
-        Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => {
-            Told::read(stored).ok()?.words_of(&stream.plain)
-        }
         Recipe::Lzma(recipe) if recipe.told => {
-            Some(stream.plain.get(..TellsLzma::read(stored).ok()?.words)?.to_vec())
+            let told = TellsLzma::read(stream.correction.sequences()).ok()?;
+            stream.plain.get(..told.words).map(Cow::Borrowed)
         }
-        _ => None,
+        recipe => recipe.told(&stream.correction)?.words_of(&stream.plain).map(Cow::from),
     }
 }
 

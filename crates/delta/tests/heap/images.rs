@@ -47,6 +47,8 @@ pub(crate) enum Pack {
     Xz,
     /// With a dictionary that is larger than the content.
     Roomy,
+    /// As no recipe makes it.
+    OddXz,
     Zstd,
 }
 
@@ -61,6 +63,10 @@ impl Pack {
             Self::Xz => {
                 let dict = 128 << 10;
                 xz(LzmaOptions { dict, ..LzmaOptions::preset(6, false).unwrap() }, 10)
+            }
+            Self::OddXz => {
+                let (dict, nice) = (128 << 10, 9);
+                xz(LzmaOptions { dict, nice, ..LzmaOptions::preset(6, false).unwrap() }, 10)
             }
             Self::Roomy => xz(LzmaOptions::preset(6, false).unwrap(), 22),
             Self::Zstd => {
@@ -80,7 +86,7 @@ impl Pack {
         let mut out = match self {
             Self::Plain => return content.to_vec(),
             Self::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3],
-            Self::Xz | Self::Roomy | Self::Zstd => Vec::new(),
+            Self::Xz | Self::Roomy | Self::OddXz | Self::Zstd => Vec::new(),
         };
         let mut encoder = self.recipe().encoder(content.len() as u64).unwrap();
         encoder.push(content, &mut out).unwrap();

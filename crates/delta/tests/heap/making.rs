@@ -67,7 +67,7 @@ fn new_bytes_take_the_memory_that_there_may_be() {
 #[test]
 fn opening_takes_the_memory_that_there_may_be() {
     let _alone = alone();
-    for pack in [Pack::Gzip, Pack::Roomy, Pack::Zstd] {
+    for pack in [Pack::Gzip, Pack::Roomy, Pack::OddXz, Pack::Zstd] {
         let (old, new) = (files(pack, 3 * MIB, 0, 29), files(pack, 3 * MIB, 0x1234, 29));
         check_make(&format!("{pack:?}"), &old, &new);
     }
