@@ -58,6 +58,9 @@ enum Form {
     Zlib,
     Xz,
     Zstd,
+    /// LZMA in its older form.
+    Alone,
+    Lzip,
 }
 
 /// A range of the bytes that is a container of this kind.
@@ -342,8 +345,7 @@ impl Work<'_> {
                 let (max_heap, proving) = (self.options.max_heap, &self.proving);
                 prove::prove(found.form, encoded, &plain, place, max_heap, proving, self.spoken)
             }
-            _ if decoding.decoder_heap(plain.len() as u64) > self.options.max_heap => Proof::Heap,
-            _ => Proof::Made(decoding, Correction::default()),
+            _ => self.read(decoding, plain.len() as u64),
         };
         let (recipe, correction, start) = match proof {
             Proof::Made(recipe, correction) => (recipe, correction, Vec::new()),
@@ -371,10 +373,22 @@ impl Work<'_> {
         let (len, holes) = (found.range.len() as u64, found.holes);
         let container = kind;
         let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
-        if !start.is_empty() {
+        if tell::is_told(&stream.recipe) {
+            tell::weave(&mut stream, start, encoded);
+        } else if !start.is_empty() {
             stream.begin_with(start);
         }
         (Some(stream), census)
+    }
+
+    /// A stream of the old image: its content is read within the heap.
+    fn read(&self, decoding: Recipe, plain: u64) -> Proof {
+        let fits = |recipe: &Recipe| recipe.decoder_heap(plain) <= self.options.max_heap;
+        let thrifty = || tell::lzma::reading(&decoding).filter(&fits);
+        match Some(decoding).filter(fits).or_else(thrifty) {
+            Some(recipe) => Proof::Made(recipe, Correction::default()),
+            None => Proof::Heap,
+        }
     }
 
     /// The content of what was found, counted against the limits.
@@ -406,4 +420,4 @@ impl Work<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

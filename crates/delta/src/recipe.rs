@@ -7,6 +7,8 @@
 
 pub(crate) mod corrector;
 mod deflate;
+pub(crate) mod lzma;
+mod stored;
 pub(crate) mod told;
 pub(crate) mod words;
 pub(crate) mod xz;
@@ -14,14 +16,16 @@ pub(crate) mod zstd;
 pub(crate) mod zstd_frame;
 
 use crate::codec::deflate::DeflateOptions;
-use crate::codec::lzma::{self, Lzma, LzmaOptions};
+use crate::codec::lzma::{self as liblzma, Lzma, LzmaOptions};
 use crate::codec::zstd::ZstdOptions;
 use crate::codec::{self, Fault, Progress};
 use crate::correction::Correction;
 use crate::tokens::Told;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use corrector::Corrector;
 pub use deflate::Wrapper;
+pub use lzma::{Frame, LzmaRecipe};
 pub use xz::XzRecipe;
 
 /// Encoding and decoding of one stream.
@@ -38,6 +42,8 @@ pub enum Recipe {
     Xz(XzRecipe),
     /// libzstd.
     Zstd(ZstdOptions),
+    /// LZMA of any encoder.
+    Lzma(LzmaRecipe),
 }
 
 /// The C libraries that encode.
@@ -66,7 +72,7 @@ impl Library {
         let version = match codec {
             _ if !MAKES => 0,
             Codec::Zlib => codec::deflate::version(),
-            Codec::Lzma => lzma::version(),
+            Codec::Lzma => liblzma::version(),
             Codec::Zstd => codec::zstd::version(),
         };
         Self { codec, version }
@@ -105,6 +111,7 @@ const XZ_BLOCK_MAX: u64 = 1 << 32;
 const DEFLATE: u8 = 1;
 const XZ: u8 = 2;
 const ZSTD: u8 = 3;
+const LZMA: u8 = 4;
 
 impl Recipe {
     /// The most bytes that [`to_bytes`](Self::to_bytes) makes.
@@ -128,12 +135,16 @@ impl Recipe {
                 out.extend([XZ, recipe.check, recipe.sized.into(), recipe.branch]);
                 out.push(recipe.dict_byte);
                 out.extend(recipe.block.to_le_bytes());
-                put_lzma(&mut out, recipe.options);
+                stored::put_lzma(&mut out, recipe.options);
             }
             Self::Zstd(options) => {
                 out.extend([ZSTD, options.level.to_le_bytes()[0], options.window_log]);
                 out.extend(options.switches.to_le_bytes());
                 out.extend([options.splitter, options.long]);
+            }
+            Self::Lzma(recipe) => {
+                out.push(LZMA);
+                recipe.put(&mut out);
             }
         }
         out
@@ -160,7 +171,7 @@ impl Recipe {
                 let options = DeflateOptions { level, window_bits, mem_level, strategy };
                 Ok(Self::Deflate { wrapper, options })
             }
-            XZ => Ok(Self::Xz(take_xz(bytes)?)),
+            XZ => Ok(Self::Xz(stored::take_xz(bytes)?)),
             ZSTD => {
                 let [level, window_log, low, high, splitter, long] = take(bytes)?;
                 let level = i8::from_le_bytes([level]);
@@ -172,17 +183,25 @@ impl Recipe {
                 within(splitter, 0, 6, "splitter")?;
                 Ok(Self::Zstd(ZstdOptions { level, window_log, switches, splitter, long }))
             }
+            LZMA => Ok(Self::Lzma(LzmaRecipe::take(bytes)?)),
             kind => Err(RecipeError::Kind(kind)),
         }
     }
 
-    /// The library that makes these bytes, as it is linked here.
+    /// The library that makes these bytes, as it is linked here; what needs none counts
+    /// with the one of its format.
     pub fn library(&self) -> Library {
         Library::linked(match self {
             Self::Deflate { .. } => Codec::Zlib,
-            Self::Xz(_) => Codec::Lzma,
+            Self::Xz(_) | Self::Lzma(_) => Codec::Lzma,
             Self::Zstd(_) => Codec::Zstd,
         })
+    }
+
+    /// Only one release of its library makes these bytes for certain.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn needs_library(&self) -> bool {
+        !matches!(self, Self::Lzma(_))
     }
 
     /// Bytes of heap that encoding `plain` bytes of content takes.
@@ -192,6 +211,8 @@ impl Recipe {
             Self::Deflate { options, .. } => deflate::encoder_heap(*options),
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
             Self::Zstd(options) => zstd::encoder_heap(*options, plain),
+            // By what is told alone.
+            Self::Lzma(_) => u64::MAX,
         }
     }
 
@@ -210,8 +231,18 @@ impl Recipe {
         match self {
             _ if !MAKES => u64::MAX,
             Self::Deflate { .. } => deflate::DECODER_HEAP,
-            Self::Xz(recipe) => lzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
+            Self::Xz(recipe) => liblzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
             Self::Zstd(options) => zstd::decoder_heap(*options, plain),
+            Self::Lzma(recipe) => recipe.decoder_heap(plain),
+        }
+    }
+
+    /// Bytes that may come out at once, about: what an encoder holds back, but for those that
+    /// hold no more than a chunk.
+    pub(crate) fn at_once(&self) -> u64 {
+        match self {
+            Self::Lzma(_) => 96 << 10,
+            _ => 1 << 20,
         }
     }
 
@@ -227,6 +258,7 @@ impl Recipe {
             }
             Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe)?),
             Self::Zstd(options) => Encoding::Zstd(zstd::FrameMaker::new(*options, plain, &[])?),
+            Self::Lzma(_) => return Err("a stream of LZMA is told, or it cannot be made"),
         };
         Ok(Encoder { encoding, corrector: None })
     }
@@ -243,10 +275,15 @@ impl Recipe {
                 let maker = zstd::FrameMaker::new(*options, plain, &sequences)?;
                 Encoder { encoding: Encoding::Zstd(maker), corrector: None }
             }
+            Self::Lzma(recipe) if MAKES => {
+                let told = lzma::Told::read(&sequences).map_err(|_| "nothing is told of LZMA")?;
+                let maker = lzma::ToldMaker::new(*recipe, told, plain)?;
+                Encoder { encoding: Encoding::Lzma(Box::new(maker)), corrector: None }
+            }
             _ => self.encoder(plain)?,
         };
         match &mut encoder.encoding {
-            Encoding::Zstd(_) => {}
+            Encoding::Zstd(_) | Encoding::Lzma(_) => {}
             _ if sequences.is_empty() || !MAKES => {}
             Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
@@ -260,11 +297,60 @@ impl Recipe {
     /// Bytes of heap that [`corrected`](Self::corrected) takes.
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
         let sequences = match self {
+            Self::Lzma(_) => {
+                let told = lzma::Told::read(correction.sequences());
+                let heap = told.map_or(u64::MAX, |told| told.heap());
+                return heap.saturating_add(correction.held());
+            }
             _ if !correction.has_sequences() => 0,
             Self::Zstd(options) => zstd::corrected_heap(*options, plain, correction.sequences()),
             _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
         };
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
+    }
+
+    /// What is told of a stream's encoder, if anything is.
+    pub(crate) fn told(&self, correction: &Correction) -> Option<told::Told> {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
+                told::Told::read(correction.sequences()).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Nothing comes out before all of the content is there, or what came out does not say
+    /// what went in before all of it is there.
+    pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
+            Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
+            Self::Lzma(recipe) => recipe.told,
+            Self::Deflate { .. } | Self::Xz(_) => false,
+        }
+    }
+
+    /// Where in a stream's content it is said what an encoder chose: words or edits.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn chosen(
+        &self,
+        correction: &Correction,
+        plain: &[u8],
+    ) -> Vec<core::ops::Range<usize>> {
+        if let Some(told) = self.told(correction) {
+            return told.places(plain).unwrap_or_default();
+        }
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
+                let ahead = crate::sequences::Ahead::read(correction.sequences());
+                ahead.iter().map(|ahead| 0..ahead.edits).collect()
+            }
+            Self::Lzma(recipe) if recipe.told => {
+                let told = lzma::Told::read(correction.sequences());
+                told.iter().map(|told| 0..told.words).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Starts decoding a stream of `plain` bytes of content.
@@ -279,6 +365,7 @@ impl Recipe {
             }
             Self::Xz(_) => Decoding::Lzma(Lzma::xz_decoder(self.decoder_heap(plain))?),
             Self::Zstd(options) => Decoding::Zstd(zstd::FrameReader::new(*options, plain)?),
+            Self::Lzma(recipe) => Decoding::Told(Box::new(lzma::ToldReader::new(*recipe, plain)?)),
         }))
     }
 }
@@ -287,47 +374,6 @@ impl Recipe {
 fn stated(recipe: &XzRecipe) -> LzmaOptions {
     let dict = xz::dictionary(recipe.dict_byte).unwrap_or(u32::MAX);
     LzmaOptions { dict: dict.max(1 << 12), ..recipe.options }
-}
-
-fn put_lzma(out: &mut Vec<u8>, options: LzmaOptions) {
-    out.extend(options.dict.to_le_bytes());
-    out.extend([options.lc, options.lp, options.pb, options.mode, options.finder]);
-    out.extend(options.nice.to_le_bytes());
-    out.extend(options.depth.to_le_bytes());
-}
-
-fn take_lzma(bytes: &mut &[u8]) -> Result<LzmaOptions, RecipeError> {
-    let dict = u32::from_le_bytes(take(bytes)?);
-    let [lc, lp, pb, mode, finder] = take(bytes)?;
-    let nice = u16::from_le_bytes(take(bytes)?);
-    let depth = u16::from_le_bytes(take(bytes)?);
-    within(dict, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
-    within(lc, 0, 4, "lc")?;
-    within(lp, 0, 4 - lc, "lp")?;
-    within(pb, 0, 4, "pb")?;
-    within(mode, 1, 2, "mode")?;
-    within(nice, 2, 273, "match length")?;
-    if !matches!(finder, 3 | 4 | 0x12 | 0x13 | 0x14) {
-        return Err(RecipeError::Impossible("match finder"));
-    }
-    Ok(LzmaOptions { dict, lc, lp, pb, mode, finder, nice, depth })
-}
-
-fn take_xz(bytes: &mut &[u8]) -> Result<XzRecipe, RecipeError> {
-    let [check, sized, branch, dict_byte] = take(bytes)?;
-    let block = u64::from_le_bytes(take(bytes)?);
-    let options = take_lzma(bytes)?;
-    if !matches!(check, 0 | 1 | 4 | 10) {
-        return Err(RecipeError::Impossible("check"));
-    }
-    within(sized, 0, 1, "switch")?;
-    within(block, 0, XZ_BLOCK_MAX, "block")?;
-    if branch != 0 && !lzma::BRANCH_FILTERS.contains(&branch.into()) {
-        return Err(RecipeError::Impossible("branch converter"));
-    }
-    let window = xz::dictionary(dict_byte).unwrap_or(u32::MAX);
-    within(window, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
-    Ok(XzRecipe { check, sized: sized == 1, block, branch, dict_byte, options })
 }
 
 fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], RecipeError> {
@@ -363,6 +409,7 @@ enum Encoding {
     Deflate(deflate::DeflateEncoder),
     Xz(xz::XzEncoder),
     Zstd(zstd::FrameMaker),
+    Lzma(Box<lzma::ToldMaker>),
 }
 
 impl Encoder {
@@ -377,6 +424,7 @@ impl Encoder {
             Encoding::Deflate(encoder) => encoder.push(plain, out),
             Encoding::Xz(encoder) => encoder.push(plain, out),
             Encoding::Zstd(encoder) => encoder.push(plain, out),
+            Encoding::Lzma(encoder) => encoder.push(plain, out),
         })
     }
 
@@ -390,6 +438,7 @@ impl Encoder {
             Encoding::Deflate(encoder) => encoder.finish(out),
             Encoding::Xz(encoder) => encoder.finish(out),
             Encoding::Zstd(encoder) => encoder.finish(out),
+            Encoding::Lzma(encoder) => encoder.finish(out),
         })
     }
 
@@ -424,6 +473,7 @@ enum Decoding {
     Deflate(deflate::DeflateDecoder),
     Lzma(Lzma),
     Zstd(zstd::FrameReader),
+    Told(Box<lzma::ToldReader>),
 }
 
 /// What one call of a decoder did.
@@ -449,6 +499,7 @@ impl Decoder {
             Decoding::Deflate(decoder) => decoder.step(input, out)?,
             Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
             Decoding::Zstd(decoder) => decoder.step(input, out)?,
+            Decoding::Told(decoder) => decoder.step(input, out)?,
         };
         Ok(Decoded { consumed, filled, done })
     }

@@ -1,29 +1,25 @@
 //! Plain old and plain new: images laid out with what their streams hold.
 
-use super::{DiffError, DiffOptions};
-use crate::apply::{REFEED_HEAP, least_heap, stream_heap};
-use crate::coder::{Models, Pace};
+use super::budget::{Budget, heap};
 use crate::open::{Opened, Stream};
-use crate::patch::{Holes, MODELS, OldStream, PatchHeader, RECIPES_MAX};
+use crate::patch::{Holes, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
 use crate::verity::Verity;
 use crate::verity::find::Found;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::ops::Range;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 /// A correction that is longer leaves its stream as it is: a span must hold it.
-const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
+pub(super) const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
 
 /// Streams with more content are worth a point of resumption inside.
 pub(crate) const LONG: usize = 512 << 10;
 
 /// Streams deeper in streams are left as they are.
 const DEPTH_MAX: usize = crate::patch::DEPTH_MAX - 1;
-
-/// Bytes of decoded old streams beyond which more do not help.
-const CACHE_MAX: u64 = 64 << 20;
 
 /// Plain old.
 #[derive(Default)]
@@ -59,11 +55,15 @@ pub(crate) struct PlainNew {
     pub(crate) turns: Vec<(usize, Turn)>,
     /// Bytes of all corrections.
     corrections: usize,
+    /// Bytes of content that may still be encoded again.
+    work: u64,
     /// The outermost streams in order.
     pub(crate) streams: Vec<Outermost>,
     /// The places in `bytes` where trees of hashes stand: a span begins at each, because
     /// what is hashed has to be finished.
     trees: Vec<usize>,
+    /// The places in `bytes` where words or edits say what an encoder chose, sorted.
+    chosen: Vec<Range<usize>>,
 }
 
 /// A stream of the new image that no other one holds.
@@ -77,48 +77,6 @@ pub(crate) struct Outermost {
     /// Bytes of its correction and of those in it.
     pub(crate) correction: usize,
 }
-
-/// How the heap is divided.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget {
-    pub(crate) window_log: u8,
-    pub(crate) models: Models,
-    /// For streams of the new image, all that are open together.
-    pub(crate) encoders: u64,
-    /// For the decoder of one old stream.
-    pub(crate) decoder: u64,
-    /// For the content of old streams.
-    pub(crate) cache: u64,
-}
-
-/// The models that the least heap is for.
-const LEAST_MODELS: Models = Models { log: *MODELS.start(), pace: Pace::Mixed };
-
-/// Larger tables of quick models do not fit near a processor, and waiting for memory is
-/// most of what they cost. That counts where an image is large; a small one is applied in
-/// no time, and its patch is the shorter.
-fn largest_models(pace: Pace, image: usize) -> u8 {
-    match pace {
-        Pace::Mixed => *MODELS.end(),
-        Pace::Quick if image > LARGE => 14,
-        Pace::Quick => 15,
-    }
-}
-
-/// Bytes of an image that is not small.
-const LARGE: usize = 8 << 20;
-
-/// Where at least one byte in so many is in a stream that is encoded again, that takes
-/// most of the time of applying, and models may take theirs; else they are quick ones.
-const ENCODED: usize = 16;
-
-fn pace(new: &Opened, image: usize) -> Pace {
-    let content = content(&new.streams);
-    if content.saturating_mul(ENCODED) >= image.max(1) { Pace::Mixed } else { Pace::Quick }
-}
-
-/// Room is left for moves.
-const MOVES: &[u8] = &[0];
 
 /// A set of recipes and their numbers.
 #[derive(Clone, Default)]
@@ -140,96 +98,6 @@ impl Recipes {
         self.numbers.insert(recipe, next);
         Some(next)
     }
-}
-
-impl Budget {
-    /// Bytes of heap that the encoder of one stream may take.
-    pub(crate) fn stream_max(options: &DiffOptions) -> u64 {
-        let room = options.max_heap;
-        let room = room.saturating_sub(least_heap(Self::window_log(options), LEAST_MODELS, MOVES));
-        room / 4 * 3
-    }
-
-    fn window_log(options: &DiffOptions) -> u8 {
-        (options.max_heap / 8).max(1).ilog2().clamp(16, 22) as u8
-    }
-
-    /// Divides the heap among what these images need.
-    pub(crate) fn new(
-        options: &DiffOptions,
-        old: &Opened,
-        new: &Opened,
-        trees: &mut Vec<Found>,
-        image: usize,
-    ) -> Result<Self, DiffError> {
-        let limit = options.max_heap;
-        let window_log = Self::window_log(options);
-        let pace = pace(new, image);
-        let models = |log| Models { log, pace };
-        let most = largest_models(pace, image);
-        let least = least_heap(window_log, models(*MODELS.start()), MOVES);
-        let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
-        let chains = new.streams.iter().filter_map(chain);
-        let mut encoders = chains.filter(|heap| *heap <= room / 4 * 3).max().unwrap_or(0);
-        // Trees are made where no stream is open: in the same memory.
-        trees.retain(|tree| tree.verity.heap() <= room / 2);
-        let tree = trees.iter().map(|tree| tree.verity.heap()).max().unwrap_or(0);
-        encoders = encoders.max(tree);
-        let all = Self::each(&old.streams);
-        let decoders =
-            all.iter().map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64));
-        let decoder = decoders.filter(|heap| *heap <= (room - encoders) / 2).max().unwrap_or(0);
-        let content: u64 = all.iter().map(|stream| stream.plain.len() as u64).sum();
-        let needed = encoders + decoder + content.min(limit / 4);
-        let fits = |log: &u8| least_heap(window_log, models(*log), MOVES) + needed <= limit;
-        let models = models((*MODELS.start()..=most).rev().find(fits).unwrap_or(*MODELS.start()));
-        let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
-        let cache = left.min(content).min(CACHE_MAX);
-        // What resuming inside a stream takes, in the place of cache and decoder.
-        let begun = |stream: &&Stream| !stream.correction.has_sequences();
-        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG).filter(begun);
-        let again =
-            long.map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64) + REFEED_HEAP);
-        let again = again.filter(|heap| *heap <= left + decoder).max().unwrap_or(0);
-        let decoder = decoder.max(again.saturating_sub(cache));
-        Ok(Self { window_log, models, encoders, decoder, cache })
-    }
-
-    fn each(streams: &[Stream]) -> Vec<&Stream> {
-        streams
-            .iter()
-            .flat_map(|stream| [alloc::vec![stream], Self::each(&stream.inner)].concat())
-            .collect()
-    }
-
-    /// Writes it into a header.
-    pub(crate) fn declare(&self, header: &mut PatchHeader) {
-        header.window_log = self.window_log;
-        header.models = self.models;
-        header.cache = self.cache;
-        header.encoders = self.encoders;
-        header.heap = least_heap(self.window_log, self.models, &header.moves)
-            + self.cache
-            + self.encoders
-            + self.decoder;
-    }
-}
-
-/// The heap that a stream takes with the largest of those in it; nothing if it
-/// cannot be made at all.
-fn chain(stream: &Stream) -> Option<u64> {
-    let own = heap(stream);
-    if stream.correction.to_bytes().len() > CORRECTION_MAX {
-        return None;
-    }
-    let inner = stream.inner.iter().filter_map(chain).max().unwrap_or(0);
-    own.checked_add(inner)
-}
-
-/// The heap that making a stream takes.
-fn heap(stream: &Stream) -> u64 {
-    let plain = stream.plain.len() as u64;
-    stream_heap(&stream.recipe, plain, &stream.correction, &stream.holes)
 }
 
 impl PlainOld {
@@ -291,6 +159,12 @@ impl PlainOld {
         }
     }
 
+    /// No stream can be read.
+    pub(crate) fn shut(&mut self) {
+        self.streams.clear();
+        self.bytes.truncate(self.image);
+    }
+
     /// The number of the stream whose content holds a place.
     pub(crate) fn stream(&self, at: usize) -> Option<usize> {
         let at = at as u64;
@@ -301,17 +175,19 @@ impl PlainOld {
 }
 
 impl PlainNew {
-    /// Lays out the new image; streams at the places in `shut` are not opened.
+    /// Lays out the new image; streams at the places in `shut` are not opened, and none
+    /// beyond so much `work` for terminals.
     pub(crate) fn new(
         image: &[u8],
         streams: &[Stream],
         shut: &HashSet<u64>,
         trees: &[Found],
         budget: &Budget,
+        work: u64,
         recipes: &mut Recipes,
     ) -> Self {
         let bytes = Vec::with_capacity(image.len() + content(streams));
-        let mut plain = Self { bytes, ..Self::default() };
+        let mut plain = Self { bytes, work, ..Self::default() };
         let mut streams = streams.iter().filter(|stream| !shut.contains(&stream.at)).peekable();
         let mut done = 0;
         for Found { range, verity } in trees {
@@ -330,7 +206,32 @@ impl PlainNew {
             while streams.next_if(|stream| stream.at < done as u64).is_some() {}
         }
         plain.lay(image, done, &mut streams, 0, budget.encoders, recipes);
+        plain.chosen.sort_by_key(|range| range.start);
         plain
+    }
+
+    /// What stands at a place says what an encoder chose.
+    pub(crate) fn is_chosen(&self, at: usize) -> bool {
+        let before = self.chosen.partition_point(|range| range.start <= at);
+        let last = before.checked_sub(1).and_then(|number| self.chosen.get(number));
+        last.is_some_and(|range| at < range.end)
+    }
+
+    /// Notes where a stream whose turns begin with number `first` says what its encoder
+    /// chose.
+    fn note_chosen(&mut self, stream: &Stream, first: usize, depth: usize) {
+        let mut ranges =
+            stream.recipe.chosen(&stream.correction, &stream.plain).into_iter().peekable();
+        let turns = self.turns.get(first..).unwrap_or_default();
+        for (start, turn) in turns {
+            let Turn::Raw { at, depth: its, len } = turn else { continue };
+            while *its == depth
+                && let Some(range) = ranges.next_if(|range| range.start < at + len)
+            {
+                let from = start + range.start.saturating_sub(*at);
+                self.chosen.push(from..from + range.len());
+            }
+        }
     }
 
     /// The first place behind `at` where a span has to begin.
@@ -360,21 +261,27 @@ impl PlainNew {
                 false => stream.correction.to_bytes(),
             };
             let heap = heap(stream);
-            let fits = heap <= room && correction.len() <= CORRECTION_MAX && depth < DEPTH_MAX;
+            let plain = stream.plain.len() as u64;
+            let fits = heap <= room
+                && correction.len() <= CORRECTION_MAX
+                && depth < DEPTH_MAX
+                && plain <= self.work;
             let number = Some(()).filter(|()| fits).and_then(|()| recipes.number(stream.recipe));
             let Some(recipe) = number else { continue };
             let (at, len) = (stream.at as usize, stream.len as usize);
             self.raw(bytes, done, at, depth);
             done = at + len;
             let start = self.bytes.len();
-            let plain = stream.plain.len() as u64;
+            self.work -= plain;
             let before = self.corrections;
             self.corrections += correction.len();
             let holes = stream.holes.clone();
             self.turns.push((start, Turn::Open { at, recipe, plain, correction, holes }));
             let between = stream.between(bytes);
             self.raw(&between, 0, between.len(), depth + 1);
+            let first = self.turns.len();
             self.lay(&stream.plain, 0, &mut stream.inner.iter(), depth + 1, room - heap, recipes);
+            self.note_chosen(stream, first, depth + 1);
             self.turns.push((self.bytes.len(), Turn::Close));
             if depth == 0 {
                 self.streams.push(Outermost {
@@ -478,13 +385,16 @@ fn digest(bytes: &[u8]) -> [u8; 16] {
 pub(crate) fn declare(header: &mut PatchHeader, recipes: Recipes, new: &PlainNew) {
     for (_, turn) in &new.turns {
         let Turn::Open { recipe, plain, .. } = turn else { continue };
-        let Some(library) = recipes.list.get(*recipe).map(Recipe::library) else { continue };
+        let Some(recipe) = recipes.list.get(*recipe) else { continue };
+        let library = recipe.library();
         let codec = library.codec as usize;
         if let (Some(work), Some(version)) =
             (header.work.get_mut(codec), header.libraries.get_mut(codec))
         {
             *work = work.saturating_add(*plain);
-            *version = library.version;
+            if recipe.needs_library() {
+                *version = library.version;
+            }
         }
     }
     header.recipes = recipes.list;

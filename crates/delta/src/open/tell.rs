@@ -1,10 +1,13 @@
-//! Frames of zstd whose sequences are told: how they are made, and what the old image
-//! has told already.
+//! Streams whose encoders' choices are told: how frames of zstd are made of them, and what
+//! the old image has told already.
+
+pub(crate) mod lzma;
 
 use super::{Place, Stream};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 use crate::recipe::Recipe;
+use crate::recipe::lzma::Told as TellsLzma;
 use crate::recipe::told::Told;
 use crate::recipe::words::Words;
 use crate::recipe::zstd_frame::{self, Head, Reader};
@@ -57,6 +60,62 @@ pub(super) fn told(
     let told = Told { words: words.len(), blocks, ..told };
     let (recipe, told) = frame.told(&told, place)?;
     Some((recipe, Correction::of_sequences(told.to_bytes()), words))
+}
+
+/// Frames of more bytes have their words between their content, so that a cut does not
+/// cost all of a patch.
+const WOVEN: usize = 192 << 10;
+
+/// Frames of more bytes are told for this part of them, too, where edits are shorter: all
+/// of those have to be there before the first byte is made.
+const LONG: usize = 1 << 20;
+const WORTH_SHARE: usize = 16;
+
+/// What it is worth in bytes of a patch that a frame can be gone on with.
+pub(super) fn worth(encoded: &[u8]) -> usize {
+    if encoded.len() > LONG { encoded.len() / WORTH_SHARE } else { 0 }
+}
+
+/// Puts the words of a long frame into its content, between the streams in it.
+pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8]) {
+    if encoded.len() <= WOVEN || woven(stream, &words, encoded).is_none() {
+        stream.begin_with(words);
+    }
+}
+
+fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8]) -> Option<()> {
+    let mut told = stream.recipe.told(&stream.correction)?;
+    let range = |inner: &Stream| inner.at as usize..(inner.at + inner.len) as usize;
+    let closed: Vec<_> = stream.inner.iter().map(range).collect();
+    let (plain, places) = told.weave(words, &stream.plain, &closed)?;
+    let correction = Correction::of_sequences(told.to_bytes());
+    is_made(stream.recipe, &correction, &plain, encoded).then_some(())?;
+    (stream.plain, stream.correction) = (plain, correction);
+    let (mut places, mut before) = (places.into_iter().peekable(), 0);
+    for inner in &mut stream.inner {
+        while let Some((_, words)) = places.next_if(|(at, _)| *at as u64 <= inner.at) {
+            before += words as u64;
+        }
+        inner.at += before;
+    }
+    Some(())
+}
+
+/// The frame comes out with words in other places, too.
+fn is_made(recipe: Recipe, correction: &Correction, plain: &[u8], encoded: &[u8]) -> bool {
+    let Ok(mut encoder) = recipe.corrected(plain.len() as u64, correction.clone()) else {
+        return false;
+    };
+    let (mut made, mut same) = (Vec::new(), 0);
+    let mut take = |made: &mut Vec<u8>| {
+        let alike = encoded.get(same..).is_some_and(|rest| rest.starts_with(made));
+        same += made.len();
+        made.clear();
+        alike
+    };
+    let pieces =
+        plain.chunks(BLOCK).all(|piece| encoder.push(piece, &mut made).is_ok() && take(&mut made));
+    pieces && encoder.finish(&mut made).is_ok() && take(&mut made) && same == encoded.len()
 }
 
 /// What stands before and behind a frame's blocks.
@@ -199,7 +258,7 @@ fn bit(few: &[Sequence]) -> (usize, u32) {
 }
 
 impl<'a> Spoken<'a> {
-    /// In all frames of zstd of an image.
+    /// In all streams of an image.
     pub(crate) fn new(streams: &'a [Stream], image: &'a [u8]) -> Self {
         Self { streams, image, bits: OnceLock::new() }
     }
@@ -227,11 +286,8 @@ fn listen(bits: &mut [u64], streams: &[Stream], parent: &[u8]) {
 fn listen_to_told(bits: &mut [u64], streams: &[Stream]) {
     for stream in streams {
         listen_to_told(bits, &stream.inner);
-        if is_told(&stream.recipe)
-            && let Ok(told) = Told::read(stream.correction.sequences())
-            && let Some(words) = stream.plain.get(..told.words)
-        {
-            note(bits, words);
+        if let Some(words) = told_words(stream) {
+            note(bits, &words);
         }
     }
 }
@@ -250,15 +306,47 @@ fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
     bits.get(word).is_some_and(|word| word >> place & 1 == 1)
 }
 
-/// The words of a stream that is a frame of zstd.
+/// The words in a new stream.
+fn told_words(stream: &Stream) -> Option<Vec<u8>> {
+    let stored = stream.correction.sequences();
+    match stream.recipe {
+        Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => {
+            Told::read(stored).ok()?.words_of(&stream.plain)
+        }
+        Recipe::Lzma(recipe) if recipe.told => {
+            Some(stream.plain.get(..TellsLzma::read(stored).ok()?.words)?.to_vec())
+        }
+        _ => None,
+    }
+}
+
+/// The words of an old stream, if its encoder's choice can be told.
 fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
-    let zstd = matches!(stream.recipe, Recipe::Zstd(_));
-    zstd.then(|| zstd_frame::words(&stream.encoded(parent), stream.plain.len())).flatten()
+    let (encoded, plain) = (stream.encoded(parent), stream.plain.len());
+    if let Recipe::Zstd(_) = stream.recipe {
+        return zstd_frame::words(&encoded, plain);
+    }
+    lzma::words(&encoded, plain, lzma::telling(&stream.recipe)?).map(|(words, _)| words)
 }
 
 /// Whether a recipe's streams begin with words.
 pub(super) fn is_told(recipe: &Recipe) -> bool {
-    matches!(recipe, Recipe::Zstd(options) if options.has(ZstdOptions::TOLD))
+    match recipe {
+        Recipe::Zstd(options) => options.has(ZstdOptions::TOLD),
+        Recipe::Lzma(recipe) => recipe.told,
+        _ => false,
+    }
+}
+
+/// The recipe of an old stream that begins with its words.
+fn beginning(recipe: &Recipe) -> Option<Recipe> {
+    match *recipe {
+        Recipe::Zstd(options) => {
+            let switches = options.switches | ZstdOptions::TOLD;
+            Some(Recipe::Zstd(ZstdOptions { switches, ..options }))
+        }
+        _ => lzma::telling(recipe).map(Recipe::Lzma),
+    }
 }
 
 /// Whether one of the streams, or of those in them, is told.
@@ -290,7 +378,7 @@ fn tell_what_is_noted(
 ) {
     for stream in streams {
         tell_what_is_noted(&mut stream.inner, &stream.plain, bits, stays);
-        let Recipe::Zstd(options) = stream.recipe else { continue };
+        let Some(recipe) = beginning(&stream.recipe) else { continue };
         if stays(&stream.encoded(parent)) {
             continue;
         }
@@ -300,8 +388,7 @@ fn tell_what_is_noted(
         if noted * ALIKE_SHARE < all.len() {
             continue;
         }
-        let switches = options.switches | ZstdOptions::TOLD;
-        stream.recipe = Recipe::Zstd(ZstdOptions { switches, ..options });
+        stream.recipe = recipe;
         stream.begin_with(words);
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn content(len: usize, seed: u32) -> Vec<u8> {
 }
 
 /// Runs a program in `folder`; it must succeed.
-pub(super) fn run(folder: &Path, program: &str, arguments: &[&str]) {
+pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     assert!(command.status().unwrap().success(), "{program} {arguments:?}");
@@ -336,7 +336,7 @@ fn a_limit_of_memory_leaves_streams_raw() {
     let folder = tree_with_xz();
     let image = fs::read(folder.path().join("tree/a.xz")).unwrap();
     for purpose in [Purpose::Old, Purpose::New] {
-        let limits = [(1 << 20, u64::MAX), (u64::MAX, 1 << 20)];
+        let limits = [(64 << 10, u64::MAX), (u64::MAX, 64 << 10)];
         for (max_heap, proving) in limits.into_iter().take(1 + usize::from(purpose == Purpose::New))
         {
             let content = u64::MAX;
