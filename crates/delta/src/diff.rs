@@ -285,26 +285,37 @@ impl Maker<'_> {
         let old = &mut self.plain_old.bytes;
         let compare = |old: &[u8], new: &[u8]| {
             let index = index::Index::new(old, way, progress)?;
-            Ok(cover::covers(&index, old, new, threads, progress))
+            let covers = cover::covers(&index, old, new, threads, progress);
+            Ok(Compared { explained: cover::explained(&covers, old, new), covers })
         };
-        let covers = compare(old, new)?;
-        let placed = spaces::placed(&covers, spaces);
+        let plain = compare(old, new)?;
+        let placed = spaces::placed(&plain.covers, spaces);
         let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
         let Some([flat_old, flat_new]) = flat::flat(&known, &placed, spaces, old, new) else {
-            return Ok((covers, moves));
+            return Ok((plain.covers, moves));
         };
-        drop((covers, placed));
+        drop(placed);
         // Sorting takes most of the memory: no second old or new image beside it.
         let undo = [Undo::replace(old, flat_old), Undo::replace(new, flat_new)];
-        let covers = compare(old, new);
+        let compared = compare(old, new);
         let [undo_old, undo_new] = undo;
         undo_old.undo(old);
         undo_new.undo(new);
-        let covers = covers?;
+        let Compared { covers, explained } = compared?;
+        // What only looked like addresses is torn apart where it is taken for some.
+        if explained < plain.explained {
+            return Ok((plain.covers, moves));
+        }
         let moves = moves::find(&spaces::placed(&covers, spaces), old, new, spaces);
         Ok((covers, moves))
     }
+}
+
+/// What of new comes from where, and how well that says it.
+struct Compared {
+    covers: Vec<cover::Cover>,
+    explained: usize,
 }
 
 /// Both images, opened.

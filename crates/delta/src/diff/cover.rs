@@ -128,6 +128,19 @@ fn join(blocks: Vec<Vec<Cover>>) -> Vec<Cover> {
     all
 }
 
+/// What going to a cover costs, in bytes that it explains.
+const GOING: usize = 4;
+
+/// Bytes that are the same in old and new, less what it costs to go to them, about.
+pub(crate) fn explained(covers: &[Cover], old: &[u8], new: &[u8]) -> usize {
+    let same = |cover: &Cover| {
+        let a = old.get(cover.from..).unwrap_or_default();
+        let b = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
+        alike(a, b).saturating_sub(GOING)
+    };
+    covers.iter().map(same).sum()
+}
+
 struct Search<'a> {
     index: &'a Index<'a>,
     old: &'a [u8],
