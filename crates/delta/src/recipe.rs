@@ -7,6 +7,7 @@
 
 pub(crate) mod corrector;
 mod deflate;
+pub(crate) mod lz4;
 pub(crate) mod told;
 pub(crate) mod words;
 pub(crate) mod xz;
@@ -22,6 +23,7 @@ use crate::tokens::Told;
 use alloc::vec::Vec;
 use corrector::Corrector;
 pub use deflate::Wrapper;
+pub use lz4::{Framing, Lz4Recipe};
 pub use xz::XzRecipe;
 
 /// Encoding and decoding of one stream.
@@ -38,6 +40,8 @@ pub enum Recipe {
     Xz(XzRecipe),
     /// libzstd.
     Zstd(ZstdOptions),
+    /// LZ4 of any encoder.
+    Lz4(Lz4Recipe),
 }
 
 /// The C libraries that encode.
@@ -105,6 +109,7 @@ const XZ_BLOCK_MAX: u64 = 1 << 32;
 const DEFLATE: u8 = 1;
 const XZ: u8 = 2;
 const ZSTD: u8 = 3;
+const LZ4: u8 = 5;
 
 impl Recipe {
     /// The most bytes that [`to_bytes`](Self::to_bytes) makes.
@@ -134,6 +139,10 @@ impl Recipe {
                 out.extend([ZSTD, options.level.to_le_bytes()[0], options.window_log]);
                 out.extend(options.switches.to_le_bytes());
                 out.extend([options.splitter, options.long]);
+            }
+            Self::Lz4(recipe) => {
+                out.push(LZ4);
+                recipe.put(&mut out);
             }
         }
         out
@@ -172,17 +181,25 @@ impl Recipe {
                 within(splitter, 0, 6, "splitter")?;
                 Ok(Self::Zstd(ZstdOptions { level, window_log, switches, splitter, long }))
             }
+            LZ4 => Ok(Self::Lz4(Lz4Recipe::take(bytes)?)),
             kind => Err(RecipeError::Kind(kind)),
         }
     }
 
-    /// The library that makes these bytes, as it is linked here.
+    /// The library that makes these bytes, as it is linked here; what needs none counts
+    /// with the one of its format, and LZ4 with libzstd.
     pub fn library(&self) -> Library {
         Library::linked(match self {
             Self::Deflate { .. } => Codec::Zlib,
             Self::Xz(_) => Codec::Lzma,
-            Self::Zstd(_) => Codec::Zstd,
+            Self::Zstd(_) | Self::Lz4(_) => Codec::Zstd,
         })
+    }
+
+    /// Only one release of its library makes these bytes for certain.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn needs_library(&self) -> bool {
+        !matches!(self, Self::Lz4(_))
     }
 
     /// Bytes of heap that encoding `plain` bytes of content takes.
@@ -192,6 +209,8 @@ impl Recipe {
             Self::Deflate { options, .. } => deflate::encoder_heap(*options),
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
             Self::Zstd(options) => zstd::encoder_heap(*options, plain),
+            // By what is told alone.
+            Self::Lz4(_) => u64::MAX,
         }
     }
 
@@ -212,6 +231,7 @@ impl Recipe {
             Self::Deflate { .. } => deflate::DECODER_HEAP,
             Self::Xz(recipe) => lzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
             Self::Zstd(options) => zstd::decoder_heap(*options, plain),
+            Self::Lz4(recipe) => recipe.decoder_heap(plain),
         }
     }
 
@@ -227,6 +247,7 @@ impl Recipe {
             }
             Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe)?),
             Self::Zstd(options) => Encoding::Zstd(zstd::FrameMaker::new(*options, plain, &[])?),
+            Self::Lz4(_) => return Err("blocks of LZ4 are told, or they cannot be made"),
         };
         Ok(Encoder { encoding, corrector: None })
     }
@@ -243,10 +264,16 @@ impl Recipe {
                 let maker = zstd::FrameMaker::new(*options, plain, &sequences)?;
                 Encoder { encoding: Encoding::Zstd(maker), corrector: None }
             }
+            Self::Lz4(recipe) if MAKES => {
+                let told = lz4::Told::read(&sequences).map_err(|_| "nothing is told of LZ4")?;
+                let maker = lz4::Maker::new(*recipe, told, plain)?;
+                Encoder { encoding: Encoding::Lz4(maker), corrector: None }
+            }
             _ => self.encoder(plain)?,
         };
         match &mut encoder.encoding {
             Encoding::Zstd(_) => {}
+            Encoding::Lz4(_) => {}
             _ if sequences.is_empty() || !MAKES => {}
             Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
@@ -260,6 +287,11 @@ impl Recipe {
     /// Bytes of heap that [`corrected`](Self::corrected) takes.
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
         let sequences = match self {
+            Self::Lz4(_) => {
+                let told = lz4::Told::read(correction.sequences());
+                let heap = told.map_or(u64::MAX, |told| told.heap());
+                return heap.saturating_add(correction.held());
+            }
             _ if !correction.has_sequences() => 0,
             Self::Zstd(options) => zstd::corrected_heap(*options, plain, correction.sequences()),
             _ => Told::read(correction.sequences()).map_or(u64::MAX, |told| told.heap()),
@@ -279,6 +311,7 @@ impl Recipe {
             }
             Self::Xz(_) => Decoding::Lzma(Lzma::xz_decoder(self.decoder_heap(plain))?),
             Self::Zstd(options) => Decoding::Zstd(zstd::FrameReader::new(*options, plain)?),
+            Self::Lz4(recipe) => Decoding::Lz4(lz4::Reader::new(*recipe, plain)?),
         }))
     }
 }
@@ -363,6 +396,7 @@ enum Encoding {
     Deflate(deflate::DeflateEncoder),
     Xz(xz::XzEncoder),
     Zstd(zstd::FrameMaker),
+    Lz4(lz4::Maker),
 }
 
 impl Encoder {
@@ -377,6 +411,7 @@ impl Encoder {
             Encoding::Deflate(encoder) => encoder.push(plain, out),
             Encoding::Xz(encoder) => encoder.push(plain, out),
             Encoding::Zstd(encoder) => encoder.push(plain, out),
+            Encoding::Lz4(encoder) => encoder.push(plain, out),
         })
     }
 
@@ -390,6 +425,7 @@ impl Encoder {
             Encoding::Deflate(encoder) => encoder.finish(out),
             Encoding::Xz(encoder) => encoder.finish(out),
             Encoding::Zstd(encoder) => encoder.finish(out),
+            Encoding::Lz4(encoder) => encoder.finish(out),
         })
     }
 
@@ -424,6 +460,7 @@ enum Decoding {
     Deflate(deflate::DeflateDecoder),
     Lzma(Lzma),
     Zstd(zstd::FrameReader),
+    Lz4(lz4::Reader),
 }
 
 /// What one call of a decoder did.
@@ -439,7 +476,7 @@ pub struct Decoded {
 
 impl Decoder {
     /// Decodes from `input` to the start of `out`. A call that neither consumes
-    /// nor fills needs more input or more room.
+    /// nor fills needs more input or more room. Empty input says that there is no more.
     ///
     /// # Errors
     /// The stream is damaged or needs more memory than its recipe says.
@@ -449,6 +486,7 @@ impl Decoder {
             Decoding::Deflate(decoder) => decoder.step(input, out)?,
             Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
             Decoding::Zstd(decoder) => decoder.step(input, out)?,
+            Decoding::Lz4(decoder) => decoder.step(input, out)?,
         };
         Ok(Decoded { consumed, filled, done })
     }

@@ -478,13 +478,16 @@ fn digest(bytes: &[u8]) -> [u8; 16] {
 pub(crate) fn declare(header: &mut PatchHeader, recipes: Recipes, new: &PlainNew) {
     for (_, turn) in &new.turns {
         let Turn::Open { recipe, plain, .. } = turn else { continue };
-        let Some(library) = recipes.list.get(*recipe).map(Recipe::library) else { continue };
+        let Some(recipe) = recipes.list.get(*recipe) else { continue };
+        let library = recipe.library();
         let codec = library.codec as usize;
         if let (Some(work), Some(version)) =
             (header.work.get_mut(codec), header.libraries.get_mut(codec))
         {
             *work = work.saturating_add(*plain);
-            *version = library.version;
+            if recipe.needs_library() {
+                *version = library.version;
+            }
         }
     }
     header.recipes = recipes.list;

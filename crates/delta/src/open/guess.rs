@@ -6,7 +6,7 @@ use super::bytes::{number, u32_at, u64_at};
 use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{BRANCH_FILTERS, LzmaOptions};
 use crate::codec::zstd::ZstdOptions;
-use crate::recipe::{Recipe, WINDOW_LOG_MAX, Wrapper, XzRecipe, xz};
+use crate::recipe::{Lz4Recipe, Recipe, WINDOW_LOG_MAX, Wrapper, XzRecipe, xz};
 use alloc::vec::Vec;
 
 /// A recipe that decodes `encoded`; it need not make it again.
@@ -29,6 +29,7 @@ pub(super) fn decodes(form: Form, encoded: &[u8]) -> Option<Recipe> {
         }
         Form::Xz => xz_head(encoded).map(Recipe::Xz),
         Form::Zstd => zstd_head(encoded).map(|(options, _)| Recipe::Zstd(options)),
+        Form::Lz4(framing) => Some(Recipe::Lz4(Lz4Recipe { framing, told: false })),
     }
 }
 

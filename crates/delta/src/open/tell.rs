@@ -227,10 +227,7 @@ fn listen(bits: &mut [u64], streams: &[Stream], parent: &[u8]) {
 fn listen_to_told(bits: &mut [u64], streams: &[Stream]) {
     for stream in streams {
         listen_to_told(bits, &stream.inner);
-        if is_told(&stream.recipe)
-            && let Ok(told) = Told::read(stream.correction.sequences())
-            && let Some(words) = stream.plain.get(..told.words)
-        {
+        if let Some(words) = told_words(stream) {
             note(bits, words);
         }
     }
@@ -250,6 +247,16 @@ fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
     bits.get(word).is_some_and(|word| word >> place & 1 == 1)
 }
 
+/// The words with which a new stream begins.
+fn told_words(stream: &Stream) -> Option<&[u8]> {
+    let stored = stream.correction.sequences();
+    let words = match stream.recipe {
+        Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => Told::read(stored).ok()?.words,
+        _ => return None,
+    };
+    stream.plain.get(..words)
+}
+
 /// The words of a stream that is a frame of zstd.
 fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
     let zstd = matches!(stream.recipe, Recipe::Zstd(_));
@@ -258,7 +265,11 @@ fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a recipe's streams begin with words.
 pub(super) fn is_told(recipe: &Recipe) -> bool {
-    matches!(recipe, Recipe::Zstd(options) if options.has(ZstdOptions::TOLD))
+    match recipe {
+        Recipe::Zstd(options) => options.has(ZstdOptions::TOLD),
+        Recipe::Lz4(recipe) => recipe.told,
+        _ => false,
+    }
 }
 
 /// Whether one of the streams, or of those in them, is told.
