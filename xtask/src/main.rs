@@ -8,6 +8,7 @@ mod board;
 mod count;
 mod cross;
 mod elf;
+mod fuzz;
 mod house;
 mod packages;
 mod programs;
@@ -27,6 +28,7 @@ usage:
   cargo xtask bench delta [--small | --pairs A,B] [--tools A,B] [--again]
   cargo xtask bench fleet [--devices N] [--seconds S] [--json]
   cargo xtask bench install [--rounds N]
+  cargo xtask fuzz [TARGET...] [--seconds N]
   cargo xtask build-agent TARGET [--smallest]
   cargo xtask check [floors | bans | licences | shape]...
   cargo xtask stages";
@@ -49,6 +51,7 @@ fn command(arguments: &[String]) -> Result<ExitCode> {
         "test" => test::test(&root(), rest),
         "bench" => programs::bench(&root(), rest),
         "corpus" => programs::corpus(&root(), rest),
+        "fuzz" => fuzz::command(&root(), rest),
         "build-agent" => cross::command(&root(), rest).map(|()| ExitCode::SUCCESS),
         "check" => house::command(&root(), rest),
         "stages" => {

@@ -162,6 +162,10 @@ pub(crate) const STAGES: &[Stage] = &[
         group: Group::Delta,
         ..long("delta-full", "all pairs in every mode, damaged patches of each", 7200, delta_full)
     },
+    Stage {
+        group: Group::Delta,
+        ..long("fuzz", "bytes from outside, made up by libFuzzer for a minute each", 1800, fuzz)
+    },
     long("bench", "install against other updaters", 1800, bench),
 ];
 
@@ -325,6 +329,10 @@ fn delta(bench: &Bench) -> Result<Count> {
 
 fn delta_full(bench: &Bench) -> Result<Count> {
     bench.one(bench.program("lab")?.args(["deltas", "--long"]), Show::Tried)
+}
+
+fn fuzz(bench: &Bench) -> Result<Count> {
+    bench.one(&mut bench.cargo(&["xtask", "fuzz"]), Show::All)
 }
 
 fn demo(bench: &Bench) -> Result<Count> {

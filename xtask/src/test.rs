@@ -179,6 +179,7 @@ mod tests {
             "demo-stores",
             "demo-full",
             "delta-full",
+            "fuzz",
             "bench",
         ];
         check(&["--long"], Some(&long));

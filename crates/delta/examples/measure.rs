@@ -25,6 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         delta.bytes.len()
     );
     println!("at most {again} bytes of it again after a cut");
+    let header = PatchHeader::read(&delta.bytes)?.ok_or("no header")?.0;
+    println!("work: {} bytes of old streams, {:?} of new ones", header.decoded, header.work);
     print!("{}", delta.census);
     println!("{:?}", delta.explanation);
     Ok(())

@@ -20,11 +20,11 @@ use emit::Emitter;
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use emit::stream_heap;
 use machine::Machine;
-use old::PlainOld;
+pub(crate) use old::PlainOld;
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use {
     packed::HEAP as PACKED_HEAP,
-    refeed::{HEAP as REFEED_HEAP, Refeed},
+    refeed::{Refeed, heap as refeed_heap},
 };
 
 /// What the caller grants.
@@ -89,6 +89,9 @@ pub enum ApplyError {
         /// The patch's source's bytes.
         want: u64,
     },
+    /// It decodes the same streams of the old image again and again.
+    #[error("the patch decodes more of the old image than it declares")]
+    Work,
     /// A C library refused to go on.
     #[error("a stream cannot be made or read: {0}")]
     Codec(crate::Fault),
@@ -98,6 +101,12 @@ pub enum ApplyError {
     /// The finished part of the new image cannot be read.
     #[error("the finished part of the new image cannot be read")]
     New(#[source] ReadFault),
+}
+
+impl From<crate::Fault> for ApplyError {
+    fn from(fault: crate::Fault) -> Self {
+        Self::Codec(fault)
+    }
 }
 
 /// Bytes of heap that a patch takes with this window, these models and moves, when
@@ -174,7 +183,7 @@ impl Applier {
                 return Err(ApplyError::Library { codec: library.codec, needs, has });
             }
         }
-        let old = PlainOld::new(header.recipes.clone(), header.cache, decoder);
+        let old = PlainOld::new(header.recipes.clone(), header.cache, decoder, header.decoded);
         let moves = Moves::from_bytes(&header.moves);
         let moves = moves.ok_or(PatchError::Impossible("list of moves"))?;
         let machine = Machine::new(header.window_log, header.models, moves, old);

@@ -115,10 +115,12 @@ pub struct Delta {
 pub struct Explanation {
     /// Spans.
     pub spans: u64,
-    /// Bytes of header, frames and lists.
+    /// Bytes of header, frames and lists, and what ends the symbols of spans.
     pub lists: u64,
     /// Bytes that correct what encoders make.
     pub corrections: u64,
+    /// Bytes that say, as a part of its content, what a stream's encoder chose.
+    pub choices: u64,
     /// Bytes that say what comes from where.
     pub control: u64,
     /// Bytes that say how old bytes change.
@@ -130,6 +132,14 @@ pub struct Explanation {
     /// Bytes of a patch that takes nothing from the old image, because any other would be
     /// longer.
     pub packed: u64,
+}
+
+impl Explanation {
+    /// Bytes of all parts: those of the patch.
+    pub fn bytes(&self) -> u64 {
+        let said = self.lists + self.corrections + self.choices + self.control;
+        said + self.changes + self.new_bytes + self.stored + self.packed
+    }
 }
 
 /// Why no patch was made.
@@ -230,7 +240,8 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     /// Writes the patch that opens all `streams` but those that are `shut`; then
-    /// those are shut that cost more than they have compressed bytes.
+    /// those are shut that cost more than they have compressed bytes. Where a terminal
+    /// would decode more of the old image than is sensible, it decodes nothing.
     fn make(
         &mut self,
         streams: &[Stream],
@@ -238,15 +249,25 @@ impl Maker<'_> {
         progress: &dyn Progress,
     ) -> Result<spans::Written, DiffError> {
         let (mut header, mut recipes) = (self.header.clone(), self.recipes.clone());
+        let work = header.work_max();
+        let (trees, budget) = (&self.trees, &self.budget);
         let mut new =
-            plain::PlainNew::new(self.new, streams, shut, &self.trees, &self.budget, &mut recipes);
+            plain::PlainNew::new(self.new, streams, shut, trees, budget, work, &mut recipes);
         let covers;
         let spaces = spaces::spaces(&self.plain_old, &new);
         (covers, header.moves) = self.compare(&mut new.bytes, &spaces, progress)?;
         self.budget.declare(&mut header);
         plain::declare(&mut header, recipes, &new);
         let pair = spans::Pair { old: &self.plain_old, new: &new, image: self.new };
-        let written = spans::write(&header, pair, &covers, self.options, progress)?;
+        let mut written = spans::write(&header, pair, &covers, self.options, progress)?;
+        // A resume begins with nothing that was decoded before.
+        header.decoded = written.decoded.saturating_mul(2);
+        if header.decoded > work {
+            self.plain_old.shut();
+            return self.make(streams, shut, progress);
+        }
+        let head = header.to_bytes();
+        written.bytes.splice(..head.len(), head);
         *shut = written.prices.dear(&new);
         Ok(written)
     }
@@ -348,6 +369,7 @@ fn header([source, target]: [Image; 2], budget: &plain::Budget) -> PatchHeader {
         cache: 0,
         encoders: 0,
         work: [0; 3],
+        decoded: 0,
         libraries: [0; 3],
         recipes: Vec::new(),
         moves: Vec::new(),

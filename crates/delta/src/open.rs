@@ -377,7 +377,9 @@ impl Work<'_> {
         let (len, holes) = (found.range.len() as u64, found.holes);
         let container = kind;
         let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
-        if !start.is_empty() {
+        if tell::is_told(&stream.recipe) {
+            tell::weave(&mut stream, start, encoded);
+        } else if !start.is_empty() {
             stream.begin_with(start);
         }
         (Some(stream), census)
@@ -412,4 +414,4 @@ impl Work<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@
 pub(crate) mod corrector;
 mod deflate;
 pub(crate) mod lz4;
+mod stored;
 pub(crate) mod told;
 pub(crate) mod words;
 pub(crate) mod xz;
@@ -24,6 +25,7 @@ use alloc::vec::Vec;
 use corrector::Corrector;
 pub use deflate::Wrapper;
 pub use lz4::{Framing, Lz4Recipe};
+use stored::{byte, put_lzma, take, take_xz, within};
 pub use xz::XzRecipe;
 
 /// Encoding and decoding of one stream.
@@ -299,6 +301,49 @@ impl Recipe {
         self.encoder_heap(plain).saturating_add(correction.held()).saturating_add(sequences)
     }
 
+    /// What is told of a stream's encoder, if anything is.
+    pub(crate) fn told(&self, correction: &Correction) -> Option<told::Told> {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
+                told::Told::read(correction.sequences()).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Nothing comes out before all of the content is there.
+    pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
+            Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
+            Self::Deflate { .. } | Self::Xz(_) => false,
+            Self::Lz4(_) => true,
+        }
+    }
+
+    /// Where in a stream's content it is said what an encoder chose: words or edits.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn chosen(
+        &self,
+        correction: &Correction,
+        plain: &[u8],
+    ) -> Vec<core::ops::Range<usize>> {
+        if let Some(told) = self.told(correction) {
+            return told.places(plain).unwrap_or_default();
+        }
+        match self {
+            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
+                let ahead = crate::sequences::Ahead::read(correction.sequences());
+                ahead.iter().map(|ahead| 0..ahead.edits).collect()
+            }
+            Self::Lz4(_) => {
+                let told = lz4::Told::read(correction.sequences());
+                told.iter().map(|told| 0..told.words).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Starts decoding a stream of `plain` bytes of content.
     ///
     /// # Errors
@@ -320,69 +365,6 @@ impl Recipe {
 fn stated(recipe: &XzRecipe) -> LzmaOptions {
     let dict = xz::dictionary(recipe.dict_byte).unwrap_or(u32::MAX);
     LzmaOptions { dict: dict.max(1 << 12), ..recipe.options }
-}
-
-fn put_lzma(out: &mut Vec<u8>, options: LzmaOptions) {
-    out.extend(options.dict.to_le_bytes());
-    out.extend([options.lc, options.lp, options.pb, options.mode, options.finder]);
-    out.extend(options.nice.to_le_bytes());
-    out.extend(options.depth.to_le_bytes());
-}
-
-fn take_lzma(bytes: &mut &[u8]) -> Result<LzmaOptions, RecipeError> {
-    let dict = u32::from_le_bytes(take(bytes)?);
-    let [lc, lp, pb, mode, finder] = take(bytes)?;
-    let nice = u16::from_le_bytes(take(bytes)?);
-    let depth = u16::from_le_bytes(take(bytes)?);
-    within(dict, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
-    within(lc, 0, 4, "lc")?;
-    within(lp, 0, 4 - lc, "lp")?;
-    within(pb, 0, 4, "pb")?;
-    within(mode, 1, 2, "mode")?;
-    within(nice, 2, 273, "match length")?;
-    if !matches!(finder, 3 | 4 | 0x12 | 0x13 | 0x14) {
-        return Err(RecipeError::Impossible("match finder"));
-    }
-    Ok(LzmaOptions { dict, lc, lp, pb, mode, finder, nice, depth })
-}
-
-fn take_xz(bytes: &mut &[u8]) -> Result<XzRecipe, RecipeError> {
-    let [check, sized, branch, dict_byte] = take(bytes)?;
-    let block = u64::from_le_bytes(take(bytes)?);
-    let options = take_lzma(bytes)?;
-    if !matches!(check, 0 | 1 | 4 | 10) {
-        return Err(RecipeError::Impossible("check"));
-    }
-    within(sized, 0, 1, "switch")?;
-    within(block, 0, XZ_BLOCK_MAX, "block")?;
-    if branch != 0 && !lzma::BRANCH_FILTERS.contains(&branch.into()) {
-        return Err(RecipeError::Impossible("branch converter"));
-    }
-    let window = xz::dictionary(dict_byte).unwrap_or(u32::MAX);
-    within(window, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
-    Ok(XzRecipe { check, sized: sized == 1, block, branch, dict_byte, options })
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], RecipeError> {
-    let (now, later) = bytes.split_first_chunk().ok_or(RecipeError::Short)?;
-    *bytes = later;
-    Ok(*now)
-}
-
-fn byte(bytes: &mut &[u8]) -> Result<u8, RecipeError> {
-    take::<1>(bytes).map(|[byte]| byte)
-}
-
-fn within<T: PartialOrd + Copy>(
-    value: T,
-    least: T,
-    most: T,
-    what: &'static str,
-) -> Result<(), RecipeError> {
-    if value < least || value > most {
-        return Err(RecipeError::Impossible(what));
-    }
-    Ok(())
 }
 
 /// Makes one stream out of its content.

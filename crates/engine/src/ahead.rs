@@ -1,8 +1,7 @@
 //! Before the only system is given up: its package is fetched and kept, and it is looked
 //! whether that gives the signed images.
 
-use crate::next::{report, spend, start};
-use crate::state::{Another, STALLS_MAX};
+use crate::state::{Another, STALLS_MAX, report, spend, start};
 use crate::{Cursor, Event, Locator, State, Task};
 
 /// The package is to be fetched.

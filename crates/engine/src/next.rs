@@ -1,9 +1,8 @@
 //! `State::command`, `State::next`, `State::phase`: pure and total.
 
-use crate::state::{Another, RETURNS_MAX, STALLS_MAX};
+use crate::state::{Another, RETURNS_MAX, STALLS_MAX, report, spend, start};
 use crate::{
-    BootId, Command, Cursor, Event, Locator, Order, Phase, READ_BACKS_MAX, Start, State, TRIES,
-    Task,
+    BootId, Command, Cursor, Event, Order, Phase, READ_BACKS_MAX, Start, State, TRIES, Task,
 };
 
 use types::{AttemptId, Digest, Name, Outcome, Report, Spent, Text, Tries};
@@ -148,10 +147,6 @@ fn ordered(order: Order, stalls: u8, event: Event) -> State {
         | Event::Failed(outcome, detail, _) => refuse(order, outcome, detail),
         _ => State::Ordered { order, stalls },
     }
-}
-
-pub(crate) fn start(task: Task, locator: Locator) -> State {
-    State::Installing { task, locator, cursor: Cursor::default(), read_backs: 0, stalls: 0 }
 }
 
 fn refuse(order: Order, outcome: Outcome, detail: Text) -> State {
@@ -328,23 +323,4 @@ fn stuck(task: Task, failed_boots: u8, why: Outcome, stuck_at: &str) -> State {
 
 fn roll_back(task: Task, failed_boots: u8, why: Outcome, detail: Text, boot: BootId) -> State {
     State::RollingBack { task, why, detail, failed_boots, returns: 0, boot }
-}
-
-pub(crate) fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {
-    State::Reporting {
-        report: Report {
-            attempt: task.attempt,
-            source: task.source,
-            outcome,
-            detail,
-            version: Some(task.version),
-            spent: task.spent,
-            failed_boots,
-        },
-    }
-}
-
-pub(crate) fn spend(task: Task, more: Spent) -> Task {
-    let spent = task.spent.plus(more);
-    Task { spent, ..task }
 }

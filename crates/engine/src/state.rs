@@ -321,3 +321,29 @@ impl Phase {
         }
     }
 }
+
+/// The images are to be written, from the beginning.
+pub(crate) fn start(task: Task, locator: Locator) -> State {
+    State::Installing { task, locator, cursor: Cursor::default(), read_backs: 0, stalls: 0 }
+}
+
+/// How the attempt ended is to be told.
+pub(crate) fn report(task: Task, failed_boots: u8, outcome: Outcome, detail: Text) -> State {
+    State::Reporting {
+        report: Report {
+            attempt: task.attempt,
+            source: task.source,
+            outcome,
+            detail,
+            version: Some(task.version),
+            spent: task.spent,
+            failed_boots,
+        },
+    }
+}
+
+/// The task with what more it cost.
+pub(crate) fn spend(task: Task, more: Spent) -> Task {
+    let spent = task.spent.plus(more);
+    Task { spent, ..task }
+}

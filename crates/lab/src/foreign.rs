@@ -9,12 +9,11 @@
 //! needs Linux 6.7 and root. Deliberately absent: any figure of time or memory. Both would
 //! be the emulator's.
 
-use crate::board::slot::through;
 use crate::chance::noise;
 use crate::clock::until;
 use crate::maker::{Details, Maker, Release};
 use crate::operator::Operator;
-use crate::process::{Programs, bound_to_us, said, system};
+use crate::process::{Programs, bound_to_us, said, system, through};
 use crate::terminal::{Factory, Server, Settings, Terminal};
 use anyhow::{Context, Result, bail, ensure};
 use protocols::operator::AttemptState;

@@ -45,6 +45,35 @@ killed_after() {
 	kill -9 $!
 	wait
 }
+# configure NAME SUM: a terminal that never ran, and runs slot A, which holds SUM. What is
+# its own about it comes from the standard input.
+configure() {
+	state=/run/$1.state
+	mkdir -p "$state"
+	{
+		cat <<END
+device = "$1"
+product = "$product"
+hardware = "$hardware"
+state_dir = "$state"
+root = "/root.json"
+[running]
+from = "file"
+path = "/run/slot"
+[installed.rootfs]
+version = "1.0.0"
+slot = "A"
+sha256 = "$2"
+[power]
+boot_id_file = "/run/boot_id"
+[[health.checks]]
+command = ["/bin/true"]
+within_seconds = 5
+END
+		cat
+	} >"/run/$1.toml"
+	export REFIT_AGENT_CONFIG=/run/$1.toml
+}
 # end COMMAND...: says how all went, and switches the machine off.
 end() {
 	sync

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -187,6 +188,23 @@ pub fn system(program: &str, package: &str) -> Result<Command> {
 /// There is none.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// What `command` makes of `input`.
+pub(crate) fn through(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("cannot start `{name}`"))?;
+    let mut pipe = child.stdin.take().context("no pipe")?;
+    let output = std::thread::scope(|scope| {
+        let writing = scope.spawn(move || pipe.write_all(input));
+        let output = child.wait_with_output();
+        // A program that stops reading has failed, which its status says.
+        let _ = writing.join();
+        output
+    })?;
+    ensure!(output.status.success(), "`{name}` ended with {}", output.status);
+    Ok(output.stdout)
 }
 
 #[cfg(test)]

@@ -115,6 +115,42 @@ fn the_same_images_give_the_same_patch() {
 fn where_the_bytes_went_is_explained() {
     let said = Desk::alike().fine(&["diff", "old", "new", "-o", "patch", "--explain"]);
     assert!(said.contains("new bytes") && said.contains("what comes from where"), "{said}");
+    let said = Desk::alike().comes_back(&[]);
+    let parts = said["bytes"].as_object().unwrap().values().filter_map(Value::as_u64);
+    assert_eq!(Some(parts.sum()), said["patch"]["size"].as_u64(), "{said}");
+}
+
+/// The output has the bytes alone, the summary goes elsewhere.
+#[test]
+fn patch_and_image_go_through_pipes() {
+    let desk = Desk::alike();
+    desk.fine(&["diff", "old", "new", "-o", "patch"]);
+    for output in ["-", "/dev/stdout"] {
+        let made = desk.refit(&["diff", "old", "new", "-o", output, "--json"]);
+        assert!(made.status.success() && made.stdout == read(&desk.path("patch")));
+        let said: Value = serde_json::from_slice(&made.stderr).unwrap();
+        assert_eq!(said["new"]["size"], 390_490);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_refit"));
+        command.current_dir(desk.0.path()).args(["patch", "old", "-", "-o", output]);
+        command.stdin(fs::File::open(desk.path("patch")).unwrap());
+        let made = command.output().unwrap();
+        assert!(made.status.success() && made.stdout == read(&desk.path("new")));
+        assert!(String::from_utf8_lossy(&made.stderr).contains("KiB"), "{:?}", made.stderr);
+        // Behind what is in a file already.
+        let file = desk.path("file");
+        fs::write(&file, "before").unwrap();
+        let to = fs::OpenOptions::new().append(true).open(&file).unwrap();
+        assert!(
+            command
+                .stdin(fs::File::open(desk.path("patch")).unwrap())
+                .stdout(to)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(read(&file) == [&b"before"[..], &read(&desk.path("new"))].concat());
+    }
+    assert!(!desk.path("-").exists());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::graph::Graph;
 
 /// Every crate of the workspace with its floor.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("types", 0),
     ("trust", 1),
     ("package", 1),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("tool", 3),
     ("sim", 4),
     ("lab", 4),
+    ("fuzz", 4),
 ];
 
 /// Depends on no crate of the workspace, and none on it.

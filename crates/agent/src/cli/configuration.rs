@@ -2,7 +2,6 @@
 
 use super::End;
 use super::install::absolute;
-use super::run;
 use super::terminal::{self, Sources};
 use agent::config::Config;
 use agent::edges::{Change, Configuration as _};
@@ -35,7 +34,7 @@ pub(super) fn status(config: &Config) -> anyhow::Result<End> {
 pub(super) fn rehearse(config: &Config, file: &Path) -> anyhow::Result<End> {
     terminal::make_directories(config)?;
     // A copy is made where the agent makes its own.
-    let Some(_lock) = run::lock(config)? else {
+    let Some(_lock) = terminal::lock(config)? else {
         bail!("an agent runs on this terminal; stop it to rehearse");
     };
     let locator = Locator::new(&absolute(file)?)?;

@@ -2,9 +2,9 @@
 
 use super::End;
 use super::follow::{Filed, Form, Shown};
-use super::run;
 use super::switch;
 use super::terminal::{self, Sources, Terminal};
+use super::told;
 use agent::config::Config;
 use agent::edges::Store;
 use agent::platform::clock::{self, Call, Stopwatch};
@@ -57,7 +57,7 @@ pub(super) fn install(config: &Config, file: &Path, form: Form) -> anyhow::Resul
         // The order stands; it only waits like one that did not come by hand.
         eprintln!("refit-agent: {error:#}: that you agree is not noted");
     }
-    match run::lock(config)? {
+    match terminal::lock(config)? {
         None => by_agent(config, &order, form),
         Some(_lock) => right_here(config, &order, form),
     }
@@ -97,7 +97,7 @@ fn by_agent(config: &Config, order: &LocalOrder, form: Form) -> anyhow::Result<E
             }
             None => gone += 1,
         }
-        gone = if run::lock(config)?.is_some() { gone + 1 } else { 0 };
+        gone = if terminal::lock(config)?.is_some() { gone + 1 } else { 0 };
         std::thread::sleep(LOOK);
     }
     shown.restarts();
@@ -171,7 +171,7 @@ impl Glance {
         }
         (self.watch, self.phase) = (Stopwatch::start(), phase);
         let status = terminal.device.status()?;
-        run::write_status(&self.path, &status)?;
+        told::write_status(&self.path, &status)?;
         shown.show(&status);
         // The step that restarts does not return.
         if matches!(terminal.device.state(), State::Rebooting { .. }) {

@@ -1,7 +1,6 @@
 //! `status`: what runs, what goes on, and why nothing more does.
 
 use super::End;
-use super::run;
 use super::terminal::{self, Sources};
 use agent::config::Config;
 use agent::platform::stop::by_hand;
@@ -53,7 +52,7 @@ pub(super) enum Agent {
 /// The status: what a running agent wrote, or what its records say.
 pub(super) fn current(config: &Config) -> anyhow::Result<(Vec<u8>, Agent)> {
     terminal::make_directories(config)?;
-    let Some(_lock) = run::lock(config)? else {
+    let Some(_lock) = terminal::lock(config)? else {
         let json = std::fs::read(terminal::status_path(config));
         return Ok((json.context("the agent has not said anything yet")?, Agent::Runs));
     };

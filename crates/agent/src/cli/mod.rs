@@ -23,6 +23,7 @@ mod run;
 mod screen;
 mod switch;
 mod terminal;
+mod told;
 mod words;
 
 use agent::platform::power::EXIT_RESTART;

@@ -5,20 +5,18 @@ use super::End;
 use super::partitions::reset_if_marked;
 use super::screen::Screen;
 use super::terminal::{self, Sources, Terminal};
+use super::told::Told;
+use agent::Turn;
 use agent::config::Config;
-use agent::platform::clock::{self, Stopwatch};
+use agent::platform::clock;
 use agent::platform::contain;
-use agent::platform::lock::{self, Lock};
+use agent::platform::lock;
 use agent::platform::stop::Stop;
-use agent::platform::watchdog::{Keeper, Pulse, Unfed};
-use agent::{DeviceError, Status, Turn};
+use agent::platform::watchdog::{Keeper, Pulse};
 use anyhow::{Context, bail};
 use engine::Phase;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Milliseconds between two looks at how far it is.
-const SAY: u64 = 500;
 /// How long commands that only look at the terminal's state may hold it.
 const OTHERS: Duration = Duration::from_secs(2);
 
@@ -110,11 +108,6 @@ fn join_bus(config: &Config) -> anyhow::Result<()> {
     agent::bus::serve(desk, dbus.bus.clone()).context("cannot start a thread for the bus")
 }
 
-/// Takes the lock that makes this the only agent; `None` when there is another one.
-pub(super) fn lock(config: &Config) -> anyhow::Result<Option<Lock>> {
-    lock::take(&terminal::state_file(config, "lock")).context("cannot lock the state directory")
-}
-
 fn rest(terminal: &mut Terminal) -> anyhow::Result<()> {
     terminal.device.rest();
     if terminal.asked.take() {
@@ -122,98 +115,4 @@ fn rest(terminal: &mut Terminal) -> anyhow::Result<()> {
         terminal.device.ask_all().context("cannot ask the sources")?;
     }
     Ok(())
-}
-
-/// What was said about the terminal, on standard error and in the status file.
-struct Told {
-    path: PathBuf,
-    watch: Stopwatch,
-    last: Option<Said>,
-    unfed: Unfed,
-}
-
-#[derive(PartialEq)]
-struct Said {
-    phase: String,
-    waiting: Option<String>,
-    trouble: Option<String>,
-}
-
-impl Told {
-    fn new(path: PathBuf, unfed: Unfed) -> Self {
-        Self { path, watch: Stopwatch::start(), last: None, unfed }
-    }
-
-    /// Tells what is new, and how far it is now and then.
-    fn tell(
-        &mut self,
-        terminal: &mut Terminal,
-        turn: &Result<Turn, DeviceError>,
-    ) -> anyhow::Result<()> {
-        let trouble = turn.as_ref().err().map(|error| ErrorChain(error).to_string());
-        if let Some(trouble) = &trouble {
-            eprintln!("refit-agent: {trouble}");
-        }
-        let moved = matches!(turn, Ok(Turn::Moved));
-        let phase = terminal.device.state().phase().as_str();
-        let same = self.last.as_ref().is_some_and(|last| last.phase == phase);
-        if moved && same && self.watch.millis() < SAY {
-            return Ok(());
-        }
-        self.tell_now(terminal, trouble)
-    }
-
-    /// Tells how it is; `trouble` is what the last step came to grief with.
-    fn tell_now(&mut self, terminal: &mut Terminal, trouble: Option<String>) -> anyhow::Result<()> {
-        self.watch = Stopwatch::start();
-        let mut status = terminal.device.status().context("cannot say what goes on")?;
-        status.trouble = trouble.or(status.trouble);
-        status.watchdog = self.unfed.why();
-        write_status(&self.path, &status)?;
-        let said = Said {
-            phase: status.phase.to_string(),
-            waiting: status.waiting.clone(),
-            trouble: status.trouble.clone(),
-        };
-        if self.last.as_ref() != Some(&said) {
-            eprintln!("refit-agent: {}", line(&status));
-        }
-        self.last = Some(said);
-        Ok(())
-    }
-}
-
-fn line(status: &Status) -> String {
-    let mut line = status.phase.to_string();
-    if let Some(version) = &status.version {
-        line.push_str(&format!(" {version}"));
-    }
-    for why in [&status.waiting, &status.trouble].into_iter().flatten() {
-        line.push_str(&format!("; {why}"));
-    }
-    line
-}
-
-/// Replaces the status file; it need not survive.
-pub(super) fn write_status(path: &Path, status: &Status) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
-    let bytes = serde_json::to_vec(status)?;
-    std::fs::write(&new, bytes)
-        .and_then(|()| std::fs::rename(&new, path))
-        .context("cannot say what goes on")
-}
-
-/// An error and its causes, in one line.
-struct ErrorChain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }

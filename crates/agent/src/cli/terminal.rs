@@ -23,6 +23,7 @@ use agent::platform::hooks::{HookSettings, Runner, Uncontained};
 use agent::platform::journal::JournalFile;
 #[cfg(feature = "components")]
 use agent::platform::live::{DirectPlace, LiveDirectory, Program};
+use agent::platform::lock::{self, Lock};
 #[cfg(feature = "components")]
 use agent::platform::own::OwnFile;
 use agent::platform::partition::{self, Found};
@@ -84,6 +85,11 @@ pub(super) fn make_directories(config: &Config) -> anyhow::Result<()> {
         Directory::open(path).with_context(|| format!("cannot make `{}`", path.display()))?;
     }
     Ok(())
+}
+
+/// Takes the lock that makes this the only agent; `None` when there is another one.
+pub(super) fn lock(config: &Config) -> anyhow::Result<Option<Lock>> {
+    lock::take(&state_file(config, "lock")).context("cannot lock the state directory")
 }
 
 /// What front ends for owners read and leave.

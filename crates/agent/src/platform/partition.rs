@@ -12,7 +12,7 @@
 //! `force_ro`. Where an agent was killed in the midst of writing one, nobody locked it
 //! again: the next agent does, before anything else ([`lock`]).
 
-use super::mtd;
+use super::mtd::names;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub fn locate(path: &Path) -> io::Result<PathBuf> {
 
 /// Whether `path` is a label, or the name of raw flash.
 pub(crate) fn is_label(path: &Path) -> bool {
-    label(path).is_some() || mtd::named(path).is_some()
+    label(path).is_some() || names::named(path).is_some()
 }
 
 fn label(path: &Path) -> Option<&str> {
@@ -44,9 +44,9 @@ fn label(path: &Path) -> Option<&str> {
 fn locate_in(classes: &Path, path: &Path) -> io::Result<PathBuf> {
     let (found, what) = if let Some(label) = label(path) {
         (labelled(&classes.join("block"), label)?, format!("partition has the label `{label}`"))
-    } else if let Some(named) = mtd::named(path) {
+    } else if let Some(named) = names::named(path) {
         let what = format!("flash is called `{}`", path.display());
-        match mtd::devices(classes, named) {
+        match names::devices(classes, named) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => (Vec::new(), what),
             found => (found?, what),
         }

@@ -83,12 +83,17 @@ impl Emitter {
         new: &mut dyn ReadAt,
     ) -> Result<(), ApplyError> {
         self.start(&inside.stream)?;
-        let recipe = self.recipes.get(inside.stream.recipe);
+        let NewStream { recipe, plain, ref correction, .. } = inside.stream;
+        let recipe = self.recipes.get(recipe);
         let recipe = recipe.ok_or(ApplyError::Damaged("a stream has no recipe"))?;
-        if recipe.decoder_heap(inside.stream.plain).saturating_add(refeed::HEAP) > spare {
+        let correction = stored(correction)?;
+        let heap = refeed::heap(recipe, plain, &correction);
+        let heap = heap.ok_or(ApplyError::Damaged("a span begins in a stream that has none"))?;
+        if heap > spare {
             return Err(ApplyError::Damaged("a stream needs more heap than declared"));
         }
-        let mut refeed = Refeed::new(recipe, inside.stream.plain)?;
+        let mut refeed = Refeed::new(recipe, plain, &correction)?;
+        drop(correction);
         self.skip = inside.needs - inside.at;
         let mut read = |from: u64, into: &mut [u8]| {
             new.read_at(inside.at + from, into).map_err(ApplyError::New)
@@ -208,11 +213,7 @@ impl Emitter {
         let left = self.work.get(codec).and_then(|work| work.checked_sub(stream.plain));
         let left = left.ok_or(ApplyError::Damaged("more is encoded than declared"))?;
         self.work.iter_mut().skip(codec).take(1).for_each(|work| *work = left);
-        let correction = match stream.correction.as_slice() {
-            [] => Correction::default(),
-            mut bytes => Correction::from_bytes(&mut bytes)
-                .map_err(|_| ApplyError::Damaged("a correction makes no sense"))?,
-        };
+        let correction = stored(&stream.correction)?;
         let heap = stream_heap(recipe, stream.plain, &correction, &stream.holes);
         let used: u64 = self.open.iter().map(|open| open.heap).sum();
         if used.saturating_add(heap) > self.heap {
@@ -269,6 +270,15 @@ impl Emitter {
             made = woven;
         }
         self.push(around, &made)
+    }
+}
+
+/// A correction as a stream says it.
+fn stored(correction: &[u8]) -> Result<Correction, ApplyError> {
+    match correction {
+        [] => Ok(Correction::default()),
+        mut bytes => Correction::from_bytes(&mut bytes)
+            .map_err(|_| ApplyError::Damaged("a correction makes no sense")),
     }
 }
 

@@ -39,14 +39,41 @@ pub(crate) struct PlainOld {
     /// from may have.
     room: Room,
     most: u64,
-    /// Bytes of heap that a decoder may take.
-    decoder_heap: u64,
+    decoding: Decoding,
     clock: u64,
 }
 
+/// What becomes of streams that are read and not held.
+enum Decoding {
+    /// They are decoded, with so many bytes of heap. So much work is left.
+    Done { heap: u64, left: u64 },
+    /// Their work is added up.
+    #[cfg(any(test, feature = "diff"))]
+    Counted(u64),
+}
+
+/// What decoding a stream counts beside its content and its encoded bytes: to begin.
+const BEGUN: u64 = 4 << 10;
+
+/// What decoding a stream counts: an encoder of bad intent makes any number of bytes that
+/// hold nothing.
+fn work(stream: &OldStream) -> u64 {
+    stream.plain.saturating_add(stream.len).saturating_add(BEGUN)
+}
+
 impl PlainOld {
-    /// With `room` for content and `decoder_heap` for one decoder.
-    pub(crate) fn new(recipes: Vec<Recipe>, room: u64, decoder_heap: u64) -> Self {
+    /// With `room` for content and `heap` for one decoder; decoding may do so much `work`.
+    pub(crate) fn new(recipes: Vec<Recipe>, room: u64, heap: u64, work: u64) -> Self {
+        Self::with(recipes, room, Decoding::Done { heap, left: work })
+    }
+
+    /// One that decodes nothing, but counts what would have to be.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn counting(room: u64) -> Self {
+        Self::with(Vec::new(), room, Decoding::Counted(0))
+    }
+
+    fn with(recipes: Vec<Recipe>, room: u64, decoding: Decoding) -> Self {
         Self {
             pages: Pages::new(),
             streams: Vec::new(),
@@ -55,9 +82,21 @@ impl PlainOld {
             last: None,
             room: Room::new(room),
             most: room,
-            decoder_heap,
+            decoding,
             clock: 0,
         }
+    }
+
+    /// The content of a stream would be read.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn count(&mut self, stream: &OldStream) -> Result<(), ApplyError> {
+        self.content_at(&mut &[][..], stream.plain_at).map(|_| ())
+    }
+
+    /// What was counted.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn counted(&self) -> u64 {
+        if let Decoding::Counted(work) = self.decoding { work } else { 0 }
     }
 
     /// A span reads these streams. Content of streams that stay is kept.
@@ -223,8 +262,19 @@ impl PlainOld {
         parent: Option<&Content>,
         content: &Content,
     ) -> Result<(), ApplyError> {
+        let heap = match &mut self.decoding {
+            #[cfg(any(test, feature = "diff"))]
+            Decoding::Counted(sum) => {
+                *sum = sum.saturating_add(work(stream));
+                return Ok(());
+            }
+            Decoding::Done { heap, left } => {
+                *left = left.checked_sub(work(stream)).ok_or(ApplyError::Work)?;
+                *heap
+            }
+        };
         let recipe = self.recipes.get(stream.recipe).ok_or(NO_STREAM)?;
-        if recipe.decoder_heap(stream.plain) > self.decoder_heap {
+        if recipe.decoder_heap(stream.plain) > heap {
             return Err(ApplyError::Damaged("an old stream needs more heap than declared"));
         }
         let whole = parent.map_or(old.size(), |parent| parent.len() as u64);

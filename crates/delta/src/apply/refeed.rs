@@ -2,7 +2,10 @@
 //! encoder that gets it again stands where it stood.
 
 use super::ApplyError;
+use crate::correction::Correction;
+use crate::recipe::told::again::{self, ToldAgain};
 use crate::recipe::{Decoder, Recipe};
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -13,30 +16,48 @@ const PIECE: usize = 4 << 10;
 /// Bytes of content that are handed on at a time.
 const BATCH: usize = 16 << 10;
 
-/// Bytes of heap that it takes beside the decoder.
-pub(crate) const HEAP: u64 = (PIECE + BATCH) as u64;
+/// Bytes of heap that it takes for a stream of `plain` bytes of content; none where nothing
+/// is made of a stream before all of its content is there.
+pub(crate) fn heap(recipe: &Recipe, plain: u64, correction: &Correction) -> Option<u64> {
+    match recipe.told(correction) {
+        Some(told) => again::heap(&told),
+        None if recipe.is_made_whole(correction) => None,
+        None => Some(recipe.decoder_heap(plain).saturating_add((PIECE + BATCH) as u64)),
+    }
+}
 
 /// Reads bytes of the stream from a place in it.
-type Read<'a> = dyn FnMut(u64, &mut [u8]) -> Result<(), ApplyError> + 'a;
+type Read<'a> = again::Read<'a, ApplyError>;
+
+/// Gets the content.
+type Sink<'a> = again::Sink<'a, ApplyError>;
 
 /// A stream that is being read from its start.
 pub(crate) struct Refeed {
-    decoder: Decoder,
-    piece: Vec<u8>,
-    have: Range<usize>,
-    batch: Vec<u8>,
-    /// Bytes of the stream that were read.
-    read: u64,
+    source: Source,
     /// Bytes of content that came out.
     done: u64,
 }
 
+/// What reads it.
+enum Source {
+    Content(Reading),
+    /// What an encoder of zstd chose is read as well.
+    Told(Box<ToldAgain>),
+}
+
 impl Refeed {
     /// Begins with a stream of `plain` bytes of content.
-    pub(crate) fn new(recipe: &Recipe, plain: u64) -> Result<Self, ApplyError> {
-        let decoder = recipe.decoder(plain).map_err(ApplyError::Codec)?;
-        let (piece, batch) = (vec![0; PIECE], vec![0; BATCH]);
-        Ok(Self { decoder, piece, have: 0..0, batch, read: 0, done: 0 })
+    pub(crate) fn new(
+        recipe: &Recipe,
+        plain: u64,
+        correction: &Correction,
+    ) -> Result<Self, ApplyError> {
+        let source = match recipe.told(correction) {
+            Some(told) => Source::Told(Box::new(ToldAgain::new(told, plain)?)),
+            None => Source::Content(Reading::new(recipe.decoder(plain)?)),
+        };
+        Ok(Self { source, done: 0 })
     }
 
     /// Goes on until `until` bytes of content came out, out of at most `there` bytes
@@ -47,9 +68,41 @@ impl Refeed {
         until: u64,
         there: u64,
         read: &mut Read<'_>,
-        sink: &mut dyn FnMut(&[u8]) -> Result<(), ApplyError>,
+        sink: &mut Sink<'_>,
     ) -> Result<u64, ApplyError> {
-        while self.done < until {
+        let count = until.saturating_sub(self.done);
+        self.done += count;
+        match &mut self.source {
+            Source::Content(reading) => reading.give(count, there, read, sink),
+            Source::Told(again) => again.give(count, there, read, sink),
+        }
+    }
+}
+
+/// A stream of which nothing but its content is needed.
+struct Reading {
+    decoder: Decoder,
+    piece: Vec<u8>,
+    have: Range<usize>,
+    batch: Vec<u8>,
+    /// Bytes of the stream that were read.
+    read: u64,
+}
+
+impl Reading {
+    fn new(decoder: Decoder) -> Self {
+        let (piece, batch) = (vec![0; PIECE], vec![0; BATCH]);
+        Self { decoder, piece, have: 0..0, batch, read: 0 }
+    }
+
+    fn give(
+        &mut self,
+        mut left: u64,
+        there: u64,
+        read: &mut Read<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<u64, ApplyError> {
+        while left > 0 {
             if self.have.is_empty() {
                 let count = there.saturating_sub(self.read).min(PIECE as u64) as usize;
                 let into = self.piece.get_mut(..count).unwrap_or_default();
@@ -57,15 +110,15 @@ impl Refeed {
                 self.read += count as u64;
                 self.have = 0..count;
             }
-            let room = (until - self.done).min(BATCH as u64) as usize;
+            let room = left.min(BATCH as u64) as usize;
             let input = self.piece.get(self.have.clone()).unwrap_or_default();
             let batch = self.batch.get_mut(..room).unwrap_or_default();
             let step = self.decoder.step(input, batch).map_err(ApplyError::Codec)?;
             sink(batch.get(..step.filled).unwrap_or_default())?;
             self.have.start += step.consumed;
-            self.done += step.filled as u64;
+            left -= step.filled as u64;
             let stuck = step.consumed == 0 && step.filled == 0 && self.read == there;
-            if (stuck || step.done) && self.done < until {
+            if (stuck || step.done) && left > 0 {
                 return Err(ApplyError::Damaged("a stream cannot be read up to the span"));
             }
         }

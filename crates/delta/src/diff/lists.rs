@@ -28,6 +28,10 @@ pub(crate) struct SpanLists {
     pub(crate) image: Option<Range<usize>>,
     /// Bytes of corrections in them.
     pub(crate) corrections: usize,
+    /// The old streams that they list.
+    pub(crate) old: Vec<OldStream>,
+    /// Which of them are read, one after the other.
+    pub(crate) order: Vec<usize>,
 }
 
 /// The books of a span.
@@ -35,6 +39,8 @@ pub(crate) struct Ledger<'a> {
     pair: Pair<'a>,
     /// Numbers of the old streams that the span reads.
     read: BTreeSet<usize>,
+    /// In which order it reads them.
+    order: Vec<usize>,
     /// The first turn that is not over, and how much of it is.
     turn: usize,
     done: usize,
@@ -56,9 +62,9 @@ pub(crate) struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     /// Before the first span.
     pub(crate) fn new(pair: Pair<'a>) -> Self {
-        let read = BTreeSet::new();
+        let (read, order) = (BTreeSet::new(), Vec::new());
         let [turn, done, ahead, bytes, corrections, depth, outermost, image] = [0; 8];
-        Self { pair, read, turn, done, ahead, bytes, corrections, depth, outermost, image }
+        Self { pair, read, order, turn, done, ahead, bytes, corrections, depth, outermost, image }
     }
 
     /// All turns are over.
@@ -90,6 +96,9 @@ impl<'a> Ledger<'a> {
             && let Some(stream) = self.pair.old.streams.get(number)
         {
             at = (stream.plain_at + stream.plain) as usize;
+            if self.order.last() != Some(&number) {
+                self.order.push(number);
+            }
             let mut next = Some(number);
             while let Some(number) = next.filter(|number| self.read.insert(*number)) {
                 self.bytes += OLD_STREAM;
@@ -146,11 +155,14 @@ impl<'a> Ledger<'a> {
         let lists = Lists { plain, to, from, inside, old: self.old(), parts };
         let mut coder = Encoder::new();
         lists.code(&mut coder, |_| false).map_err(|_| DiffError::Span)?;
+        let listed: Vec<usize> = self.read.iter().copied().collect();
+        let order = core::mem::take(&mut self.order).into_iter();
+        let order = order.filter_map(|number| listed.binary_search(&number).ok()).collect();
         self.read.clear();
         // What begins at the end is the next span's.
         (self.bytes, self.corrections, self.ahead) = (0, 0, self.turn);
         let image = raw.then_some(start..self.image);
-        Ok(SpanLists { bytes: coder.finish(), image, corrections })
+        Ok(SpanLists { bytes: coder.finish(), image, corrections, old: lists.old, order })
     }
 
     /// The old streams of the span.

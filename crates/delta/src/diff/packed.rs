@@ -100,6 +100,7 @@ mod tests {
             cache: 0,
             encoders: 0,
             work: [0; 3],
+            decoded: 0,
             libraries: [0; 3],
             recipes: vec![],
             moves: vec![],

@@ -1,7 +1,7 @@
 //! Plain old and plain new: images laid out with what their streams hold.
 
 use super::{DiffError, DiffOptions};
-use crate::apply::{REFEED_HEAP, least_heap, stream_heap};
+use crate::apply::{least_heap, refeed_heap, stream_heap};
 use crate::coder::{Models, Pace};
 use crate::open::{Opened, Stream};
 use crate::patch::{Holes, MODELS, OldStream, PatchHeader, RECIPES_MAX};
@@ -10,6 +10,7 @@ use crate::verity::Verity;
 use crate::verity::find::Found;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::ops::Range;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -59,11 +60,15 @@ pub(crate) struct PlainNew {
     pub(crate) turns: Vec<(usize, Turn)>,
     /// Bytes of all corrections.
     corrections: usize,
+    /// Bytes of content that may still be encoded again.
+    work: u64,
     /// The outermost streams in order.
     pub(crate) streams: Vec<Outermost>,
     /// The places in `bytes` where trees of hashes stand: a span begins at each, because
     /// what is hashed has to be finished.
     trees: Vec<usize>,
+    /// The places in `bytes` where words or edits say what an encoder chose, sorted.
+    chosen: Vec<Range<usize>>,
 }
 
 /// A stream of the new image that no other one holds.
@@ -186,10 +191,10 @@ impl Budget {
         let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
         let cache = left.min(content).min(CACHE_MAX);
         // What resuming inside a stream takes, in the place of cache and decoder.
-        let begun = |stream: &&Stream| !stream.correction.has_sequences();
-        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG).filter(begun);
-        let again =
-            long.map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64) + REFEED_HEAP);
+        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG);
+        let again = long.filter_map(|stream| {
+            refeed_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction)
+        });
         let again = again.filter(|heap| *heap <= left + decoder).max().unwrap_or(0);
         let decoder = decoder.max(again.saturating_sub(cache));
         Ok(Self { window_log, models, encoders, decoder, cache })
@@ -291,6 +296,12 @@ impl PlainOld {
         }
     }
 
+    /// No stream can be read.
+    pub(crate) fn shut(&mut self) {
+        self.streams.clear();
+        self.bytes.truncate(self.image);
+    }
+
     /// The number of the stream whose content holds a place.
     pub(crate) fn stream(&self, at: usize) -> Option<usize> {
         let at = at as u64;
@@ -301,17 +312,19 @@ impl PlainOld {
 }
 
 impl PlainNew {
-    /// Lays out the new image; streams at the places in `shut` are not opened.
+    /// Lays out the new image; streams at the places in `shut` are not opened, and none
+    /// beyond so much `work` for terminals.
     pub(crate) fn new(
         image: &[u8],
         streams: &[Stream],
         shut: &HashSet<u64>,
         trees: &[Found],
         budget: &Budget,
+        work: u64,
         recipes: &mut Recipes,
     ) -> Self {
         let bytes = Vec::with_capacity(image.len() + content(streams));
-        let mut plain = Self { bytes, ..Self::default() };
+        let mut plain = Self { bytes, work, ..Self::default() };
         let mut streams = streams.iter().filter(|stream| !shut.contains(&stream.at)).peekable();
         let mut done = 0;
         for Found { range, verity } in trees {
@@ -330,7 +343,32 @@ impl PlainNew {
             while streams.next_if(|stream| stream.at < done as u64).is_some() {}
         }
         plain.lay(image, done, &mut streams, 0, budget.encoders, recipes);
+        plain.chosen.sort_by_key(|range| range.start);
         plain
+    }
+
+    /// What stands at a place says what an encoder chose.
+    pub(crate) fn is_chosen(&self, at: usize) -> bool {
+        let before = self.chosen.partition_point(|range| range.start <= at);
+        let last = before.checked_sub(1).and_then(|number| self.chosen.get(number));
+        last.is_some_and(|range| at < range.end)
+    }
+
+    /// Notes where a stream whose turns begin with number `first` says what its encoder
+    /// chose.
+    fn note_chosen(&mut self, stream: &Stream, first: usize, depth: usize) {
+        let mut ranges =
+            stream.recipe.chosen(&stream.correction, &stream.plain).into_iter().peekable();
+        let turns = self.turns.get(first..).unwrap_or_default();
+        for (start, turn) in turns {
+            let Turn::Raw { at, depth: its, len } = turn else { continue };
+            while *its == depth
+                && let Some(range) = ranges.next_if(|range| range.start < at + len)
+            {
+                let from = start + range.start.saturating_sub(*at);
+                self.chosen.push(from..from + range.len());
+            }
+        }
     }
 
     /// The first place behind `at` where a span has to begin.
@@ -360,21 +398,27 @@ impl PlainNew {
                 false => stream.correction.to_bytes(),
             };
             let heap = heap(stream);
-            let fits = heap <= room && correction.len() <= CORRECTION_MAX && depth < DEPTH_MAX;
+            let plain = stream.plain.len() as u64;
+            let fits = heap <= room
+                && correction.len() <= CORRECTION_MAX
+                && depth < DEPTH_MAX
+                && plain <= self.work;
             let number = Some(()).filter(|()| fits).and_then(|()| recipes.number(stream.recipe));
             let Some(recipe) = number else { continue };
             let (at, len) = (stream.at as usize, stream.len as usize);
             self.raw(bytes, done, at, depth);
             done = at + len;
             let start = self.bytes.len();
-            let plain = stream.plain.len() as u64;
+            self.work -= plain;
             let before = self.corrections;
             self.corrections += correction.len();
             let holes = stream.holes.clone();
             self.turns.push((start, Turn::Open { at, recipe, plain, correction, holes }));
             let between = stream.between(bytes);
             self.raw(&between, 0, between.len(), depth + 1);
+            let first = self.turns.len();
             self.lay(&stream.plain, 0, &mut stream.inner.iter(), depth + 1, room - heap, recipes);
+            self.note_chosen(stream, first, depth + 1);
             self.turns.push((self.bytes.len(), Turn::Close));
             if depth == 0 {
                 self.streams.push(Outermost {

@@ -1,6 +1,6 @@
 //! Points of resumption inside of streams: how much of the image must be there.
 
-use crate::apply::{REFEED_HEAP, Refeed, least_heap};
+use crate::apply::{Refeed, least_heap, refeed_heap};
 use crate::correction::Correction;
 use crate::patch::{Inside, PatchHeader};
 
@@ -29,15 +29,18 @@ impl<'a> Reader<'a> {
     pub(super) fn complete(&mut self, turn: usize, inside: Inside) -> Option<Inside> {
         let stream = &inside.stream;
         let recipe = self.header.recipes.get(stream.recipe)?;
-        let told = stream.correction.len() > CORRECTION_MAX
-            || !stream.correction.is_empty()
-                && Correction::from_bytes(&mut stream.correction.as_slice()).ok()?.has_sequences();
-        let heap = recipe.decoder_heap(stream.plain).saturating_add(REFEED_HEAP);
-        if told || inside.done == 0 || heap > self.spare {
+        if stream.correction.len() > CORRECTION_MAX || inside.done == 0 {
+            return None;
+        }
+        let correction = match stream.correction.as_slice() {
+            [] => Correction::default(),
+            mut bytes => Correction::from_bytes(&mut bytes).ok()?,
+        };
+        if refeed_heap(recipe, stream.plain, &correction)? > self.spare {
             return None;
         }
         if self.open.as_ref().is_none_or(|(open, _)| *open != turn) {
-            self.open = Some((turn, Refeed::new(recipe, stream.plain).ok()?));
+            self.open = Some((turn, Refeed::new(recipe, stream.plain, &correction).ok()?));
         }
         let (_, refeed) = self.open.as_mut()?;
         let encoded = self.image.get(usize::try_from(inside.at).ok()?..)?;

@@ -10,8 +10,9 @@ use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
 use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
+use crate::apply;
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Pace, Symbols};
-use crate::patch::{FRAME, Method, PatchHeader, SPAN_MAX};
+use crate::patch::{FRAME, Method, OldStream, PatchHeader, SPAN_MAX};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -76,8 +77,10 @@ pub(crate) fn write(
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
         explanation: Explanation::default(),
+        before: Explanation::default(),
+        symbols_took: 0,
+        decoding: apply::PlainOld::counting(header.cache),
     };
-    writer.explanation.lists = writer.bytes.len() as u64 * BYTE;
     for cover in covers {
         writer.gap(cover.to, cover.from)?;
         writer.cover(*cover)?;
@@ -87,9 +90,10 @@ pub(crate) fn write(
     writer.end_span()?;
     // A tree of hashes at the end of the image is a span of its own.
     writer.end_span()?;
-    writer.prices.reached(new.len(), writer.explanation.symbols());
-    let (bytes, prices) = (writer.bytes, writer.prices);
-    Ok(Written { bytes, explanation: writer.explanation.in_bytes(), prices })
+    writer.prices.reached(new.len(), writer.symbols_took);
+    let (bytes, prices, decoded) = (writer.bytes, writer.prices, writer.decoding.counted());
+    let explanation = writer.explanation.in_bytes(bytes.len());
+    Ok(Written { bytes, explanation, prices, decoded })
 }
 
 /// Bytes of memory that writing takes for so many bytes of plain new at most: a
@@ -104,22 +108,20 @@ pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
     pub(crate) explanation: Explanation,
     pub(crate) prices: Prices,
+    /// What applying it decodes of old streams, from its beginning to its end.
+    pub(crate) decoded: u64,
 }
 
 /// 1/16 bits of a byte.
 const BYTE: u64 = 128;
 
 impl Explanation {
-    /// What all symbols take.
-    fn symbols(&self) -> u64 {
-        self.control + self.changes + self.new_bytes
-    }
-
-    /// From 1/16 bits to bytes.
-    fn in_bytes(mut self) -> Self {
-        for part in [&mut self.lists, &mut self.control, &mut self.changes, &mut self.new_bytes] {
-            *part = part.div_ceil(BYTE);
-        }
+    /// From 1/16 bits to bytes, of a patch of so many bytes.
+    fn in_bytes(mut self, size: usize) -> Self {
+        let symbols =
+            [&mut self.choices, &mut self.control, &mut self.changes, &mut self.new_bytes];
+        symbols.into_iter().for_each(|part| *part /= BYTE);
+        self.lists = (size as u64).saturating_sub(self.bytes());
         self
     }
 }
@@ -150,13 +152,19 @@ struct Writer<'a> {
     bytes: Vec<u8>,
     prices: Prices,
     explanation: Explanation,
+    /// The same before the span, whose symbols may come to nothing.
+    before: Explanation,
+    /// What all symbols took, in 1/16 bits, written or not.
+    symbols_took: u64,
+    /// What a terminal decodes.
+    decoding: apply::PlainOld,
 }
 
 impl Writer<'_> {
     /// Ends the span when it is full; starts one when there is none. `from` is
     /// where old is expected to go on.
     fn make_room(&mut self, from: usize) -> Result<(), DiffError> {
-        self.prices.reached(self.at, self.explanation.symbols());
+        self.prices.reached(self.at, self.symbols_took);
         let bytes = self.coder.len() + self.ledger.cost(self.at);
         if self.ends.is_due(bytes, self.base, self.at) {
             self.end_span()?;
@@ -173,13 +181,15 @@ impl Writer<'_> {
             return Ok(());
         }
         let symbols = core::mem::replace(&mut self.coder, Encoder::new()).finish();
-        let SpanLists { bytes: lists, image, corrections } =
+        let SpanLists { bytes: lists, image, corrections, old, order } =
             self.ledger.lists(self.base, self.at, self.from, self.ends.take_inside())?;
+        self.decode(&old, &order)?;
         let before = self.bytes.len();
         let bytes = symbols.len() + lists.len() + 3;
         let raw = image.and_then(|range| self.pair.image.get(range));
         if let Some(raw) = raw.filter(|raw| bytes >= raw.len() && raw.len() <= SPAN_MAX - FRAME) {
             Method::Stored.write(&mut self.bytes, &[raw]);
+            self.explanation = self.before;
             self.explanation.stored += raw.len() as u64;
         } else if bytes > SPAN_MAX - FRAME {
             return Err(DiffError::Span);
@@ -187,17 +197,26 @@ impl Writer<'_> {
             let [low, middle, high, _] = (lists.len() as u32).to_le_bytes();
             Method::Coded.write(&mut self.bytes, &[&[low, middle, high], &lists, &symbols]);
             let lists = self.bytes.len() - before - symbols.len();
-            let corrections = corrections.min(lists);
-            self.explanation.corrections += corrections as u64;
-            self.explanation.lists += (lists - corrections) as u64 * BYTE;
+            self.explanation.corrections += corrections.min(lists) as u64;
         }
         self.explanation.spans += 1;
+        self.before = self.explanation;
         self.base = self.at;
         if let Some(finished) = self.ledger.finished() {
             self.finished = finished;
         }
         let inside = self.ledger.inside(self.finished);
         self.ends.ended(self.bytes.len() - before, self.at, inside);
+        Ok(())
+    }
+
+    /// What a terminal decodes in a span that reads `old` streams in this order.
+    fn decode(&mut self, old: &[OldStream], order: &[usize]) -> Result<(), DiffError> {
+        self.decoding.list(old.to_vec());
+        for number in order {
+            let Some(stream) = old.get(*number) else { continue };
+            self.decoding.count(stream).map_err(|_| DiffError::Span)?;
+        }
         Ok(())
     }
 
@@ -305,7 +324,7 @@ impl Writer<'_> {
                 self.symbols.distance(&mut self.coder, len, distance);
             }
         }
-        self.explanation.control += self.coder.position() - before;
+        self.took(|why| &mut why.control, self.at, before);
         self.pass(len as usize);
     }
 
@@ -317,6 +336,9 @@ impl Writer<'_> {
             Guess::Old(from) => {
                 let (start, end) = self.bounds(from as usize);
                 let behind = from as usize > start && (from as usize) < end;
+                if behind {
+                    self.ledger.read(from as usize, 1);
+                }
                 self.old.get(from as usize).filter(|_| behind)
             }
             Guess::Earlier(distance) => self.before(self.at, distance).first(),
@@ -324,7 +346,7 @@ impl Writer<'_> {
         let guess = guess.copied().unwrap_or(0);
         let byte = self.new.get(self.at).copied().unwrap_or(0);
         self.symbols.new_byte(&mut self.coder, guess, byte);
-        self.explanation.new_bytes += self.coder.position() - before;
+        self.took(|why| &mut why.new_bytes, self.at, before);
         self.at += 1;
     }
 
@@ -335,8 +357,20 @@ impl Writer<'_> {
         for byte in self.new.iter().skip(self.at).take(count) {
             self.symbols.noise(&mut self.coder, *byte);
         }
-        self.explanation.new_bytes += self.coder.position() - before;
+        self.took(|why| &mut why.new_bytes, self.at, before);
         self.at += count;
+    }
+
+    /// Symbols from a place in plain new took what was written since `before`: a part of
+    /// the patch, or what an encoder chose.
+    fn took(&mut self, part: fn(&mut Explanation) -> &mut u64, at: usize, before: u64) {
+        let took = self.coder.position() - before;
+        self.symbols_took += took;
+        if self.pair.new.is_chosen(at) {
+            self.explanation.choices += took;
+        } else {
+            *part(&mut self.explanation) += took;
+        }
     }
 
     /// Bytes were copied.
@@ -410,7 +444,7 @@ impl Writer<'_> {
         let before = self.coder.position();
         self.go(from, Kind::Copy);
         self.symbols.length(&mut self.coder, Kind::Copy, 1, count as u64);
-        self.explanation.control += self.coder.position() - before;
+        self.took(|why| &mut why.control, self.at, before);
         self.ledger.read(from, count);
         self.symbols.from += count as u64;
         self.pass(count);
@@ -458,8 +492,8 @@ impl Writer<'_> {
         self.ledger.read(from, count);
         let units = if grid == Grid::Words { count / 4 } else { count };
         self.symbols.length(&mut self.coder, kind, 1, units as u64);
-        let start = self.coder.position();
-        self.explanation.control += start - before;
+        self.took(|why| &mut why.control, self.at, before);
+        let (at, start) = (self.at, self.coder.position());
         let until = self.at + count;
         while self.at < until {
             let around = self.around(self.symbols.from as usize);
@@ -470,7 +504,7 @@ impl Writer<'_> {
             let (_, count) = self.symbols.change(&mut self.coder, grid, around, room, new);
             self.at += count as usize;
         }
-        self.explanation.changes += self.coder.position() - start;
+        self.took(|why| &mut why.changes, at, start);
     }
 
     /// The four old bytes before a place and, above them, the eight from there.

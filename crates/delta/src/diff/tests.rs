@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::apply::tests::{apply, apply_in_pieces};
+use crate::open::tests::run;
 use alloc::vec;
 use proptest::prelude::*;
 use std::println;
 
 mod code;
 mod long;
+mod work;
 
 /// Bytes with the texture of an image: runs, text and noise.
 fn texture(len: usize, mut seed: u32) -> Vec<u8> {
@@ -35,6 +37,7 @@ fn check(old: &[u8], new: &[u8]) -> Delta {
 
 fn check_with(options: &DiffOptions, old: &[u8], new: &[u8]) -> Delta {
     let delta = diff(old, new, options, &()).unwrap();
+    assert_eq!(delta.explanation.bytes(), delta.bytes.len() as u64, "{:?}", delta.explanation);
     let (out, _) = apply(&delta.bytes, old).unwrap();
     assert!(out == new, "other bytes came out");
     delta
@@ -278,6 +281,14 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     [&head, encoded(recipe, content).as_slice()].concat()
 }
 
+/// What GNU's gzip makes, which chooses otherwise than zlib here and there.
+fn gnu_gzip(content: &[u8]) -> Vec<u8> {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("it"), content).unwrap();
+    run(folder.path(), "gzip", &["-9n", "it"]);
+    std::fs::read(folder.path().join("it.gz")).unwrap()
+}
+
 fn encoded(recipe: crate::Recipe, content: &[u8]) -> Vec<u8> {
     let mut out = vec![];
     let mut encoder = recipe.encoder(content.len() as u64).unwrap();
@@ -344,13 +355,17 @@ fn worn(old: &[u8]) -> Vec<u8> {
 /// An encoder of xz takes some memory.
 const LARGE: u64 = 64 << 20;
 
+/// What makes a stream of content.
+type Pack = fn(&[u8]) -> Vec<u8>;
+
 /// A stream with more new content than one span takes can be gone on with inside.
 #[test]
 fn a_stream_of_many_spans_can_be_resumed() {
     let old = texture(5 << 20, 60);
     let mut new = worn(&old);
     new.splice(1 << 20..1 << 20, gzip(&texture(30_000, 62)));
-    for pack in [gzip, xz, zstd] {
+    let packs: [(Pack, u64); 4] = [(gzip, 0), (gnu_gzip, 100), (xz, 0), (zstd, 0)];
+    for (pack, corrections) in packs {
         let (old, new) = (around(&pack(&old), 70), around(&pack(&new), 71));
         let options = DiffOptions { max_heap: LARGE, ..DiffOptions::default() };
         let delta = check_with(&options, &old, &new);
@@ -358,6 +373,7 @@ fn a_stream_of_many_spans_can_be_resumed() {
         let (_, resets) = apply(&delta.bytes, &old).unwrap();
         let parts = resets.windows(2).map(|pair| pair[1].input - pair[0].input);
         assert!(parts.max().unwrap() < 136 << 10 && resets.len() > 2, "{resets:?}");
+        assert!(delta.explanation.corrections >= corrections, "{:?}", delta.explanation);
         for at in resets {
             let done = &new[..at.out as usize];
             let rest = crate::apply::tests::resume(&delta.bytes, &old, done, at).unwrap();

@@ -165,19 +165,22 @@ pub(super) fn same_effort(one: &Recipe, other: &Recipe) -> bool {
 }
 
 fn deflates(wrapper: Wrapper, level: u8) -> Vec<Recipe> {
+    const ANY: [u8; 9] = [9, 6, 1, 5, 8, 7, 4, 3, 2];
     let levels = match (wrapper, level) {
         (Wrapper::Zlib { .. }, 1) => [1, 0, 0, 0, 0, 0, 0, 0, 0],
         (Wrapper::Zlib { .. }, 5) => [5, 4, 3, 2, 0, 0, 0, 0, 0],
         (Wrapper::Zlib { .. }, 9) => [9, 8, 7, 0, 0, 0, 0, 0, 0],
         (Wrapper::Zlib { .. }, _) => [6, 9, 0, 0, 0, 0, 0, 0, 0],
-        _ => [9, 6, 1, 5, 8, 7, 4, 3, 2],
+        _ => ANY,
     };
     let window_bits = match wrapper {
         Wrapper::Zlib { header } => ((header[0] >> 4) + 8).max(9),
         _ => 15,
     };
     let mut out = Vec::new();
-    for (strategy, mem_level) in [(0, 8), (0, 9), (1, 8)] {
+    for (strategy, mem_level) in [(0, 8), (0, 9), (1, 8), (4, 8), (3, 8), (2, 8)] {
+        // With one of the last three, a header says that little was tried, at any level.
+        let levels = if strategy > 1 && level == 1 { ANY } else { levels };
         for level in levels.into_iter().filter(|level| *level > 0) {
             let options = DeflateOptions { level, window_bits, mem_level, strategy };
             out.push(Recipe::Deflate { wrapper, options });

@@ -185,7 +185,8 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
 }
 
 /// What makes a frame of another release of libzstd: its choice is told, or that of the
-/// linked release is put right, whichever is likely to take fewer bytes.
+/// linked release is put right, whichever is likely to take fewer bytes; in a long frame
+/// something is paid for being gone on with after a cut.
 fn of_another_release(
     all: &[Recipe],
     plain: &[u8],
@@ -201,7 +202,7 @@ fn of_another_release(
     let little = plain.len() > TRIED && cost < encoded.len() / LITTLE_SHARE;
     let mut edited = if little { None } else { look() };
     let edits = edited.as_ref().map_or(usize::MAX, |edited| edited.size);
-    if edits > cost
+    if edits.saturating_add(tell::worth(encoded)) > cost
         && let Some((recipe, correction, words)) = tell::told(encoded, plain, words, place)
         && recipe.corrected_heap((words.len() + plain.len()) as u64, &correction) <= max_heap
     {

@@ -61,9 +61,12 @@ impl Squashfs {
             Some(Form::Zlib) => {
                 let level = u32_at(&self.options, 0).map_or(9, |level| level.clamp(1, 9) as u8);
                 let window = u16_at(&self.options, 4).map_or(15, |bits| bits.clamp(9, 15) as u8);
-                let options =
-                    DeflateOptions { level, window_bits: window, mem_level: 8, strategy: 0 };
-                alloc::vec![Recipe::Deflate { wrapper: Wrapper::Raw, options }]
+                let with = |strategy| {
+                    let options =
+                        DeflateOptions { level, window_bits: window, mem_level: 8, strategy };
+                    Recipe::Deflate { wrapper: Wrapper::Raw, options }
+                };
+                strategies(u16_at(&self.options, 6).unwrap_or(0)).map(with).collect()
             }
             Some(Form::Zstd) => {
                 let level = u32_at(&self.options, 0).map_or(15, |level| level.clamp(1, 22) as i8);
@@ -77,6 +80,13 @@ impl Squashfs {
             _ => Vec::new(),
         }
     }
+}
+
+/// zlib's numbers of the strategies that were tried for each block, out of a bit for each;
+/// and the default one, which metadata always has.
+fn strategies(bits: u16) -> impl Iterator<Item = u8> {
+    let named = (0..5).filter(move |number| bits >> number & 1 == 1);
+    named.chain((bits & 1 == 0).then_some(0))
 }
 
 struct Super {

@@ -59,6 +59,62 @@ pub(super) fn told(
     Some((recipe, Correction::of_sequences(told.to_bytes()), words))
 }
 
+/// Frames of more bytes have their words between their content, so that a cut does not
+/// cost all of a patch.
+const WOVEN: usize = 192 << 10;
+
+/// Frames of more bytes are told for this part of them, too, where edits are shorter: all
+/// of those have to be there before the first byte is made.
+const LONG: usize = 1 << 20;
+const WORTH_SHARE: usize = 16;
+
+/// What it is worth in bytes of a patch that a frame can be gone on with.
+pub(super) fn worth(encoded: &[u8]) -> usize {
+    if encoded.len() > LONG { encoded.len() / WORTH_SHARE } else { 0 }
+}
+
+/// Puts the words of a long frame into its content, between the streams in it.
+pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8]) {
+    if encoded.len() <= WOVEN || woven(stream, &words, encoded).is_none() {
+        stream.begin_with(words);
+    }
+}
+
+fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8]) -> Option<()> {
+    let mut told = stream.recipe.told(&stream.correction)?;
+    let range = |inner: &Stream| inner.at as usize..(inner.at + inner.len) as usize;
+    let closed: Vec<_> = stream.inner.iter().map(range).collect();
+    let (plain, places) = told.weave(words, &stream.plain, &closed)?;
+    let correction = Correction::of_sequences(told.to_bytes());
+    is_made(stream.recipe, &correction, &plain, encoded).then_some(())?;
+    (stream.plain, stream.correction) = (plain, correction);
+    let (mut places, mut before) = (places.into_iter().peekable(), 0);
+    for inner in &mut stream.inner {
+        while let Some((_, words)) = places.next_if(|(at, _)| *at as u64 <= inner.at) {
+            before += words as u64;
+        }
+        inner.at += before;
+    }
+    Some(())
+}
+
+/// The frame comes out with words in other places, too.
+fn is_made(recipe: Recipe, correction: &Correction, plain: &[u8], encoded: &[u8]) -> bool {
+    let Ok(mut encoder) = recipe.corrected(plain.len() as u64, correction.clone()) else {
+        return false;
+    };
+    let (mut made, mut same) = (Vec::new(), 0);
+    let mut take = |made: &mut Vec<u8>| {
+        let alike = encoded.get(same..).is_some_and(|rest| rest.starts_with(made));
+        same += made.len();
+        made.clear();
+        alike
+    };
+    let pieces =
+        plain.chunks(BLOCK).all(|piece| encoder.push(piece, &mut made).is_ok() && take(&mut made));
+    pieces && encoder.finish(&mut made).is_ok() && take(&mut made) && same == encoded.len()
+}
+
 /// What stands before and behind a frame's blocks.
 fn outside(encoded: &[u8]) -> Option<Told> {
     let head = Head::read(encoded)?;
@@ -227,8 +283,10 @@ fn listen(bits: &mut [u64], streams: &[Stream], parent: &[u8]) {
 fn listen_to_told(bits: &mut [u64], streams: &[Stream]) {
     for stream in streams {
         listen_to_told(bits, &stream.inner);
-        if let Some(words) = told_words(stream) {
-            note(bits, words);
+        if let Some(told) = stream.recipe.told(&stream.correction)
+            && let Some(words) = told.words_of(&stream.plain)
+        {
+            note(bits, &words);
         }
     }
 }
@@ -245,16 +303,6 @@ fn note(bits: &mut [u64], words: &[u8]) {
 fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
     let (word, place) = bit(few);
     bits.get(word).is_some_and(|word| word >> place & 1 == 1)
-}
-
-/// The words with which a new stream begins.
-fn told_words(stream: &Stream) -> Option<&[u8]> {
-    let stored = stream.correction.sequences();
-    let words = match stream.recipe {
-        Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => Told::read(stored).ok()?.words,
-        _ => return None,
-    };
-    stream.plain.get(..words)
 }
 
 /// The words of a stream that is a frame of zstd.

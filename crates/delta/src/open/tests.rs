@@ -31,7 +31,7 @@ pub(super) fn content(len: usize, seed: u32) -> Vec<u8> {
 }
 
 /// Runs a program in `folder`; it must succeed.
-pub(super) fn run(folder: &Path, program: &str, arguments: &[&str]) {
+pub(crate) fn run(folder: &Path, program: &str, arguments: &[&str]) {
     let mut command = Command::new(program);
     command.current_dir(folder).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     assert!(command.status().unwrap().success(), "{program} {arguments:?}");
@@ -114,6 +114,8 @@ fn squashfs_of_gzip() {
     squashfs(&["-comp", "gzip"]);
     squashfs(&["-comp", "gzip", "-Xcompression-level", "6", "-Xwindow-size", "13"]);
     squashfs(&["-comp", "gzip", "-noI", "-no-fragments", "-b", "1M"]);
+    squashfs(&["-comp", "gzip", "-Xstrategy", "fixed"]);
+    squashfs(&["-comp", "gzip", "-Xstrategy", "huffman_only,run_length_encoded,filtered"]);
 }
 
 /// Files that are compressed already are stored in blocks as they are.

@@ -33,6 +33,8 @@ pub struct PatchHeader {
     pub encoders: u64,
     /// Bytes of content that are encoded again, per codec: zlib, liblzma, libzstd.
     pub work: [u64; 3],
+    /// Bytes of old streams that may be decoded, with what it takes to begin.
+    pub decoded: u64,
     /// The release of each library with which that was proven; 0: not used.
     pub libraries: [u32; 3],
     /// How the streams that spans name are coded, at most [`RECIPES_MAX`].
@@ -44,15 +46,22 @@ pub struct PatchHeader {
 /// The most recipes of a patch.
 pub const RECIPES_MAX: usize = 64;
 
-/// The most bytes of a header. One without recipes has 161.
+/// Old streams are decoded, and streams encoded again, up to so many bytes for each byte
+/// of both images ...
+const WORK_TIMES: u64 = 256;
+
+/// ... and so many more: what a terminal does is in proportion to what it gets.
+const WORK_LEAST: u64 = 256 << 20;
+
+/// The most bytes of a header. One without recipes has 169.
 pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + MOVES_BYTES_MAX + CHECK;
 
 const MAGIC: [u8; 4] = *b"RFTD";
 const VERSION: u8 = 6;
 const CHECK: usize = 8;
 /// Bytes before the recipes: magic, version, length, images, heap, window,
-/// models (2), cache, encoders, work, libraries, count of recipes, bytes of moves.
-const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 2 + 8 + 8 + 3 * 8 + 3 * 4 + 1 + 2;
+/// models (2), cache, encoders, work, decoded, libraries, count of recipes, bytes of moves.
+const FIXED: usize = 4 + 1 + 2 + 2 * 40 + 8 + 1 + 2 + 8 + 8 + 3 * 8 + 8 + 3 * 4 + 1 + 2;
 
 /// The windows that may be asked for: 64 KiB to 16 MiB.
 pub(crate) const WINDOW_LOGS: core::ops::RangeInclusive<u8> = 16..=24;
@@ -134,6 +143,7 @@ impl PatchHeader {
         for bytes in &mut work {
             *bytes = u64::from_le_bytes(take(fields)?);
         }
+        let decoded = u64::from_le_bytes(take(fields)?);
         for version in &mut libraries {
             *version = u32::from_le_bytes(take(fields)?);
         }
@@ -151,10 +161,17 @@ impl PatchHeader {
             cache,
             encoders,
             work,
+            decoded,
             libraries,
             recipes,
             moves,
         })
+    }
+
+    /// The most work of each kind that a patch between these images may declare.
+    pub(crate) fn work_max(&self) -> u64 {
+        let both = self.source.size.saturating_add(self.target.size);
+        both.saturating_mul(WORK_TIMES).saturating_add(WORK_LEAST)
     }
 
     fn check(&self) -> Result<(), PatchError> {
@@ -166,6 +183,8 @@ impl PatchHeader {
             "size of models"
         } else if self.cache > self.heap {
             "cache"
+        } else if self.encoded() > self.work_max() || self.decoded > self.work_max() {
+            "amount of work"
         } else if self.recipes.len() > RECIPES_MAX {
             "number of recipes"
         } else if self.moves.len() > MOVES_BYTES_MAX {
@@ -174,6 +193,11 @@ impl PatchHeader {
             return Ok(());
         };
         Err(PatchError::Impossible(impossible))
+    }
+
+    /// Bytes of content that are encoded again, by all codecs.
+    pub fn encoded(&self) -> u64 {
+        self.work.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
     /// The libraries that must be linked in exactly these releases.
@@ -200,6 +224,7 @@ impl PatchHeader {
         out.extend(self.cache.to_le_bytes());
         out.extend(self.encoders.to_le_bytes());
         self.work.iter().for_each(|bytes| out.extend(bytes.to_le_bytes()));
+        out.extend(self.decoded.to_le_bytes());
         self.libraries.iter().for_each(|version| out.extend(version.to_le_bytes()));
         out.push(self.recipes.len().min(RECIPES_MAX) as u8);
         self.recipes.iter().take(RECIPES_MAX).for_each(|recipe| out.extend(recipe.to_bytes()));

@@ -3,18 +3,25 @@
 //! Nothing is searched, so that it is all the same which release of libzstd chose, at
 //! which level, in how many threads. Only the coding of what is told is libzstd's.
 
+pub(crate) mod again;
+mod weave;
+
+use super::words::Gather;
 use super::zstd_frame::{self, Head, Reader};
 use crate::codec::zstd::{Telling, ZstdDecoder};
 use crate::codec::{Fault, Progress};
 use crate::correction::{CorrectionError, number};
 use crate::sequences::BLOCK;
 use alloc::vec::Vec;
+use weave::Loom;
 
 /// What a correction says of a frame that is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
-    /// Bytes of the words that come before the content.
+    /// Bytes of the words that come with the content.
     pub(crate) words: usize,
+    /// Where they come between the content; none: all before it.
+    pub(crate) weave: Option<Weave>,
     /// After so many blocks the encoder begins afresh, as one of several threads does;
     /// 0: never.
     pub(crate) every: usize,
@@ -27,6 +34,16 @@ pub(crate) struct Told {
     pub(crate) tail: Vec<u8>,
 }
 
+/// Where words come between the content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Weave {
+    /// The most bytes of them that wait for their content.
+    pub(crate) held: usize,
+    /// Blocks, in order, whose words come so many bytes of content before theirs, not
+    /// right before it.
+    pub(crate) early: Vec<(usize, usize)>,
+}
+
 /// The first bytes of each frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -34,7 +51,7 @@ impl Told {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
         let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (words, every, head, count) = (size()?, size()?, size()?, size()?);
+        let (words, every, held, head, count) = (size()?, size()?, size()?, size()?, size()?);
         let mut blocks = Vec::new();
         for _ in 0..count {
             blocks.push(size()?);
@@ -42,24 +59,52 @@ impl Told {
         if blocks.iter().any(|block| !(1..=BLOCK).contains(block)) {
             return Err(CorrectionError::Size(BLOCK));
         }
+        let weave = match held {
+            0 => None,
+            held => {
+                let (mut early, mut block) = (Vec::new(), 0usize);
+                for _ in 0..size()? {
+                    block = block.saturating_add(size()?);
+                    early.push((block, size()?));
+                }
+                Some(Weave { held, early })
+            }
+        };
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > Head::LONGEST || tail.len() > 4 {
             return Err(CorrectionError::Size(Head::LONGEST));
         }
-        Ok(Self { words, every, blocks, head: head.to_vec(), tail: tail.to_vec() })
+        Ok(Self { words, weave, every, blocks, head: head.to_vec(), tail: tail.to_vec() })
     }
 
     /// The stored form.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let sizes = [self.words, self.every, self.head.len(), self.blocks.len()];
-        for value in sizes.iter().chain(&self.blocks) {
-            crate::correction::put_number(&mut out, *value as u64);
+        let held = self.weave.as_ref().map_or(0, |weave| weave.held);
+        let mut sizes = alloc::vec![self.words, self.every, held];
+        sizes.extend([self.head.len(), self.blocks.len()]);
+        sizes.extend(&self.blocks);
+        if let Some(weave) = self.weave.as_ref().filter(|_| held > 0) {
+            sizes.push(weave.early.len());
+            let mut last = 0;
+            for (block, early) in &weave.early {
+                sizes.extend([block - last, *early]);
+                last = *block;
+            }
         }
+        sizes.iter().for_each(|size| crate::correction::put_number(&mut out, *size as u64));
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
         out
+    }
+
+    /// Bytes of heap that it takes with the words that it tells.
+    pub(crate) fn heap(&self) -> u64 {
+        let words = self.weave.as_ref().map_or(self.words, |weave| weave.held);
+        let early = self.weave.as_ref().map_or(0, |weave| weave.early.len());
+        let lists = self.blocks.len().saturating_add(2 * early) * 2 * size_of::<usize>();
+        (words as u64).saturating_add(lists as u64)
     }
 }
 
@@ -68,9 +113,13 @@ pub(crate) struct ToldEncoder {
     told: Told,
     strategy: i8,
     splits: bool,
-    /// Words that are still to come.
+    /// Words that are still to come before all content.
     wanted: usize,
     words: Vec<u8>,
+    /// Words that come between the content, of which there are so many bytes.
+    loom: Loom,
+    gather: Gather,
+    content: usize,
     telling: Option<Telling>,
     /// The last byte of content: it comes with the end.
     held: Option<u8>,
@@ -84,14 +133,47 @@ pub(crate) struct ToldEncoder {
 impl ToldEncoder {
     /// As an encoder with this strategy, by libzstd's numbers, codes it.
     pub(crate) fn new(told: Told, strategy: i8, splits: bool, plain: u64) -> Result<Self, Fault> {
-        let wanted = told.words;
-        if wanted as u64 > plain {
-            return Err(IMPOSSIBLE);
-        }
+        let content = usize::try_from(plain).ok().and_then(|all| all.checked_sub(told.words));
+        let content = content.ok_or(IMPOSSIBLE)?;
+        let wanted = if told.weave.is_some() { 0 } else { told.words };
         let words = Vec::with_capacity(wanted);
-        let (telling, held) = (None, None);
-        let (done, ended, begun) = (0, 0, 0);
-        Ok(Self { told, strategy, splits, wanted, words, telling, held, done, ended, begun })
+        Ok(Self {
+            told,
+            strategy,
+            splits,
+            wanted,
+            words,
+            loom: Loom::default(),
+            gather: Gather::default(),
+            content,
+            telling: None,
+            held: None,
+            done: 0,
+            ended: 0,
+            begun: 0,
+        })
+    }
+
+    /// Takes words off the front of what comes, where they come between the content;
+    /// returns how much content comes before the next ones.
+    fn weave(&mut self, plain: &mut &[u8]) -> Result<usize, Fault> {
+        let Some(weave) = &self.told.weave else { return Ok(usize::MAX) };
+        let most = weave.held;
+        while let Some(due) = self.loom.due(&self.told, self.content) {
+            if due > self.done || plain.is_empty() {
+                return Ok(due.saturating_sub(self.done));
+            }
+            let ends = self.gather.take(plain, &mut self.words).ok_or(IMPOSSIBLE)?;
+            if let Some(telling) = &mut self.telling {
+                telling.tell(&mut self.words, most)?;
+            } else if self.words.len() > most {
+                return Err(IMPOSSIBLE);
+            }
+            if ends {
+                self.loom.pass(&self.told);
+            }
+        }
+        Ok(usize::MAX)
     }
 
     pub(crate) fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -99,7 +181,11 @@ impl ToldEncoder {
         self.words.extend_from_slice(words);
         self.wanted -= words.len();
         let period = self.told.every.saturating_mul(BLOCK);
-        while !plain.is_empty() {
+        loop {
+            let until = self.weave(&mut plain)?;
+            if plain.is_empty() {
+                return Ok(());
+            }
             let here = self.done.checked_rem(period).unwrap_or(0);
             let room = if period > 0 { period - here } else { usize::MAX };
             if let Some(held) = self.held.take() {
@@ -113,7 +199,7 @@ impl ToldEncoder {
                 self.again(out)?;
             }
             let block = self.told.blocks.get(self.ended).map_or(usize::MAX, |len| len - self.begun);
-            let (now, later) = plain.split_at(room.min(block).min(plain.len()));
+            let (now, later) = plain.split_at(room.min(block).min(until).min(plain.len()));
             let Some((last, start)) = now.split_last() else { return Err(IMPOSSIBLE) };
             self.code(start, out)?;
             self.held = Some(*last);
@@ -121,7 +207,6 @@ impl ToldEncoder {
             self.begun = self.begun.saturating_add(now.len());
             plain = later;
         }
-        Ok(())
     }
 
     pub(crate) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
@@ -144,7 +229,10 @@ impl ToldEncoder {
         if self.telling.is_none() {
             out.extend(MAGIC);
             out.extend_from_slice(&self.told.head);
-            let words = core::mem::take(&mut self.words);
+            let mut words = core::mem::take(&mut self.words);
+            if let Some(weave) = &self.told.weave {
+                words.reserve_exact(weave.held.saturating_sub(words.len()));
+            }
             self.telling = Some(Telling::new(words, self.strategy, self.splits)?);
         }
         self.telling.as_mut().ok_or(IMPOSSIBLE)

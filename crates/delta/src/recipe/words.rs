@@ -53,6 +53,54 @@ impl<'a> Words<'a> {
     }
 }
 
+/// Bytes of the sequence at the front of words, as far as its first word says.
+fn length(words: &[u8]) -> Option<usize> {
+    let word = u32::from_le_bytes(*words.first_chunk()?);
+    let full = [(word & SMALL, SMALL), (word >> 4 & SMALL, SMALL), (word >> 8, NEAR)];
+    Some(4 + 4 * full.iter().filter(|(field, full)| field == full).count())
+}
+
+/// Puts words together that come in pieces of any size.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gather(Vec<u8>);
+
+impl Gather {
+    /// Moves words from the front of `pieces` to `out`, up to the end of a block; says
+    /// whether that is reached. None if they make no sense.
+    pub(crate) fn take(&mut self, pieces: &mut &[u8], out: &mut Vec<u8>) -> Option<bool> {
+        while !pieces.is_empty() {
+            let whole = length(pieces).filter(|len| self.0.is_empty() && *len <= pieces.len());
+            let ends = if let Some(len) = whole {
+                let (sequence, rest) = pieces.split_at_checked(len)?;
+                *pieces = rest;
+                sequence_of(sequence, out)?
+            } else {
+                let missing = length(&self.0).unwrap_or(4).saturating_sub(self.0.len());
+                let (part, rest) = pieces.split_at(missing.min(pieces.len()));
+                self.0.extend_from_slice(part);
+                *pieces = rest;
+                if length(&self.0) != Some(self.0.len()) {
+                    continue;
+                }
+                let ends = sequence_of(&self.0, out)?;
+                self.0.clear();
+                ends
+            };
+            if ends {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+}
+
+/// Appends the words of one sequence; says whether it ends a block.
+fn sequence_of(words: &[u8], out: &mut Vec<u8>) -> Option<bool> {
+    let sequence = Words::new(words).next()?;
+    out.extend_from_slice(words);
+    Some(sequence.length == 0)
+}
+
 impl Iterator for Words<'_> {
     type Item = Sequence;
 
@@ -102,8 +150,28 @@ mod tests {
         }
 
         #[test]
+        fn pieces_are_put_together(
+            wanted in proptest::collection::vec(any_sequence(), 0..40),
+            piece in 1..40usize,
+        ) {
+            let mut words = Vec::new();
+            wanted.iter().for_each(|sequence| put(&mut words, *sequence));
+            let (mut gather, mut out, mut ends) = (Gather::default(), Vec::new(), 0);
+            for mut piece in words.chunks(piece) {
+                while !piece.is_empty() {
+                    ends += usize::from(gather.take(&mut piece, &mut out) == Some(true));
+                }
+            }
+            prop_assert_eq!(out, words);
+            prop_assert_eq!(ends, wanted.iter().filter(|sequence| sequence.length == 0).count());
+        }
+
+        #[test]
         fn any_bytes_are_read_to_an_end(words in proptest::collection::vec(any::<u8>(), 0..400)) {
             let count = Words::new(&words).count();
+            let (mut rest, mut out) = (&words[..], Vec::new());
+            while !rest.is_empty() && Gather::default().take(&mut rest, &mut out).is_some() {}
+            prop_assert!(out.len() <= words.len());
             prop_assert!(count <= words.len() / 4);
         }
     }

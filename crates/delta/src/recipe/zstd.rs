@@ -126,9 +126,7 @@ pub(crate) fn encoder_heap(options: ZstdOptions, plain: u64) -> u64 {
 /// Bytes of heap that a correction of its sequences takes.
 pub(crate) fn corrected_heap(options: ZstdOptions, plain: u64, correction: &[u8]) -> u64 {
     if options.has(ZstdOptions::TOLD) {
-        let blocks = |told: &Told| (told.blocks.len() * 2 * size_of::<usize>()) as u64;
-        let heap = |told: Told| (told.words as u64).saturating_add(blocks(&told));
-        return Told::read(correction).map_or(u64::MAX, heap);
+        return Told::read(correction).map_or(u64::MAX, |told| told.heap());
     }
     if options.has(ZstdOptions::EDITS) {
         let heap = |Ahead { chosen, edits }| {

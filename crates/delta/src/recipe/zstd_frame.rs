@@ -221,6 +221,8 @@ pub(crate) struct Head {
     pub(crate) len: usize,
     /// Bytes behind the last one.
     pub(crate) tail: usize,
+    /// Bytes of content that a decoder has to remember.
+    pub(crate) window: u64,
 }
 
 impl Head {
@@ -231,14 +233,29 @@ impl Head {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let descriptor = *bytes.get(4)?;
         let single = descriptor & 0x20 != 0;
+        let stated = bytes.get(5..).unwrap_or_default();
         let size = match descriptor >> 6 {
             0 => usize::from(single),
             flag => 1 << flag,
         };
         let tail = if descriptor & 4 != 0 { 4 } else { 0 };
         (descriptor & 3 == 0).then_some(())?;
-        Some(Self { len: 5 + size + usize::from(!single), tail })
+        let window = if single { content_size(stated, size) } else { window(stated) };
+        Some(Self { len: 5 + size + usize::from(!single), tail, window })
     }
+}
+
+/// The size of content in so many bytes (3.1.1.1.4).
+fn content_size(bytes: &[u8], size: usize) -> u64 {
+    let stated = bytes.iter().take(size).rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    if size == 2 { stated + 256 } else { stated }
+}
+
+/// What the byte of a window says (3.1.1.1.2).
+fn window(bytes: &[u8]) -> u64 {
+    let byte = bytes.first().copied().unwrap_or(0);
+    let base = 1u64 << (10 + (byte >> 3));
+    base + base / 8 * u64::from(byte & 7)
 }
 
 /// How a block begins (3.1.1.2): how many bytes of it follow, and whether it is the last.
@@ -271,6 +288,16 @@ impl Reader {
         Self { at: 0, frame, ended: false, each: false }
     }
 
+    /// The same, with words that end where any block does.
+    pub(crate) fn each() -> Self {
+        Self { each: true, ..Self::new() }
+    }
+
+    /// Words end here.
+    pub(crate) fn is_between(&self) -> bool {
+        self.each || self.ended || self.frame.done.is_multiple_of(BLOCK)
+    }
+
     /// Bytes of content of what was read.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn done(&self) -> usize {
@@ -288,7 +315,12 @@ impl Reader {
         if self.at == 0 {
             self.at = Head::read(bytes)?.len;
         }
-        let (head, rest) = bytes.get(self.at..)?.split_first_chunk::<3>()?;
+        self.next_block(bytes.get(self.at..)?)
+    }
+
+    /// The same of a block that `bytes` begin with.
+    pub(crate) fn next_block(&mut self, bytes: &[u8]) -> Option<()> {
+        let (head, rest) = bytes.split_first_chunk::<3>()?;
         let (size, last) = block(*head);
         let block = rest.get(..size)?;
         match head[0] >> 1 & 3 {
@@ -296,11 +328,11 @@ impl Reader {
             2 => self.frame.block(block)?,
             _ => return None,
         }
-        if self.each || last || self.frame.done.is_multiple_of(BLOCK) {
-            self.frame.end();
-        }
         self.at += 3 + size;
         self.ended = last;
+        if self.is_between() {
+            self.frame.end();
+        }
         Some(())
     }
 }
@@ -320,7 +352,7 @@ pub(crate) fn words(bytes: &[u8], plain: usize) -> Option<Vec<u8>> {
 /// the last one.
 #[cfg(any(test, feature = "diff"))]
 pub(crate) fn blocks(bytes: &[u8], plain: usize) -> Option<(Vec<u8>, Vec<usize>)> {
-    let mut reader = Reader { each: true, ..Reader::new() };
+    let mut reader = Reader::each();
     let mut blocks = Vec::new();
     while !reader.ended {
         let before = reader.done();

@@ -1,8 +1,8 @@
 //! The board's cases: each a release, how it comes to the board, and what has to come of it.
 
 use super::chain::Chain;
-use super::disk::Layout;
 use super::given::Given;
+use super::layout::Layout;
 use super::loaders::Loader;
 use super::slot::Mode;
 use types::Outcome;

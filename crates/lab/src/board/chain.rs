@@ -1,11 +1,9 @@
 //! How a machine comes from its power switch to a slot: firmware, bootloader, and the
 //! script of ours that it runs.
 
-use super::disk::{Layout, put};
+use super::layout::Layout;
 use super::memory;
-use super::simulated;
-use super::slot::through;
-use crate::process::{bound_to_us, said, system};
+use crate::process::{bound_to_us, said, system, through};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -53,6 +51,8 @@ const GRUB_MODULES: [&str; 17] = [
     "test",
     "true",
 ];
+/// The file of the boot partition in which a simulated bootloader remembers what to start.
+pub(super) const SIMULATED_MEMORY: &str = "boot.rec";
 /// Bytes of a sector.
 const SECTOR: usize = 512;
 /// The sector at which GRUB's core begins, in the gap before the first partition.
@@ -133,7 +133,7 @@ impl Chain {
                 "[boot]\ncontrol = \"grub\"\npath = \"/boot/grub/grubenv\"\n".into()
             }
             Self::Malta => {
-                format!("[boot]\ncontrol = \"file\"\npath = \"/boot/{}\"\n", simulated::MEMORY)
+                format!("[boot]\ncontrol = \"file\"\npath = \"/boot/{SIMULATED_MEMORY}\"\n")
             }
         }
     }
@@ -233,4 +233,11 @@ fn grub_core(platform: &str, folder: &Path) -> Result<PathBuf> {
     mkimage.args((platform == "i386-pc").then_some("biosdisk"));
     said(&mut mkimage)?;
     Ok(core)
+}
+
+/// Puts a file into an image of FAT.
+pub(super) fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
+    let mut copy = system("mcopy", "mtools")?;
+    said(copy.arg("-i").arg(image).arg(file).arg(format!("::{name}")))?;
+    Ok(())
 }

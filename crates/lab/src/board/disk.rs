@@ -1,9 +1,9 @@
 //! The board's disk: a boot partition with the script and what it remembers, two slots,
 //! and a partition for what survives. Made without loop devices or mounts.
 
-use super::chain::Chain;
-use super::slot::SLOT_MIB;
-use crate::process::{said, system};
+use super::chain::{Chain, put};
+use super::layout::{Layout, SLOT_MIB};
+use crate::process::{said, system, through};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -16,8 +16,6 @@ use std::process::Command;
 const EDGE_MIB: u64 = 1;
 /// MiB of the boot partition.
 const BOOT_MIB: u64 = 8;
-/// MiB of the partition for what survives, and of one that has room for a package.
-const DATA_MIB: [u64; 2] = [16, 64];
 /// MiB of a copy of the bootloader, behind all else.
 pub const LOADER_MIB: u64 = 2;
 /// Where the first slot is, in MiB.
@@ -30,31 +28,6 @@ pub const BOOT: Range<usize> = (EDGE_MIB as usize) << 20..((EDGE_MIB + BOOT_MIB)
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
-}
-
-/// What the two slots of a board are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// Each for a release.
-    Banks,
-    /// A for the system, B for a recovery.
-    Recovery,
-    /// The same, and there is room to keep a package before the system is left.
-    Staged,
-    /// Each for a release, and a bootloader in two copies besides.
-    Loaders,
-}
-
-impl Layout {
-    /// Whether slot B holds a recovery.
-    pub fn has_recovery(self) -> bool {
-        matches!(self, Self::Recovery | Self::Staged)
-    }
-
-    fn data_mib(self) -> u64 {
-        let [usual, more] = DATA_MIB;
-        if self == Self::Staged { more } else { usual }
-    }
 }
 
 /// What the factory writes into the slots.
@@ -98,7 +71,7 @@ impl Disk {
              size={data_mib}M\nsize={LOADER_MIB}M, name={LOADER_A}\n\
              size={LOADER_MIB}M, name={LOADER_B}\n"
         );
-        super::slot::through(system("sfdisk", "fdisk")?.arg("-q").arg(path), table.as_bytes())?;
+        through(system("sfdisk", "fdisk")?.arg("-q").arg(path), table.as_bytes())?;
         let boot = folder.path().join("boot");
         let label = ["-C", "-n", "BOOT"];
         said(system("mkfs.vfat", "dosfstools")?.args(label).arg(&boot).arg(kib(BOOT_MIB)))?;
@@ -224,10 +197,4 @@ pub fn card(path: &Path, package: &Path) -> Result<()> {
 
 fn kib(mib: u64) -> String {
     (mib << 10).to_string()
-}
-
-pub(super) fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
-    let mut copy = system("mcopy", "mtools")?;
-    said(copy.arg("-i").arg(image).arg(file).arg(format!("::{name}")))?;
-    Ok(())
 }

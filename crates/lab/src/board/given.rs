@@ -2,10 +2,10 @@
 //! the terminal's own page.
 
 use super::chain::Chain;
-use super::disk::{self, Layout};
+use super::disk;
+use super::layout::{Layout, SLOT_MIB};
 use super::loaders;
 use super::machine::{Devices, Machine, Network, PAGE};
-use super::slot::SLOT_MIB;
 use crate::operator::Operator;
 use crate::process::{Programs, free_port};
 use crate::terminal::{HARDWARE, PRODUCT};

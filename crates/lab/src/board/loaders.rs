@@ -8,9 +8,8 @@
 
 use super::disk::{Disk, LOADER_MIB};
 use super::machine::Transcript;
-use super::slot::through;
 use crate::chance::noise;
-use crate::process::{said, system};
+use crate::process::{said, system, through};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

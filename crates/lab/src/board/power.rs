@@ -6,7 +6,8 @@
 //! is judged what the bootloader would start from it; some are given back to the board,
 //! which has to come to the new release in the end.
 
-use super::disk::{self, Disk, Layout};
+use super::disk::{self, Disk};
+use super::layout::Layout;
 use super::machine::{self, Devices};
 use super::{Args, Case, Workshop, each, ended, memory, writes};
 use crate::chance::Chance;

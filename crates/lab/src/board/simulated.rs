@@ -3,7 +3,7 @@
 //! a try, takes kernel and RAM disk out of the slot, and switches the machine on with them.
 //! All else is real: kernel, agent, disk, network, restarts.
 
-use super::chain::Chain;
+use super::chain::{Chain, SIMULATED_MEMORY};
 use super::disk::Disk;
 use super::machine::{self, Devices, Transcript};
 use super::parts::Parts;
@@ -15,8 +15,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use types::Slot;
 
-/// The file of the boot partition in which it is remembered what to start.
-pub(super) const MEMORY: &str = "boot.rec";
 /// What the guest says before it switches itself off.
 const OFF: &str = "guest: switches itself off";
 /// More starts than any case needs.
@@ -54,14 +52,14 @@ pub(super) fn run(
 
 /// What the bootloader starts; a try of a slot on trial is counted down.
 fn decide(disk: &Disk, scratch: &Path) -> Result<Slot> {
-    let memory = scratch.join(MEMORY);
+    let memory = scratch.join(SIMULATED_MEMORY);
     // In the factory there is none.
-    if let Ok(bytes) = disk.read_boot(MEMORY) {
+    if let Ok(bytes) = disk.read_boot(SIMULATED_MEMORY) {
         fs::write(&memory, bytes)?;
     }
     let slot = BootFile::new(&memory).decide().context("what to start is not remembered")?;
     if memory.exists() {
-        disk.write_boot(MEMORY, &fs::read(&memory)?)?;
+        disk.write_boot(SIMULATED_MEMORY, &fs::read(&memory)?)?;
     }
     Ok(slot)
 }

@@ -1,17 +1,15 @@
 //! A release for the board: a file system with a kernel and an initial RAM disk, in
 //! which everything is.
 
+use super::layout::SLOT_MIB;
 use super::parts::Parts;
-use crate::process::{said, system};
-use anyhow::{Context, Result, ensure};
+use crate::process::{said, system, through};
+use anyhow::{Context, Result};
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-/// MiB of a slot.
-pub const SLOT_MIB: u64 = 48;
 /// The terminal's first program.
 const INIT: &str = include_str!("init.sh");
 
@@ -151,21 +149,4 @@ fn list(root: &Path, folder: &Path, names: &mut Vec<String>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What `command` makes of `input`.
-pub(crate) fn through(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = child.with_context(|| format!("cannot start `{name}`"))?;
-    let mut pipe = child.stdin.take().context("no pipe")?;
-    let output = std::thread::scope(|scope| {
-        let writing = scope.spawn(move || pipe.write_all(input));
-        let output = child.wait_with_output();
-        // A program that stops reading has failed, which its status says.
-        let _ = writing.join();
-        output
-    })?;
-    ensure!(output.status.success(), "`{name}` ended with {}", output.status);
-    Ok(output.stdout)
 }

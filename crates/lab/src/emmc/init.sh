@@ -62,20 +62,13 @@ killed_at_work() {
 }
 outcome() { refit-agent status --json | grep "\"outcome\":$1[,}]"; }
 
-cat >/run/agent.toml <<END
-device = "emmc"
-product = "$product"
-hardware = "$hardware"
-state_dir = "/run/state"
-root = "/root.json"
+nothing=$(echo | sha256sum | cut -d ' ' -f 1)
+configure emmc "$nothing" <<END
 [boot]
 control = "uboot"
 [boot.environment]
 size = 0x4000
 copies = [{ path = "PARTLABEL=env" }, { path = "PARTLABEL=env", offset = 0x4000 }]
-[running]
-from = "file"
-path = "/run/slot"
 [components.rootfs]
 effect = "slot"
 a = "PARTLABEL=system-a"
@@ -86,18 +79,7 @@ a = "${card}boot0"
 b = "${card}boot1"
 running = { from = "file", path = "/run/copy" }
 switch = { emmc = "$card" }
-[installed.rootfs]
-version = "1.0.0"
-slot = "A"
-sha256 = "$(echo | sha256sum | cut -d ' ' -f 1)"
-[power]
-boot_id_file = "/run/boot_id"
-[[health.checks]]
-command = ["/bin/true"]
-within_seconds = 5
 END
-export REFIT_AGENT_CONFIG=/run/agent.toml
-mkdir /run/state
 mount -t debugfs debugfs /sys/kernel/debug
 
 is 'the kernel finds an eMMC with two boot partitions' found

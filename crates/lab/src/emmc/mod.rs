@@ -7,11 +7,10 @@
 //! chip's register, and what both chips hold afterwards is looked at here. Deliberately
 //! absent: cuts while a block of NOR is erased or written. The emulator does both at once.
 
-use crate::board::slot::through;
 use crate::chance::noise;
 use crate::guest::{Guest, named};
 use crate::maker::{Details, Maker, Release};
-use crate::process::{Programs, bound_to_us, said, system};
+use crate::process::{Programs, bound_to_us, said, system, through};
 use crate::terminal::{HARDWARE, PRODUCT};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};

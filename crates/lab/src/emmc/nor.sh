@@ -9,14 +9,7 @@ flags() {
 }
 in_flash() { holds "/dev/mtd$1" "$2" "$3"; }
 cut_off() { killed_after 3 "$@" && refit-agent status --json | grep -q downloading; }
-state=/run/nor
-mkdir $state
-cat >/run/nor.toml <<END
-device = "nor"
-product = "$product"
-hardware = "$hardware"
-state_dir = "$state"
-root = "/root.json"
+configure nor "$nothing" <<END
 [install]
 checkpoint_kib = 256
 [boot]
@@ -24,9 +17,6 @@ control = "uboot"
 [boot.environment]
 size = 0x4000
 copies = [{ path = "mtd:u-boot-env" }, { path = "mtd:u-boot-env", offset = 0x10000 }]
-[running]
-from = "file"
-path = "/run/slot"
 [components.rootfs]
 effect = "slot"
 a = "mtd:rofs"
@@ -37,17 +27,7 @@ a = "mtd:u-boot"
 b = "mtd:kernel"
 running = { from = "file", path = "/run/copy" }
 switch = { file = "/run/switch" }
-[installed.rootfs]
-version = "1.0.0"
-slot = "A"
-sha256 = "$(echo | sha256sum | cut -d ' ' -f 1)"
-[power]
-boot_id_file = "/run/boot_id"
-[[health.checks]]
-command = ["/bin/true"]
-within_seconds = 5
 END
-export REFIT_AGENT_CONFIG=/run/nor.toml
 starts A A
 
 is 'the kernel finds NOR' chip type nor

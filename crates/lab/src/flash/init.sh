@@ -16,16 +16,9 @@ part='mtd:NAND simulator partition'
 env=/etc/fw_env.config
 more=
 
-# config NAME A B: a terminal that never ran.
-config() {
-	state=/run/$1
-	mkdir -p "$state"
-	cat >/run/agent.toml <<END
-device = "$1"
-product = "$product"
-hardware = "$hardware"
-state_dir = "$state"
-root = "/root.json"
+# terminal NAME A B: one that never ran, with these slots.
+terminal() {
+	configure "$1" "$old_sha" <<END
 [install]
 checkpoint_kib = 384
 [boot]
@@ -34,25 +27,12 @@ control = "uboot"
 size = 0x4000
 range = 0x40000
 copies = [{ path = "$part 0" }, { path = "$part 0", offset = 0x40000 }]
-[running]
-from = "file"
-path = "/run/slot"
 [components.rootfs]
 effect = "slot"
 a = "$2"
 b = "$3"
-[installed.rootfs]
-version = "1.0.0"
-slot = "A"
-sha256 = "$old_sha"
-[power]
-boot_id_file = "/run/boot_id"
-[[health.checks]]
-command = ["/bin/true"]
-within_seconds = 5
 $more
 END
-	export REFIT_AGENT_CONFIG=/run/agent.toml
 	echo A >/run/slot
 	for pair in BOOT_ORDER=A BOOT_A_LEFT=3 BOOT_B_LEFT=0 BOOT_A_GOOD=1 BOOT_B_GOOD=0; do
 		/tools/fw_setenv -c $env -f /defaults "${pair%%=*}" "${pair#*=}"

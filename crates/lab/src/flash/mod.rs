@@ -7,11 +7,10 @@
 //! start from what is on the flash; pages and erasures are judged by the agent's own
 //! tests, on a simulated chip.
 
-use crate::board::slot::through;
 use crate::chance::noise;
 use crate::guest::Guest;
 use crate::maker::{Details, Maker, Release};
-use crate::process::{Programs, bound_to_us, said, system};
+use crate::process::{Programs, bound_to_us, said, system, through};
 use crate::terminal::{HARDWARE, PRODUCT};
 use anyhow::{Context, Result};
 use std::fs;

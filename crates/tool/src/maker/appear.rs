@@ -2,13 +2,29 @@
 
 use anyhow::{Context, ensure};
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// Whether what is made goes to the program's own output: bytes then, and nothing else.
+fn is_output(output: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new).contains(&output)
+}
+
+/// Says something about what went to `output`: to where errors go if that is the program's
+/// own output.
+pub(crate) fn say(output: &Path, text: &str) {
+    if is_output(output) {
+        eprint!("{text}");
+    } else {
+        print!("{text}");
+    }
+}
+
 /// Lets `fill` write a file beside `output`, flushes it, and lets it appear at once:
 /// nobody ever sees half of it. A link stays one: what it leads to is replaced. A device
-/// or pipe stays one, too, and is written once everything is complete.
+/// or pipe stays one, too, and is written once everything is complete; so is the program's
+/// own output, whatever that leads to.
 ///
 /// # Errors
 /// The folder cannot be written, or `fill` failed; nothing is left behind then. A
@@ -18,6 +34,12 @@ pub(crate) fn appear<T>(
     fill: impl FnOnce(&mut File) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let cannot = || format!("cannot write {}", output.display());
+    if is_output(output) {
+        let mut whole = tempfile::tempfile().with_context(cannot)?;
+        let filled = fill(&mut whole).with_context(cannot)?;
+        pass(whole).with_context(cannot)?;
+        return Ok(filled);
+    }
     let (place, special) = place(output).with_context(cannot)?;
     if special {
         let mut whole = tempfile::tempfile().with_context(cannot)?;
@@ -44,6 +66,14 @@ fn place(output: &Path) -> anyhow::Result<(PathBuf, bool)> {
     let Ok(facts) = fs::metadata(output) else { return Ok((output.into(), false)) };
     ensure!(!facts.is_dir(), "it is a folder: name a file in it");
     Ok((fs::canonicalize(output)?, !facts.is_file()))
+}
+
+/// Copies what is complete to the program's own output.
+fn pass(mut whole: File) -> anyhow::Result<()> {
+    whole.rewind()?;
+    let mut output = io::stdout().lock();
+    io::copy(&mut whole, &mut output)?;
+    Ok(output.flush()?)
 }
 
 /// Copies what is complete to a device or a pipe.

@@ -1,6 +1,6 @@
 //! `refit diff`: two images become a patch.
 
-use super::appear::appear;
+use super::appear::{appear, say};
 use super::config::Bytes;
 use super::zip::progress;
 use anyhow::Context;
@@ -25,13 +25,14 @@ use types::Digest;
 Examples:
   refit diff old.squashfs new.squashfs -o update.patch
   refit diff old.ext4 new.ext4 -o update.patch --max-heap \"8 MiB\" --explain
+  refit diff old.img new.img -o - | ssh build 'cat > update.patch'
   refit diff old.img new.img -o update.patch --fast --json | jq .patch.size")]
 pub(crate) struct Args {
     /// The image that the terminal runs
     old: PathBuf,
     /// The image that it shall run
     new: PathBuf,
-    /// Where the patch goes; replaced at once when it is complete
+    /// Where the patch goes; replaced at once when it is complete. `-` is the output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The most memory that applying it may take, as in "8 MiB"
@@ -62,11 +63,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let delta = made.with_context(what)?;
     appear(&args.output, |file| Ok(file.write_all(&delta.bytes)?))?;
     let header = PatchHeader::read(&delta.bytes)?.context("the patch has no header")?.0;
-    if args.json {
-        println!("{:#}", as_json(&header, &delta));
-    } else {
-        print!("{}", as_text(args, &header, &delta));
-    }
+    say(
+        &args.output,
+        &if args.json {
+            format!("{:#}\n", as_json(&header, &delta))
+        } else {
+            as_text(args, &header, &delta)
+        },
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,6 +103,7 @@ fn as_json(header: &PatchHeader, delta: &Delta) -> Value {
         "bytes": {
             "lists": why.lists,
             "corrections": why.corrections,
+            "choices": why.choices,
             "control": why.control,
             "changes": why.changes,
             "new": why.new_bytes,
@@ -142,6 +147,7 @@ fn as_text(args: &Args, header: &PatchHeader, delta: &Delta) -> String {
         for (bytes, what) in [
             (why.lists, "header, frames, lists"),
             (why.corrections, "corrections of what encoders make"),
+            (why.choices, "what encoders chose, told with the content"),
             (why.control, "what comes from where"),
             (why.changes, "how old bytes change"),
             (why.new_bytes, "new bytes"),

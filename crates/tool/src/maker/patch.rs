@@ -1,7 +1,7 @@
 //! `refit patch`: an image and a patch become the new image, in the memory that the
 //! patch declares.
 
-use super::appear::appear;
+use super::appear::{appear, say};
 use super::config::Bytes;
 use super::zip::progress;
 use anyhow::{Context, ensure};
@@ -10,14 +10,14 @@ use delta::{Applier, HEADER_MAX, Limits, PatchHeader, ReadAt, ReadFault};
 use indicatif::{HumanBytes, ProgressBar};
 use serde_json::json;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, stdin};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use types::{Digest, Hasher};
 
 /// Bytes that are read, or made, at once.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 32 << 10;
 
 /// Makes the new image of the old one and a patch
 ///
@@ -28,13 +28,14 @@ const PIECE: usize = 128 << 10;
 Examples:
   refit patch old.squashfs update.patch -o new.squashfs
   refit patch old.ext4 update.patch -o new.ext4 --max-heap \"8 MiB\"
+  ssh build cat update.patch | refit patch old.img - -o - | md5sum
   refit patch /dev/mmcblk0p2 update.patch -o new.img --json | jq -r .new.sha256")]
 pub(crate) struct Args {
     /// The image that the patch was made for, or a block device that begins with it
     old: PathBuf,
-    /// The patch
+    /// The patch; `-` is the input
     patch: PathBuf,
-    /// Where the new image goes; replaced at once when it is complete
+    /// Where the new image goes; replaced at once when it is complete. `-` is the output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Refuses patches that take more memory, as in "8 MiB"
@@ -47,7 +48,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let old = open(&args.old)?;
-    let mut patch = Patch { file: open(&args.patch)?, bytes: Vec::with_capacity(PIECE), at: 0 };
+    let file: Box<dyn Read> = match args.patch.to_str() {
+        Some("-") => Box::new(stdin().lock()),
+        _ => Box::new(open(&args.patch)?),
+    };
+    let mut patch = Patch { file, bytes: Vec::with_capacity(PIECE), at: 0 };
     let what = || format!("cannot apply {}", args.patch.display());
     let header = patch.header().with_context(what)?;
     let bar = progress("checking");
@@ -59,12 +64,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let (new, heap) = (header.target, header.heap);
     appear(&args.output, |new| apply(header, &limits, patch, &old, new, &bar).with_context(what))?;
     bar.finish_and_clear();
-    if args.json {
-        let new = json!({"size": new.size, "sha256": Digest(new.digest)});
-        println!("{:#}", json!({"new": new, "heap": heap}));
-    } else {
-        println!("{}: {}", args.output.display(), HumanBytes(new.size));
-    }
+    say(
+        &args.output,
+        &if args.json {
+            let new = json!({"size": new.size, "sha256": Digest(new.digest)});
+            format!("{:#}\n", json!({"new": new, "heap": heap}))
+        } else {
+            format!("{}: {}\n", args.output.display(), HumanBytes(new.size))
+        },
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,7 +90,7 @@ fn open(path: &Path) -> anyhow::Result<File> {
 
 /// A patch that is read in pieces.
 struct Patch {
-    file: File,
+    file: Box<dyn Read>,
     bytes: Vec<u8>,
     at: usize,
 }
@@ -90,7 +98,7 @@ struct Patch {
 impl Patch {
     fn header(&mut self) -> anyhow::Result<PatchHeader> {
         let mut start = Vec::new();
-        (&self.file).take(HEADER_MAX as u64).read_to_end(&mut start)?;
+        self.file.by_ref().take(HEADER_MAX as u64).read_to_end(&mut start)?;
         let header = PatchHeader::read(&start)?.context("it is cut short")?;
         let rest = start.get(header.1..).unwrap_or_default();
         self.bytes.extend_from_slice(rest);

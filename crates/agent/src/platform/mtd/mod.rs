@@ -9,6 +9,7 @@
 
 pub(super) mod abi;
 mod blocks;
+pub(super) mod names;
 mod partition;
 mod reader;
 #[cfg(feature = "upkeep")]
@@ -124,40 +125,6 @@ fn facts_of(device: &Metadata) -> Option<Facts> {
 fn number(folder: &Path, name: &str) -> io::Result<u32> {
     let text = fs::read_to_string(folder.join(name))?;
     text.trim().parse().map_err(io::Error::other)
-}
-
-/// A name that stands for flash: the class in which it is looked for, how the device's
-/// own name begins, and its name.
-pub(super) fn named(path: &Path) -> Option<(&'static str, String, &str)> {
-    let (kind, name) = path.to_str()?.split_once(':')?;
-    match kind.strip_prefix("ubi") {
-        _ if kind == "mtd" => Some(("mtd", "mtd".into(), name)),
-        Some("") => Some(("ubi", "ubi".into(), name)),
-        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(("ubi", format!("ubi{number}_"), name))
-        }
-        _ => None,
-    }
-}
-
-/// The devices in `classes` that such a name stands for.
-pub(super) fn devices(
-    classes: &Path,
-    (class, prefix, name): (&str, String, &str),
-) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(classes.join(class))? {
-        let entry = entry?;
-        let device = entry.file_name();
-        let text = device.to_string_lossy();
-        // `mtd0ro` is the same partition again, and `ubi0` has no name.
-        let is_one = text.starts_with(&prefix) && !text.ends_with("ro");
-        let own = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
-        if is_one && own.trim_end() == name {
-            found.push(Path::new("/dev").join(&device));
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

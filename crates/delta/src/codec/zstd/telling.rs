@@ -138,6 +138,20 @@ impl Telling {
         Ok(())
     }
 
+    /// More words, behind those that are there; at most `most` bytes of them may wait.
+    pub(crate) fn tell(&mut self, words: &mut Vec<u8>, most: usize) -> Result<(), Fault> {
+        // SAFETY: the source is alive, and libzstd looks at it only while it encodes.
+        let source = unsafe { self.source.as_mut() };
+        source.words.drain(..source.at);
+        source.at = 0;
+        if source.words.len().saturating_add(words.len()) > most {
+            return Err("more is told than declared");
+        }
+        source.words.reserve_exact(most - source.words.len());
+        source.words.append(words);
+        Ok(())
+    }
+
     /// Bytes of words that were not told.
     pub(crate) fn left(&self) -> usize {
         // SAFETY: the source is alive, and libzstd looks at it only while it encodes.

@@ -142,7 +142,7 @@ fn damaged_images_are_left_alone() {
     for _ in 0..60 {
         let mut image = image.clone();
         for _ in 0..30 {
-            let at = next() as usize % if next() % 2 == 0 { 40_000 } else { image.len() };
+            let at = next() as usize % if next().is_multiple_of(2) { 40_000 } else { image.len() };
             image[at] = next() as u8;
         }
         image.truncate(image.len() - next() as usize % 9000);

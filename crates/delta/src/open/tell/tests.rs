@@ -3,7 +3,7 @@
 use super::super::tests::{check, content, makes, numbers, opened, run};
 use super::super::{ContainerKind, Purpose};
 use super::*;
-use crate::apply::tests::apply;
+use crate::apply::tests::{apply, resume};
 use crate::codec::zstd::{ZstdEncoder, sequences_max};
 use crate::{Delta, DiffOptions, diff};
 use std::fs;
@@ -148,6 +148,7 @@ fn frames_of_several_workers_are_told() {
 fn patch(old: &[u8], new: &[u8]) -> Delta {
     let options = DiffOptions { max_heap: 64 << 20, ..DiffOptions::default() };
     let delta = diff(old, new, &options, &()).unwrap();
+    assert_eq!(delta.explanation.bytes(), delta.bytes.len() as u64, "{:?}", delta.explanation);
     let (out, _) = apply(&delta.bytes, old).unwrap();
     assert!(out == new, "other bytes came out");
     delta
@@ -194,15 +195,46 @@ fn squashfs_at_high_levels_pays() {
     }
 }
 
+/// What `xz` makes of content.
+fn inner(plain: &[u8]) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("it"), plain).unwrap();
+    run(folder.path(), "xz", &["-T1", "it"]);
+    fs::read(folder.path().join("it.xz")).unwrap()
+}
+
+/// Letters that nobody foresees, of which few are used.
+fn letters(len: usize, seed: u32) -> Vec<u8> {
+    let mut next = numbers(seed);
+    std::iter::repeat_with(|| (next() >> 11) as u8 & 0x1f).take(len).collect()
+}
+
+/// A long frame of which a patch takes many spans, with streams in it, can be gone on
+/// with in its middle, wherever the cut was.
+#[test]
+fn long_frames_can_be_gone_on_with() {
+    let old = b"nothing of it";
+    let content = [letters(500_000, 1), inner(&letters(150_000, 2)), letters(300_000, 3)].concat();
+    for options in ["-19", "-19 -T2 -B524288 --no-check"] {
+        let new = [&b"head"[..], &pack(&content, options), b"tail"].concat();
+        let streams = opened(&new, Purpose::New).streams;
+        let told = Told::read(streams[0].correction.sequences()).unwrap();
+        assert!(told.weave.is_some_and(|weave| weave.held < told.words / 2), "{options}");
+        assert_eq!(streams[0].inner.len(), 1, "{options}");
+        let delta = patch(old, &new);
+        let (_, resets) = apply(&delta.bytes, old).unwrap();
+        assert!(resets.len() > 3, "{options}: {resets:?} {:?}", delta.explanation);
+        for at in resets {
+            let done = &new[..at.out as usize];
+            let rest = resume(&delta.bytes, old, done, at).unwrap();
+            assert!(rest == new[at.out as usize..], "{options}: {at:?}");
+        }
+    }
+}
+
 /// Streams in a frame that is told stand where they stood, behind its words.
 #[test]
 fn streams_in_what_is_told_are_opened() {
-    let inner = |plain: &[u8]| {
-        let folder = TempDir::new().unwrap();
-        fs::write(folder.path().join("it"), plain).unwrap();
-        run(folder.path(), "xz", &["-T1", "it"]);
-        fs::read(folder.path().join("it.xz")).unwrap()
-    };
     let start = text(600_000, 4);
     let noise = text(100_000, 5);
     let [old, new] = [noise.clone(), changed(&noise)]

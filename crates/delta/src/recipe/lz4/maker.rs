@@ -125,7 +125,8 @@ impl Maker {
         let stated = size as u32 | if stored { STORED } else { 0 };
         out.extend(stated.to_le_bytes().iter().take(self.framing.size()));
         if stored {
-            (self.next()?, self.next()?);
+            self.next()?;
+            self.next()?;
             return Ok(Doing::Stored { left: size });
         }
         Ok(Doing::Sequence)

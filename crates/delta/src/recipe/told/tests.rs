@@ -106,6 +106,62 @@ fn what_is_told_comes_back() {
     }
 }
 
+/// Bytes of a frame up to which it has to be there for so much of what it was made of.
+fn again(told: &Told, frame: &[u8], all: &[u8], until: usize) -> Result<usize, Fault> {
+    let mut again = again::ToldAgain::new(told.clone(), all.len() as u64)?;
+    let mut out = vec![];
+    let mut read = |at: u64, into: &mut [u8]| {
+        let from = frame.get(at as usize..at as usize + into.len()).ok_or("behind the end")?;
+        into.copy_from_slice(from);
+        Ok::<(), Fault>(())
+    };
+    let mut took = 0;
+    // In steps, as spans are looked at.
+    for until in [until / 3, until / 2, until] {
+        let count = (until - out.len()) as u64;
+        let mut sink = |bytes: &[u8]| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        };
+        took = again.give(count, frame.len() as u64, &mut read, &mut sink)? as usize;
+    }
+    assert!(out == all[..until], "other bytes up to {until}");
+    Ok(took)
+}
+
+/// Words between the content lead to the same frame, whose start tells both again; an
+/// encoder that gets them stands where it stood.
+#[test]
+fn what_is_told_between_the_content_is_gone_on_with() {
+    let (words, content) = &*THREE;
+    let frame = make(told(words, 0), 9, &[words.as_slice(), content].concat(), 1 << 30).unwrap();
+    for closed in [vec![], vec![100_000..200_000, BLOCK + 90_000..2 * BLOCK + 1]] {
+        let mut told = told(words, 0);
+        let (all, places) = told.weave(words, content, &closed).unwrap();
+        let third = closed.last().map_or(2 * BLOCK, |range| range.start);
+        assert!(places.len() == 3 && places[2].0 == third, "{places:?}");
+        assert!(told.words_of(&all).as_ref() == Some(words));
+        assert!(told.weave.as_ref().unwrap().held < words.len());
+        for piece in [1 << 30, 4099, 7] {
+            assert!(make(told.clone(), 9, &all, piece).unwrap() == frame, "by {piece}");
+        }
+        for until in (0..all.len()).step_by(9001).chain([all.len()]) {
+            let took = again(&told, &frame, &all, until).unwrap();
+            assert!(again(&told, &frame[..took], &all, until).is_ok());
+            let mut encoder = ToldEncoder::new(told.clone(), 9, true, all.len() as u64).unwrap();
+            let mut out = vec![];
+            encoder.push(&all[..until], &mut out).unwrap();
+            assert!(out.len() <= took.max(6) && frame.starts_with(&out), "up to {until}");
+            encoder.push(&all[until..], &mut out).unwrap();
+            encoder.finish(&mut out).unwrap();
+            assert!(out == frame, "from {until}");
+        }
+        // Less is granted than waits.
+        told.weave.as_mut().unwrap().held -= 1;
+        assert!(make(told, 9, &all, 4099).is_err());
+    }
+}
+
 #[test]
 fn heap_figures_hold_for_what_is_told() {
     let (words, content) = &*THREE;
@@ -123,7 +179,9 @@ fn heap_figures_hold_for_what_is_told() {
 #[test]
 fn stored_forms_are_read_or_refused() {
     let blocks = vec![BLOCK, 1, 70_000];
-    let wanted = Told { words: 70_000, every: 16, blocks, head: vec![1; 14], tail: vec![2; 4] };
+    let weave = Some(Weave { held: 5000, early: vec![(3, 400), (7, 9)] });
+    let (head, tail) = (vec![1; 14], vec![2; 4]);
+    let wanted = Told { words: 70_000, weave, every: 16, blocks, head, tail };
     let stored = wanted.to_bytes();
     assert_eq!(Told::read(&stored).as_ref(), Ok(&wanted));
     assert!((0..18).all(|cut| Told::read(&stored[..cut]).is_err()));

@@ -1,7 +1,7 @@
 //! What is expected of each pair, and how far it is.
 
+use super::outcome::Outcome;
 use super::peers::Tool;
-use super::run::Outcome;
 use crate::corpus::Shape;
 use std::fmt;
 
@@ -111,7 +111,7 @@ fn costs(outcome: &Outcome) -> Vec<Goal> {
 mod tests {
     use super::super::TOOLS;
     use super::super::cost::Cost;
-    use super::super::run::{Done, Row, Said};
+    use super::super::outcome::{Done, Row, Said};
     use super::*;
 
     /// A pair on which every peer needs `peers` bytes, and Refit `own`.

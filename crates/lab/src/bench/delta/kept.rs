@@ -5,8 +5,8 @@
 //! asked; it is taken only where all are the same. Deliberately absent: Refit's own.
 
 use super::cost::Cost;
+use super::outcome::{Done, Said};
 use super::peers::Tool;
-use super::run::{Done, Said};
 use crate::corpus::Made;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@
 mod cost;
 mod goals;
 mod kept;
+mod outcome;
 mod peers;
 mod run;
 mod table;
@@ -16,8 +17,9 @@ use crate::corpus::{self, Wanted};
 use crate::process::Programs;
 use anyhow::{Result, ensure};
 use kept::Kept;
+use outcome::Outcome;
 use peers::{Peers, TOOLS, Tool};
-use run::{Outcome, Runner};
+use run::Runner;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use venv::Venv;

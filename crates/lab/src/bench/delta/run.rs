@@ -3,13 +3,13 @@
 
 use super::cost::{Bound, Cost, Ran, measure};
 use super::kept::Kept;
+use super::outcome::{Done, Outcome, Row, Said};
 use super::peers::{Peers, Tool};
 use crate::clock::now;
-use crate::corpus::{Group, Made, Shape};
+use crate::corpus::{Group, Made};
 use crate::entry::digest_of;
 use anyhow::{Context, Result};
 use delta::FrameEncoder;
-use serde::Deserialize;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -32,71 +32,6 @@ pub(super) struct Runner<'a> {
     pub(super) kept: Kept,
     /// Peers are measured however often they were.
     pub(super) again: bool,
-}
-
-/// What one tool did with one pair.
-#[derive(Debug)]
-pub(super) struct Row {
-    pub(super) tool: Tool,
-    pub(super) done: Result<Done, String>,
-}
-
-/// A round trip.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Done {
-    /// Bytes of the patch.
-    pub(super) size: u64,
-    pub(super) diff: Cost,
-    pub(super) patch: Cost,
-    pub(super) said: Said,
-    /// Another run measured it.
-    pub(super) earlier: bool,
-}
-
-/// What `refit diff --json` says.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub(super) struct Said {
-    /// Bytes of heap that applying needs.
-    pub(super) heap: u64,
-}
-
-/// One pair, all tools.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) pair: String,
-    pub(super) shape: Shape,
-    pub(super) old: u64,
-    pub(super) new: u64,
-    /// Bytes of the full payload.
-    pub(super) full: u64,
-    /// Seconds that SHA-256 of both images takes.
-    pub(super) hashing: f64,
-    pub(super) rows: Vec<Row>,
-}
-
-impl Outcome {
-    pub(super) fn of(&self, tool: Tool) -> Option<&Done> {
-        self.rows.iter().find(|row| row.tool == tool)?.done.as_ref().ok()
-    }
-
-    /// The peer with the smallest patch, when all had their turn; some may not have
-    /// come through.
-    pub(super) fn best(&self) -> Option<(Tool, u64)> {
-        let peers = self.rows.iter().filter(|row| row.tool.is_peer());
-        let all = super::TOOLS.iter().filter(|tool| tool.is_peer()).count();
-        if peers.clone().count() < all {
-            return None;
-        }
-        let sizes = peers.filter_map(|row| Some((row.tool, row.done.as_ref().ok()?.size)));
-        sizes.min_by_key(|(_, size)| *size)
-    }
-
-    /// Our own that did not come back right.
-    pub(super) fn failures(&self) -> Vec<String> {
-        let ours = self.rows.iter().filter(|row| !row.tool.is_peer());
-        let failed = ours.filter_map(|row| Some((row.tool, row.done.as_ref().err()?)));
-        failed.map(|(tool, why)| format!("{}: {tool}: {why}", self.pair)).collect()
-    }
 }
 
 impl Runner<'_> {
@@ -191,17 +126,6 @@ impl Runner<'_> {
         let start = if tool.is_python() { self.start } else { Cost::default() };
         let less = |all: f64, part: f64| (all - part).max(0.0);
         Cost { cpu: less(cost.cpu, start.cpu), wall: less(cost.wall, start.wall), rss: cost.rss }
-    }
-}
-
-impl Done {
-    fn line(&self) -> String {
-        let Self { size, diff, patch, .. } = self;
-        let when = if self.earlier { "; measured by an earlier run" } else { "" };
-        format!(
-            "{size} bytes; diff {:.2} s CPU, {:.2} s, {:.0} MiB; patch {:.2} s CPU, {:.1} MiB{when}",
-            diff.cpu, diff.wall, diff.rss, patch.cpu, patch.rss
-        )
     }
 }
 

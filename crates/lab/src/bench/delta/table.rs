@@ -2,8 +2,8 @@
 
 use super::cost::LIMIT;
 use super::goals::ratio;
+use super::outcome::{Done, Outcome};
 use super::peers::{TOOLS, Tool};
-use super::run::{Done, Outcome};
 use super::venv::Venv;
 use crate::corpus::Manifest;
 use crate::process::{said, system};
