@@ -35,7 +35,7 @@ pub(crate) const STORES: [Need; 3] = [
 /// The web server that rollouts from files are tried with.
 pub(crate) const WEB: [Need; 1] = [Need { program: "nginx", package: "nginx-light" }];
 /// The programs whose compressed data the tests of `delta` open and make again.
-pub(crate) const CODECS: [Need; 15] = [
+pub(crate) const CODECS: [Need; 18] = [
     Need { program: "cpio", package: "cpio" },
     Need { program: "dtc", package: "device-tree-compiler" },
     Need { program: "gzip", package: "gzip" },
@@ -47,6 +47,9 @@ pub(crate) const CODECS: [Need; 15] = [
     Need { program: "mkimage", package: "u-boot-tools" },
     Need { program: "mksquashfs", package: "squashfs-tools" },
     Need { program: "python3", package: "python3-minimal" },
+    Need { program: "7z", package: "p7zip-full" },
+    Need { program: "lzip", package: "lzip" },
+    Need { program: "lzmp", package: "lzma" },
     Need { program: "tar", package: "tar" },
     Need { program: "xz", package: "xz-utils" },
     Need { program: "zip", package: "zip" },

@@ -5,6 +5,7 @@
 //! (`spans`). The same input and options give the same bytes, whatever the
 //! number of threads.
 
+mod budget;
 mod cover;
 mod earlier;
 mod ends;
@@ -201,7 +202,7 @@ fn whole(
     let mut trees = verity::find::trees(new);
     // One that stays is copied.
     trees.retain(|tree| old.get(tree.range.clone()) != new.get(tree.range.clone()));
-    let budget = plain::Budget::new(options, &opened_old, &opened_new, &mut trees, new.len())?;
+    let budget = budget::Budget::new(options, &opened_old, &opened_new, &mut trees, new.len())?;
     let plain = [&opened_old.streams, &opened_new.streams].map(|streams| plain::content(streams));
     let way = memory.way(options.effort, plain)?;
     let mut recipes = plain::Recipes::default();
@@ -232,7 +233,7 @@ struct Maker<'a> {
     plain_old: plain::PlainOld,
     way: Find,
     header: PatchHeader,
-    budget: plain::Budget,
+    budget: budget::Budget,
     recipes: plain::Recipes,
     options: &'a DiffOptions,
     threads: usize,
@@ -340,7 +341,7 @@ impl Both {
             return Self::default();
         }
         let known = plain::Known::new(old, &opened_old);
-        let max_heap = plain::Budget::stream_max(options);
+        let max_heap = budget::Budget::stream_max(options);
         let content = memory.new_content(plain::content(&opened_old.streams));
         let how = OpenOptions { purpose: Purpose::New, max_heap, threads, content, proving };
         let holds = |encoded: &[u8]| known.holds(encoded);
@@ -359,7 +360,7 @@ impl Both {
 }
 
 /// A header before anything is known but the images and how the heap is divided.
-fn header([source, target]: [Image; 2], budget: &plain::Budget) -> PatchHeader {
+fn header([source, target]: [Image; 2], budget: &budget::Budget) -> PatchHeader {
     PatchHeader {
         source,
         target,

@@ -61,6 +61,9 @@ enum Form {
     Xz,
     Zstd,
     Lz4(Framing),
+    /// LZMA in its older form.
+    Alone,
+    Lzip,
 }
 
 /// A range of the bytes that is a container of this kind.
@@ -348,8 +351,7 @@ impl Work<'_> {
                 let (max_heap, proving) = (self.options.max_heap, &self.proving);
                 prove::prove(found.form, encoded, &plain, place, max_heap, proving, self.spoken)
             }
-            _ if decoding.decoder_heap(plain.len() as u64) > self.options.max_heap => Proof::Heap,
-            _ => Proof::Made(decoding, Correction::default()),
+            _ => self.read(decoding, plain.len() as u64),
         };
         let (recipe, correction, start) = match proof {
             Proof::Made(recipe, correction) => (recipe, correction, Vec::new()),
@@ -383,6 +385,16 @@ impl Work<'_> {
             stream.begin_with(start);
         }
         (Some(stream), census)
+    }
+
+    /// A stream of the old image: its content is read within the heap.
+    fn read(&self, decoding: Recipe, plain: u64) -> Proof {
+        let fits = |recipe: &Recipe| recipe.decoder_heap(plain) <= self.options.max_heap;
+        let thrifty = || tell::lzma::reading(&decoding).filter(&fits);
+        match Some(decoding).filter(fits).or_else(thrifty) {
+            Some(recipe) => Proof::Made(recipe, Correction::default()),
+            None => Proof::Heap,
+        }
     }
 
     /// The content of what was found, counted against the limits.

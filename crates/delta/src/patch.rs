@@ -9,7 +9,7 @@ pub use header::{HEADER_MAX, Image, PatchError, PatchHeader, RECIPES_MAX};
 pub(crate) use header::{MODELS, WINDOW_LOGS};
 pub use holes::{Hole, Holes};
 pub(crate) use holes::{Way, Weaver, width};
-#[cfg(feature = "diff")]
+#[cfg(any(test, feature = "diff"))]
 pub(crate) use lists::CORRECTIONS_MAX;
 pub(crate) use lists::{DEPTH_MAX, Inside, Lists, NewStream, OldStream, Part};
 

@@ -8,6 +8,8 @@
 pub(crate) mod corrector;
 mod deflate;
 pub(crate) mod lz4;
+pub(crate) mod lzma;
+mod running;
 mod stored;
 pub(crate) mod told;
 pub(crate) mod words;
@@ -16,16 +18,19 @@ pub(crate) mod zstd;
 pub(crate) mod zstd_frame;
 
 use crate::codec::deflate::DeflateOptions;
-use crate::codec::lzma::{self, Lzma, LzmaOptions};
+use crate::codec::lzma::{self as liblzma, Lzma, LzmaOptions};
 use crate::codec::zstd::ZstdOptions;
-use crate::codec::{self, Fault, Progress};
+use crate::codec::{self, Fault};
 use crate::correction::Correction;
 use crate::tokens::Told;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use corrector::Corrector;
 pub use deflate::Wrapper;
 pub use lz4::{Framing, Lz4Recipe};
-use stored::{byte, put_lzma, take, take_xz, within};
+pub use lzma::{Frame, LzmaRecipe};
+pub use running::{Decoded, Decoder, Encoder};
+use running::{Decoding, Encoding};
 pub use xz::XzRecipe;
 
 /// Encoding and decoding of one stream.
@@ -42,6 +47,8 @@ pub enum Recipe {
     Xz(XzRecipe),
     /// libzstd.
     Zstd(ZstdOptions),
+    /// LZMA of any encoder.
+    Lzma(LzmaRecipe),
     /// LZ4 of any encoder.
     Lz4(Lz4Recipe),
 }
@@ -72,7 +79,7 @@ impl Library {
         let version = match codec {
             _ if !MAKES => 0,
             Codec::Zlib => codec::deflate::version(),
-            Codec::Lzma => lzma::version(),
+            Codec::Lzma => liblzma::version(),
             Codec::Zstd => codec::zstd::version(),
         };
         Self { codec, version }
@@ -111,6 +118,7 @@ const XZ_BLOCK_MAX: u64 = 1 << 32;
 const DEFLATE: u8 = 1;
 const XZ: u8 = 2;
 const ZSTD: u8 = 3;
+const LZMA: u8 = 4;
 const LZ4: u8 = 5;
 
 impl Recipe {
@@ -135,12 +143,16 @@ impl Recipe {
                 out.extend([XZ, recipe.check, recipe.sized.into(), recipe.branch]);
                 out.push(recipe.dict_byte);
                 out.extend(recipe.block.to_le_bytes());
-                put_lzma(&mut out, recipe.options);
+                stored::put_lzma(&mut out, recipe.options);
             }
             Self::Zstd(options) => {
                 out.extend([ZSTD, options.level.to_le_bytes()[0], options.window_log]);
                 out.extend(options.switches.to_le_bytes());
                 out.extend([options.splitter, options.long]);
+            }
+            Self::Lzma(recipe) => {
+                out.push(LZMA);
+                recipe.put(&mut out);
             }
             Self::Lz4(recipe) => {
                 out.push(LZ4);
@@ -171,7 +183,7 @@ impl Recipe {
                 let options = DeflateOptions { level, window_bits, mem_level, strategy };
                 Ok(Self::Deflate { wrapper, options })
             }
-            XZ => Ok(Self::Xz(take_xz(bytes)?)),
+            XZ => Ok(Self::Xz(stored::take_xz(bytes)?)),
             ZSTD => {
                 let [level, window_log, low, high, splitter, long] = take(bytes)?;
                 let level = i8::from_le_bytes([level]);
@@ -183,6 +195,7 @@ impl Recipe {
                 within(splitter, 0, 6, "splitter")?;
                 Ok(Self::Zstd(ZstdOptions { level, window_log, switches, splitter, long }))
             }
+            LZMA => Ok(Self::Lzma(LzmaRecipe::take(bytes)?)),
             LZ4 => Ok(Self::Lz4(Lz4Recipe::take(bytes)?)),
             kind => Err(RecipeError::Kind(kind)),
         }
@@ -193,7 +206,7 @@ impl Recipe {
     pub fn library(&self) -> Library {
         Library::linked(match self {
             Self::Deflate { .. } => Codec::Zlib,
-            Self::Xz(_) => Codec::Lzma,
+            Self::Xz(_) | Self::Lzma(_) => Codec::Lzma,
             Self::Zstd(_) | Self::Lz4(_) => Codec::Zstd,
         })
     }
@@ -201,7 +214,7 @@ impl Recipe {
     /// Only one release of its library makes these bytes for certain.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn needs_library(&self) -> bool {
-        !matches!(self, Self::Lz4(_))
+        !matches!(self, Self::Lzma(_) | Self::Lz4(_))
     }
 
     /// Bytes of heap that encoding `plain` bytes of content takes.
@@ -212,7 +225,7 @@ impl Recipe {
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
             Self::Zstd(options) => zstd::encoder_heap(*options, plain),
             // By what is told alone.
-            Self::Lz4(_) => u64::MAX,
+            Self::Lzma(_) | Self::Lz4(_) => u64::MAX,
         }
     }
 
@@ -231,9 +244,19 @@ impl Recipe {
         match self {
             _ if !MAKES => u64::MAX,
             Self::Deflate { .. } => deflate::DECODER_HEAP,
-            Self::Xz(recipe) => lzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
+            Self::Xz(recipe) => liblzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
             Self::Zstd(options) => zstd::decoder_heap(*options, plain),
+            Self::Lzma(recipe) => recipe.decoder_heap(plain),
             Self::Lz4(recipe) => recipe.decoder_heap(plain),
+        }
+    }
+
+    /// Bytes that may come out at once, about: what an encoder holds back, but for those that
+    /// hold no more than a chunk.
+    pub(crate) fn at_once(&self) -> u64 {
+        match self {
+            Self::Lzma(_) => 96 << 10,
+            _ => 1 << 20,
         }
     }
 
@@ -249,6 +272,7 @@ impl Recipe {
             }
             Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe)?),
             Self::Zstd(options) => Encoding::Zstd(zstd::FrameMaker::new(*options, plain, &[])?),
+            Self::Lzma(_) => return Err("a stream of LZMA is told, or it cannot be made"),
             Self::Lz4(_) => return Err("blocks of LZ4 are told, or they cannot be made"),
         };
         Ok(Encoder { encoding, corrector: None })
@@ -266,16 +290,19 @@ impl Recipe {
                 let maker = zstd::FrameMaker::new(*options, plain, &sequences)?;
                 Encoder { encoding: Encoding::Zstd(maker), corrector: None }
             }
+            Self::Lzma(recipe) if MAKES => {
+                let told = lzma::Told::read(&sequences).map_err(|_| "nothing is told of LZMA")?;
+                let maker = lzma::ToldMaker::new(*recipe, told, plain)?;
+                Encoder { encoding: Encoding::Lzma(Box::new(maker)), corrector: None }
+            }
             Self::Lz4(recipe) if MAKES => {
-                let told = lz4::Told::read(&sequences).map_err(|_| "nothing is told of LZ4")?;
-                let maker = lz4::Maker::new(*recipe, told, plain)?;
+                let maker = lz4::Maker::new(*recipe, &sequences, plain)?;
                 Encoder { encoding: Encoding::Lz4(maker), corrector: None }
             }
             _ => self.encoder(plain)?,
         };
         match &mut encoder.encoding {
-            Encoding::Zstd(_) => {}
-            Encoding::Lz4(_) => {}
+            Encoding::Zstd(_) | Encoding::Lzma(_) | Encoding::Lz4(_) => {}
             _ if sequences.is_empty() || !MAKES => {}
             Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
@@ -289,6 +316,11 @@ impl Recipe {
     /// Bytes of heap that [`corrected`](Self::corrected) takes.
     pub fn corrected_heap(&self, plain: u64, correction: &Correction) -> u64 {
         let sequences = match self {
+            Self::Lzma(_) => {
+                let told = lzma::Told::read(correction.sequences());
+                let heap = told.map_or(u64::MAX, |told| told.heap());
+                return heap.saturating_add(correction.held());
+            }
             Self::Lz4(_) => {
                 let told = lz4::Told::read(correction.sequences());
                 let heap = told.map_or(u64::MAX, |told| told.heap());
@@ -311,13 +343,15 @@ impl Recipe {
         }
     }
 
-    /// Nothing comes out before all of the content is there.
+    /// Nothing comes out before all of the content is there, or what came out does not say
+    /// what went in before all of it is there.
     pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
         match self {
             Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
             Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
-            Self::Deflate { .. } | Self::Xz(_) => false,
+            Self::Lzma(recipe) => recipe.told,
             Self::Lz4(_) => true,
+            Self::Deflate { .. } | Self::Xz(_) => false,
         }
     }
 
@@ -335,6 +369,10 @@ impl Recipe {
             Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
                 let ahead = crate::sequences::Ahead::read(correction.sequences());
                 ahead.iter().map(|ahead| 0..ahead.edits).collect()
+            }
+            Self::Lzma(recipe) if recipe.told => {
+                let told = lzma::Told::read(correction.sequences());
+                told.iter().map(|told| 0..told.words).collect()
             }
             Self::Lz4(_) => {
                 let told = lz4::Told::read(correction.sequences());
@@ -356,6 +394,7 @@ impl Recipe {
             }
             Self::Xz(_) => Decoding::Lzma(Lzma::xz_decoder(self.decoder_heap(plain))?),
             Self::Zstd(options) => Decoding::Zstd(zstd::FrameReader::new(*options, plain)?),
+            Self::Lzma(recipe) => Decoding::Told(Box::new(lzma::ToldReader::new(*recipe, plain)?)),
             Self::Lz4(recipe) => Decoding::Lz4(lz4::Reader::new(*recipe, plain)?),
         }))
     }
@@ -367,111 +406,26 @@ fn stated(recipe: &XzRecipe) -> LzmaOptions {
     LzmaOptions { dict: dict.max(1 << 12), ..recipe.options }
 }
 
-/// Makes one stream out of its content.
-pub struct Encoder {
-    encoding: Encoding,
-    /// The correction and the bytes that wait for it.
-    corrector: Option<(Corrector, Vec<u8>)>,
+fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], RecipeError> {
+    let (now, later) = bytes.split_first_chunk().ok_or(RecipeError::Short)?;
+    *bytes = later;
+    Ok(*now)
 }
 
-enum Encoding {
-    Deflate(deflate::DeflateEncoder),
-    Xz(xz::XzEncoder),
-    Zstd(zstd::FrameMaker),
-    Lz4(lz4::Maker),
+fn byte(bytes: &mut &[u8]) -> Result<u8, RecipeError> {
+    take::<1>(bytes).map(|[byte]| byte)
 }
 
-impl Encoder {
-    /// Takes the next piece of the content; appends what comes out to `out`.
-    /// What comes out in all does not depend on the pieces.
-    ///
-    /// # Errors
-    /// The library failed.
-    pub fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.corrected(out, |encoding, out| match encoding {
-            _ if !MAKES => Err(MAKES_NONE),
-            Encoding::Deflate(encoder) => encoder.push(plain, out),
-            Encoding::Xz(encoder) => encoder.push(plain, out),
-            Encoding::Zstd(encoder) => encoder.push(plain, out),
-            Encoding::Lz4(encoder) => encoder.push(plain, out),
-        })
+fn within<T: PartialOrd + Copy>(
+    value: T,
+    least: T,
+    most: T,
+    what: &'static str,
+) -> Result<(), RecipeError> {
+    if value < least || value > most {
+        return Err(RecipeError::Impossible(what));
     }
-
-    /// The content is complete; appends the rest of the stream to `out`.
-    ///
-    /// # Errors
-    /// The library failed.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.corrected(out, |encoding, out| match encoding {
-            _ if !MAKES => Err(MAKES_NONE),
-            Encoding::Deflate(encoder) => encoder.finish(out),
-            Encoding::Xz(encoder) => encoder.finish(out),
-            Encoding::Zstd(encoder) => encoder.finish(out),
-            Encoding::Lz4(encoder) => encoder.finish(out),
-        })
-    }
-
-    /// What waited at most while another choice than zlib's was told.
-    #[cfg(any(test, feature = "diff"))]
-    pub(crate) fn waited(&self) -> Option<crate::tokens::Waits> {
-        match &self.encoding {
-            Encoding::Deflate(encoder) => encoder.waited(),
-            _ => None,
-        }
-    }
-
-    fn corrected(
-        &mut self,
-        out: &mut Vec<u8>,
-        make: impl FnOnce(&mut Encoding, &mut Vec<u8>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let Some((corrector, made)) = &mut self.corrector else {
-            return make(&mut self.encoding, out);
-        };
-        made.clear();
-        make(&mut self.encoding, made)?;
-        corrector.push(made, out);
-        Ok(())
-    }
-}
-
-/// Makes the content out of one stream.
-pub struct Decoder(Decoding);
-
-enum Decoding {
-    Deflate(deflate::DeflateDecoder),
-    Lzma(Lzma),
-    Zstd(zstd::FrameReader),
-    Lz4(lz4::Reader),
-}
-
-/// What one call of a decoder did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decoded {
-    /// Bytes of input used.
-    pub consumed: usize,
-    /// Bytes of content written.
-    pub filled: usize,
-    /// The stream is complete.
-    pub done: bool,
-}
-
-impl Decoder {
-    /// Decodes from `input` to the start of `out`. A call that neither consumes
-    /// nor fills needs more input or more room. Empty input says that there is no more.
-    ///
-    /// # Errors
-    /// The stream is damaged or needs more memory than its recipe says.
-    pub fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Decoded, Fault> {
-        let Progress { consumed, filled, done } = match &mut self.0 {
-            _ if !MAKES => return Err(MAKES_NONE),
-            Decoding::Deflate(decoder) => decoder.step(input, out)?,
-            Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
-            Decoding::Zstd(decoder) => decoder.step(input, out)?,
-            Decoding::Lz4(decoder) => decoder.step(input, out)?,
-        };
-        Ok(Decoded { consumed, filled, done })
-    }
+    Ok(())
 }
 
 #[cfg(test)]

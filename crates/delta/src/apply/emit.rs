@@ -289,7 +289,7 @@ pub(crate) fn stream_heap(
     correction: &Correction,
     holes: &[Hole],
 ) -> u64 {
-    let at_once = plain.min(1 << 20).saturating_mul(2).saturating_add(4 * PIECE as u64);
+    let at_once = plain.min(recipe.at_once()).saturating_mul(2).saturating_add(4 * PIECE as u64);
     recipe
         .corrected_heap(plain, correction)
         .saturating_add(at_once)

@@ -1,10 +1,8 @@
 //! Plain old and plain new: images laid out with what their streams hold.
 
-use super::{DiffError, DiffOptions};
-use crate::apply::{least_heap, refeed_heap, stream_heap};
-use crate::coder::{Models, Pace};
+use super::budget::{Budget, heap};
 use crate::open::{Opened, Stream};
-use crate::patch::{Holes, MODELS, OldStream, PatchHeader, RECIPES_MAX};
+use crate::patch::{Holes, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
 use crate::verity::Verity;
 use crate::verity::find::Found;
@@ -15,16 +13,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 /// A correction that is longer leaves its stream as it is: a span must hold it.
-const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
+pub(super) const CORRECTION_MAX: usize = crate::Correction::BYTES_MAX;
 
 /// Streams with more content are worth a point of resumption inside.
 pub(crate) const LONG: usize = 512 << 10;
 
 /// Streams deeper in streams are left as they are.
 const DEPTH_MAX: usize = crate::patch::DEPTH_MAX - 1;
-
-/// Bytes of decoded old streams beyond which more do not help.
-const CACHE_MAX: u64 = 64 << 20;
 
 /// Plain old.
 #[derive(Default)]
@@ -83,48 +78,6 @@ pub(crate) struct Outermost {
     pub(crate) correction: usize,
 }
 
-/// How the heap is divided.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget {
-    pub(crate) window_log: u8,
-    pub(crate) models: Models,
-    /// For streams of the new image, all that are open together.
-    pub(crate) encoders: u64,
-    /// For the decoder of one old stream.
-    pub(crate) decoder: u64,
-    /// For the content of old streams.
-    pub(crate) cache: u64,
-}
-
-/// The models that the least heap is for.
-const LEAST_MODELS: Models = Models { log: *MODELS.start(), pace: Pace::Mixed };
-
-/// Larger tables of quick models do not fit near a processor, and waiting for memory is
-/// most of what they cost. That counts where an image is large; a small one is applied in
-/// no time, and its patch is the shorter.
-fn largest_models(pace: Pace, image: usize) -> u8 {
-    match pace {
-        Pace::Mixed => *MODELS.end(),
-        Pace::Quick if image > LARGE => 14,
-        Pace::Quick => 15,
-    }
-}
-
-/// Bytes of an image that is not small.
-const LARGE: usize = 8 << 20;
-
-/// Where at least one byte in so many is in a stream that is encoded again, that takes
-/// most of the time of applying, and models may take theirs; else they are quick ones.
-const ENCODED: usize = 16;
-
-fn pace(new: &Opened, image: usize) -> Pace {
-    let content = content(&new.streams);
-    if content.saturating_mul(ENCODED) >= image.max(1) { Pace::Mixed } else { Pace::Quick }
-}
-
-/// Room is left for moves.
-const MOVES: &[u8] = &[0];
-
 /// A set of recipes and their numbers.
 #[derive(Clone, Default)]
 pub(crate) struct Recipes {
@@ -145,96 +98,6 @@ impl Recipes {
         self.numbers.insert(recipe, next);
         Some(next)
     }
-}
-
-impl Budget {
-    /// Bytes of heap that the encoder of one stream may take.
-    pub(crate) fn stream_max(options: &DiffOptions) -> u64 {
-        let room = options.max_heap;
-        let room = room.saturating_sub(least_heap(Self::window_log(options), LEAST_MODELS, MOVES));
-        room / 4 * 3
-    }
-
-    fn window_log(options: &DiffOptions) -> u8 {
-        (options.max_heap / 8).max(1).ilog2().clamp(16, 22) as u8
-    }
-
-    /// Divides the heap among what these images need.
-    pub(crate) fn new(
-        options: &DiffOptions,
-        old: &Opened,
-        new: &Opened,
-        trees: &mut Vec<Found>,
-        image: usize,
-    ) -> Result<Self, DiffError> {
-        let limit = options.max_heap;
-        let window_log = Self::window_log(options);
-        let pace = pace(new, image);
-        let models = |log| Models { log, pace };
-        let most = largest_models(pace, image);
-        let least = least_heap(window_log, models(*MODELS.start()), MOVES);
-        let room = limit.checked_sub(least).ok_or(DiffError::Heap { least, limit })?;
-        let chains = new.streams.iter().filter_map(chain);
-        let mut encoders = chains.filter(|heap| *heap <= room / 4 * 3).max().unwrap_or(0);
-        // Trees are made where no stream is open: in the same memory.
-        trees.retain(|tree| tree.verity.heap() <= room / 2);
-        let tree = trees.iter().map(|tree| tree.verity.heap()).max().unwrap_or(0);
-        encoders = encoders.max(tree);
-        let all = Self::each(&old.streams);
-        let decoders =
-            all.iter().map(|stream| stream.recipe.decoder_heap(stream.plain.len() as u64));
-        let decoder = decoders.filter(|heap| *heap <= (room - encoders) / 2).max().unwrap_or(0);
-        let content: u64 = all.iter().map(|stream| stream.plain.len() as u64).sum();
-        let needed = encoders + decoder + content.min(limit / 4);
-        let fits = |log: &u8| least_heap(window_log, models(*log), MOVES) + needed <= limit;
-        let models = models((*MODELS.start()..=most).rev().find(fits).unwrap_or(*MODELS.start()));
-        let left = limit - least_heap(window_log, models, MOVES) - encoders - decoder;
-        let cache = left.min(content).min(CACHE_MAX);
-        // What resuming inside a stream takes, in the place of cache and decoder.
-        let long = new.streams.iter().filter(|stream| stream.plain.len() > LONG);
-        let again = long.filter_map(|stream| {
-            refeed_heap(&stream.recipe, stream.plain.len() as u64, &stream.correction)
-        });
-        let again = again.filter(|heap| *heap <= left + decoder).max().unwrap_or(0);
-        let decoder = decoder.max(again.saturating_sub(cache));
-        Ok(Self { window_log, models, encoders, decoder, cache })
-    }
-
-    fn each(streams: &[Stream]) -> Vec<&Stream> {
-        streams
-            .iter()
-            .flat_map(|stream| [alloc::vec![stream], Self::each(&stream.inner)].concat())
-            .collect()
-    }
-
-    /// Writes it into a header.
-    pub(crate) fn declare(&self, header: &mut PatchHeader) {
-        header.window_log = self.window_log;
-        header.models = self.models;
-        header.cache = self.cache;
-        header.encoders = self.encoders;
-        header.heap = least_heap(self.window_log, self.models, &header.moves)
-            + self.cache
-            + self.encoders
-            + self.decoder;
-    }
-}
-
-/// The heap that a stream takes with the largest of those in it; nothing if it
-/// cannot be made at all.
-fn chain(stream: &Stream) -> Option<u64> {
-    let own = heap(stream);
-    if stream.correction.to_bytes().len() > CORRECTION_MAX {
-        return None;
-    }
-    let inner = stream.inner.iter().filter_map(chain).max().unwrap_or(0);
-    own.checked_add(inner)
-}
-
-/// The heap that making a stream takes.
-fn heap(stream: &Stream) -> u64 {
-    let plain = stream.plain.len() as u64;
-    stream_heap(&stream.recipe, plain, &stream.correction, &stream.holes)
 }
 
 impl PlainOld {

@@ -6,7 +6,8 @@ use super::bytes::{number, u32_at, u64_at};
 use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{BRANCH_FILTERS, LzmaOptions};
 use crate::codec::zstd::ZstdOptions;
-use crate::recipe::{Lz4Recipe, Recipe, WINDOW_LOG_MAX, Wrapper, XzRecipe, xz};
+use crate::recipe::lzma::{AloneHead, LZIP};
+use crate::recipe::{Frame, Lz4Recipe, LzmaRecipe, Recipe, WINDOW_LOG_MAX, Wrapper, XzRecipe, xz};
 use alloc::vec::Vec;
 
 /// A recipe that decodes `encoded`; it need not make it again.
@@ -30,7 +31,26 @@ pub(super) fn decodes(form: Form, encoded: &[u8]) -> Option<Recipe> {
         Form::Xz => xz_head(encoded).map(Recipe::Xz),
         Form::Zstd => zstd_head(encoded).map(|(options, _)| Recipe::Zstd(options)),
         Form::Lz4(framing) => Some(Recipe::Lz4(Lz4Recipe { framing, told: false })),
+        Form::Alone => {
+            let head = AloneHead::read(encoded)?;
+            Some(lzma(Frame::Alone, head.properties, head.dictionary))
+        }
+        Form::Lzip => {
+            (encoded.get(..5)? == b"LZIP\x01").then_some(())?;
+            let stated = u32::from(*encoded.get(5)?);
+            // A power of two less some sixteenths of it.
+            let power = 1u32.checked_shl(stated & 31)?;
+            let dictionary = power - power / 16 * (stated >> 5);
+            Some(lzma(Frame::Lzip, LZIP.byte(), dictionary))
+        }
     }
+}
+
+/// What reads a stream with such a dictionary. A larger one than any recipe may have is
+/// seldom used.
+fn lzma(frame: Frame, properties: u8, dictionary: u32) -> Recipe {
+    let dict_byte = xz::dictionary_byte(dictionary.clamp(1 << 12, 1 << WINDOW_LOG_MAX));
+    Recipe::Lzma(LzmaRecipe { frame, dict_byte, properties, told: false })
 }
 
 /// Reads the stream header, the first block header and the first LZMA2 chunk.

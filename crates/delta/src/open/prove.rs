@@ -62,6 +62,10 @@ const EDITS_MAX: usize = 64 << 10;
 /// Two choices of matches take so many times what they are kept for, about.
 const CHOICE_SHARE: usize = 8;
 
+/// What an encoder of LZMA chose, in words and read, and content in a window, take so many
+/// times the content, about.
+const TOLD_SHARE: usize = 3;
+
 /// Streams above this size are not corrected byte by byte.
 const CORRECTED_MAX: usize = 4 << 20;
 
@@ -138,6 +142,14 @@ pub(super) fn prove(
         place.worked(recipe);
         return Proof::Made(recipe, correction);
     }
+    if beside(form, plain.len(), encoded.len()) <= memory.all()
+        && let Some(proof) = of_any_encoder(form, plain, encoded, max_heap, known)
+    {
+        if let (Some(_), Proof::Begun(recipe, ..)) = (best, &proof) {
+            place.worked(*recipe);
+        }
+        return proof;
+    }
     match best {
         Some((same, _)) if same < encoded.len() / AGREEMENT_SHARE => Proof::NoRecipe,
         Some((_, recipe)) => match corrected(&recipe, plain, encoded) {
@@ -153,7 +165,8 @@ pub(super) fn prove(
 /// choices of two encoders where they are compared.
 fn beside(form: Form, plain: usize, encoded: usize) -> u64 {
     let choices = match form {
-        Form::Xz | Form::Lz4(_) => 0,
+        Form::Lz4(_) => 0,
+        Form::Xz | Form::Alone | Form::Lzip => TOLD_SHARE * plain,
         Form::Zstd => CHOICE_SHARE * plain,
         Form::Gzip | Form::Zlib | Form::Raw => CHOICE_SHARE * encoded,
     };
@@ -219,6 +232,25 @@ fn of_another_release(
     }
     let Recipe::Zstd(options) = recipe else { return None };
     Some(Proof::Begun(Recipe::Zstd(edits_ahead(options)), correction, ahead))
+}
+
+/// What makes a stream of LZMA whose encoder is not known, or takes too much memory: its
+/// choice is told, if that may take fewer bytes than the stream.
+fn of_any_encoder(
+    form: Form,
+    plain: &[u8],
+    encoded: &[u8],
+    max_heap: u64,
+    known: &Spoken<'_>,
+) -> Option<Proof> {
+    let recipe = tell::lzma::telling(&super::guess::decodes(form, encoded)?)?;
+    let (words, marked) = tell::lzma::words(encoded, plain.len(), recipe)?;
+    let wanted: Vec<Sequence> = Words::new(&words).collect();
+    (tell::cost(&wanted, known) < encoded.len()).then_some(())?;
+    drop(wanted);
+    let (recipe, correction) = tell::lzma::told(encoded, plain, recipe, &words, marked)?;
+    let heap = recipe.corrected_heap((words.len() + plain.len()) as u64, &correction);
+    (heap <= max_heap).then_some(Proof::Begun(recipe, correction, words))
 }
 
 /// The recipe of a frame whose edits come before its content.

@@ -93,7 +93,8 @@ fn sweep(bytes: &[u8], most: usize, cuts: usize, gathered: usize) -> (Scan, usiz
     };
     let mut starts = [false; 256];
     regions::starts(&mut starts);
-    for first in [b'h', 0x1f, 0xfd, 0x28, 0x78, b'P'] {
+    let firsts = [b'h', 0x1f, 0xfd, 0x28, 0x78, b'P', b'L'];
+    for first in firsts.into_iter().chain(ALONE_PROPERTIES) {
         if let Some(start) = starts.get_mut(usize::from(first)) {
             *start = true;
         }
@@ -346,6 +347,10 @@ fn stream_start(bytes: &[u8]) -> Option<(Form, usize)> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some((Form::Zstd, 0)),
         [4, 0x22, 0x4d, 0x18, ..] => Some((Form::Lz4(Framing::Frame), 0)),
         [2, 0x21, 0x4c, 0x18, ..] => Some((Form::Lz4(Framing::Legacy), 0)),
+        [b'L', b'Z', b'I', b'P', 1, ..] => Some((Form::Lzip, 0)),
+        [properties, 0, rest @ ..] if ALONE_PROPERTIES.contains(properties) => {
+            is_alone(rest).then_some((Form::Alone, 0))
+        }
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some((Form::Zlib, 0)),
         [b'P', b'K', 3, 4, ..] => {
             let (names, extra) = (u16_at(bytes, 26)?, u16_at(bytes, 28)?);
@@ -354,6 +359,24 @@ fn stream_start(bytes: &[u8]) -> Option<(Form, usize)> {
         }
         _ => None,
     }
+}
+
+/// lc, lp and pb of streams of LZMA that are looked for: those of most programs, and what
+/// others are told for the code of some processors.
+const ALONE_PROPERTIES: [u8; 5] = [0x5d, 0x5e, 0x66, 0x6c, 0x6d];
+
+/// Whether it may be LZMA alone, by what follows properties and a zero: a dictionary of a
+/// power of two, or of half of it more; no size or a sensible one; and a coder's first byte.
+fn is_alone(rest: &[u8]) -> bool {
+    let Some(([a, b, c, size @ .., first], _)) = rest.split_first_chunk::<12>() else {
+        return false;
+    };
+    let size: [u8; 8] = *size;
+    let (dictionary, size) = (u32::from_le_bytes([0, *a, *b, *c]), u64::from_le_bytes(size));
+    let sizes = size == u64::MAX || (CONTENT_MIN as u64..1 << 40).contains(&size);
+    let high = dictionary.checked_ilog2().unwrap_or(0);
+    let power = high >= 12 && matches!(dictionary >> (high - 1), 2 | 3);
+    *first == 0 && sizes && power && dictionary.trailing_zeros() + 1 >= high
 }
 
 /// The length of a gzip header (RFC 1952, 2.3).
@@ -379,6 +402,7 @@ fn sound(form: Form, encoded: &[u8], unpacked: &Unpacked) -> bool {
         && match form {
             Form::Gzip => tail(8) == Some(crc32(plain, 0)) && tail(4) == Some(plain.len() as u32),
             Form::Zlib => tail(4).map(u32::swap_bytes) == Some(adler32(plain, 1)),
-            Form::Raw | Form::Xz | Form::Zstd | Form::Lz4(_) => true,
+            Form::Lzip => u32_at(encoded, consumed.saturating_sub(20)) == Some(crc32(plain, 0)),
+            Form::Raw | Form::Xz | Form::Zstd | Form::Alone | Form::Lz4(_) => true,
         }
 }

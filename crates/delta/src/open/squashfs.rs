@@ -135,6 +135,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Squashfs> {
     let image = bytes.get(..head.used)?;
     let form = match head.compressor {
         1 => Some(Form::Zlib),
+        2 => Some(Form::Alone),
         4 => Some(Form::Xz),
         5 => Some(Form::Lz4(Framing::One { log: 0 })),
         6 => Some(Form::Zstd),

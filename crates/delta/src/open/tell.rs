@@ -1,10 +1,13 @@
-//! Frames of zstd whose sequences are told: how they are made, and what the old image
-//! has told already.
+//! Streams whose encoders' choices are told: how frames of zstd are made of them, and what
+//! the old image has told already.
+
+pub(crate) mod lzma;
 
 use super::{Place, Stream};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 use crate::recipe::Recipe;
+use crate::recipe::lzma::Told as TellsLzma;
 use crate::recipe::told::Told;
 use crate::recipe::words::Words;
 use crate::recipe::zstd_frame::{self, Head, Reader};
@@ -255,7 +258,7 @@ fn bit(few: &[Sequence]) -> (usize, u32) {
 }
 
 impl<'a> Spoken<'a> {
-    /// In all frames of zstd of an image.
+    /// In all streams of an image.
     pub(crate) fn new(streams: &'a [Stream], image: &'a [u8]) -> Self {
         Self { streams, image, bits: OnceLock::new() }
     }
@@ -283,9 +286,7 @@ fn listen(bits: &mut [u64], streams: &[Stream], parent: &[u8]) {
 fn listen_to_told(bits: &mut [u64], streams: &[Stream]) {
     for stream in streams {
         listen_to_told(bits, &stream.inner);
-        if let Some(told) = stream.recipe.told(&stream.correction)
-            && let Some(words) = told.words_of(&stream.plain)
-        {
+        if let Some(words) = told_words(stream) {
             note(bits, &words);
         }
     }
@@ -305,10 +306,27 @@ fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
     bits.get(word).is_some_and(|word| word >> place & 1 == 1)
 }
 
-/// The words of a stream that is a frame of zstd.
+/// The words in a new stream.
+fn told_words(stream: &Stream) -> Option<Vec<u8>> {
+    let stored = stream.correction.sequences();
+    match stream.recipe {
+        Recipe::Zstd(options) if options.has(ZstdOptions::TOLD) => {
+            Told::read(stored).ok()?.words_of(&stream.plain)
+        }
+        Recipe::Lzma(recipe) if recipe.told => {
+            Some(stream.plain.get(..TellsLzma::read(stored).ok()?.words)?.to_vec())
+        }
+        _ => None,
+    }
+}
+
+/// The words of an old stream, if its encoder's choice can be told.
 fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
-    let zstd = matches!(stream.recipe, Recipe::Zstd(_));
-    zstd.then(|| zstd_frame::words(&stream.encoded(parent), stream.plain.len())).flatten()
+    let (encoded, plain) = (stream.encoded(parent), stream.plain.len());
+    if let Recipe::Zstd(_) = stream.recipe {
+        return zstd_frame::words(&encoded, plain);
+    }
+    lzma::words(&encoded, plain, lzma::telling(&stream.recipe)?).map(|(words, _)| words)
 }
 
 /// Whether a recipe's streams begin with words.
@@ -316,7 +334,19 @@ pub(super) fn is_told(recipe: &Recipe) -> bool {
     match recipe {
         Recipe::Zstd(options) => options.has(ZstdOptions::TOLD),
         Recipe::Lz4(recipe) => recipe.told,
+        Recipe::Lzma(recipe) => recipe.told,
         _ => false,
+    }
+}
+
+/// The recipe of an old stream that begins with its words.
+fn beginning(recipe: &Recipe) -> Option<Recipe> {
+    match *recipe {
+        Recipe::Zstd(options) => {
+            let switches = options.switches | ZstdOptions::TOLD;
+            Some(Recipe::Zstd(ZstdOptions { switches, ..options }))
+        }
+        _ => lzma::telling(recipe).map(Recipe::Lzma),
     }
 }
 
@@ -349,7 +379,7 @@ fn tell_what_is_noted(
 ) {
     for stream in streams {
         tell_what_is_noted(&mut stream.inner, &stream.plain, bits, stays);
-        let Recipe::Zstd(options) = stream.recipe else { continue };
+        let Some(recipe) = beginning(&stream.recipe) else { continue };
         if stays(&stream.encoded(parent)) {
             continue;
         }
@@ -359,8 +389,7 @@ fn tell_what_is_noted(
         if noted * ALIKE_SHARE < all.len() {
             continue;
         }
-        let switches = options.switches | ZstdOptions::TOLD;
-        stream.recipe = Recipe::Zstd(ZstdOptions { switches, ..options });
+        stream.recipe = recipe;
         stream.begin_with(words);
     }
 }

@@ -7,8 +7,7 @@ pub(crate) mod block;
 mod maker;
 mod reader;
 
-use super::RecipeError;
-use super::stored::{byte, within};
+use super::{RecipeError, byte, within};
 use crate::correction::{CorrectionError, number};
 use alloc::vec::Vec;
 pub(crate) use maker::Maker;

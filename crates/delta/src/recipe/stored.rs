@@ -1,7 +1,7 @@
-//! Parameters of recipes as they are stored.
+//! The stored form of what liblzma is told.
 
-use super::{RecipeError, WINDOW_LOG_MAX, XZ_BLOCK_MAX, XzRecipe, xz};
-use crate::codec::lzma::{self, LzmaOptions};
+use super::{RecipeError, WINDOW_LOG_MAX, XZ_BLOCK_MAX, XzRecipe, liblzma, take, within, xz};
+use crate::codec::lzma::LzmaOptions;
 use alloc::vec::Vec;
 
 pub(super) fn put_lzma(out: &mut Vec<u8>, options: LzmaOptions) {
@@ -37,32 +37,10 @@ pub(super) fn take_xz(bytes: &mut &[u8]) -> Result<XzRecipe, RecipeError> {
     }
     within(sized, 0, 1, "switch")?;
     within(block, 0, XZ_BLOCK_MAX, "block")?;
-    if branch != 0 && !lzma::BRANCH_FILTERS.contains(&branch.into()) {
+    if branch != 0 && !liblzma::BRANCH_FILTERS.contains(&branch.into()) {
         return Err(RecipeError::Impossible("branch converter"));
     }
     let window = xz::dictionary(dict_byte).unwrap_or(u32::MAX);
     within(window, 1 << 12, 1 << WINDOW_LOG_MAX, "dictionary")?;
     Ok(XzRecipe { check, sized: sized == 1, block, branch, dict_byte, options })
-}
-
-pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], RecipeError> {
-    let (now, later) = bytes.split_first_chunk().ok_or(RecipeError::Short)?;
-    *bytes = later;
-    Ok(*now)
-}
-
-pub(super) fn byte(bytes: &mut &[u8]) -> Result<u8, RecipeError> {
-    take::<1>(bytes).map(|[byte]| byte)
-}
-
-pub(super) fn within<T: PartialOrd + Copy>(
-    value: T,
-    least: T,
-    most: T,
-    what: &'static str,
-) -> Result<(), RecipeError> {
-    if value < least || value > most {
-        return Err(RecipeError::Impossible(what));
-    }
-    Ok(())
 }

@@ -70,7 +70,7 @@ pub(crate) fn untouched(options: LzmaOptions, plain: u64) -> u64 {
     kept(unused * links) + kept(window)
 }
 
-enum Check {
+pub(super) enum Check {
     None,
     Crc32(u32),
     Crc64(u64),
@@ -78,7 +78,7 @@ enum Check {
 }
 
 impl Check {
-    fn new(number: u8) -> Result<Self, Fault> {
+    pub(super) fn new(number: u8) -> Result<Self, Fault> {
         match number {
             0 => Ok(Self::None),
             1 => Ok(Self::Crc32(0)),
@@ -88,7 +88,7 @@ impl Check {
         }
     }
 
-    fn take(&mut self, plain: &[u8]) {
+    pub(super) fn take(&mut self, plain: &[u8]) {
         match self {
             Self::None => {}
             Self::Crc32(sum) => *sum = crc32(plain, *sum),
@@ -98,7 +98,7 @@ impl Check {
     }
 
     /// Writes the sum; says how many bytes it has.
-    fn put(self, out: &mut Vec<u8>) -> u64 {
+    pub(super) fn put(self, out: &mut Vec<u8>) -> u64 {
         let before = out.len();
         match self {
             Self::None => {}
@@ -161,30 +161,13 @@ impl XzEncoder {
         if let Some(block) = self.block.take() {
             self.close(block, out)?;
         }
-        let before = out.len();
-        out.push(0);
-        put_number(out, self.index.len() as u64);
-        for (unpadded, plain) in &self.index {
-            put_number(out, *unpadded);
-            put_number(out, *plain);
-        }
-        pad(out, (out.len() - before) as u64);
-        let sum = crc32(out.get(before..).unwrap_or_default(), 0);
-        out.extend(sum.to_le_bytes());
-        let index = ((out.len() - before) / 4 - 1) as u32;
-        let mut tail = Vec::with_capacity(6);
-        tail.extend(index.to_le_bytes());
-        tail.extend([0, self.recipe.check]);
-        out.extend(crc32(&tail, 0).to_le_bytes());
-        out.extend(tail);
-        out.extend(*b"YZ");
+        put_index(&self.index, self.recipe.check, out);
         Ok(())
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
         if !self.started {
-            out.extend([0xfd, b'7', b'z', b'X', b'Z', 0, 0, self.recipe.check]);
-            out.extend(crc32(&[0, self.recipe.check], 0).to_le_bytes());
+            put_start(self.recipe.check, out);
             self.started = true;
         }
     }
@@ -235,10 +218,56 @@ impl XzEncoder {
     }
 }
 
+/// Bytes of a check.
+pub(crate) fn check_len(number: u8) -> usize {
+    match number {
+        1 => 4,
+        4 => 8,
+        10 => 32,
+        _ => 0,
+    }
+}
+
+/// The head of a stream.
+pub(super) fn put_start(check: u8, out: &mut Vec<u8>) {
+    out.extend([0xfd, b'7', b'z', b'X', b'Z', 0, 0, check]);
+    out.extend(crc32(&[0, check], 0).to_le_bytes());
+}
+
+/// What stands behind the blocks, of which unpadded and plain sizes are given.
+pub(super) fn put_index(index: &[(u64, u64)], check: u8, out: &mut Vec<u8>) {
+    let before = out.len();
+    out.push(0);
+    put_number(out, index.len() as u64);
+    for (unpadded, plain) in index {
+        put_number(out, *unpadded);
+        put_number(out, *plain);
+    }
+    pad(out, (out.len() - before) as u64);
+    let sum = crc32(out.get(before..).unwrap_or_default(), 0);
+    out.extend(sum.to_le_bytes());
+    let index = ((out.len() - before) / 4 - 1) as u32;
+    let mut tail = Vec::with_capacity(6);
+    tail.extend(index.to_le_bytes());
+    tail.extend([0, check]);
+    out.extend(crc32(&tail, 0).to_le_bytes());
+    out.extend(tail);
+    out.extend(*b"YZ");
+}
+
 /// A block header. Room for the sizes is that of the largest block, because
 /// programs lay the header out before they know them.
 fn header(recipe: &XzRecipe, sizes: Option<(u64, u64)>, most: u64) -> Vec<u8> {
-    let filters = u8::from(recipe.branch != 0);
+    filters_header(recipe.branch, recipe.dict_byte, sizes, most)
+}
+
+/// A block header without sizes.
+pub(crate) fn plain_header(branch: u8, dict_byte: u8) -> Vec<u8> {
+    filters_header(branch, dict_byte, None, 0)
+}
+
+fn filters_header(branch: u8, dict_byte: u8, sizes: Option<(u64, u64)>, most: u64) -> Vec<u8> {
+    let filters = u8::from(branch != 0);
     let mut body = Vec::with_capacity(32);
     body.extend([0, filters | if sizes.is_some() { 0xc0 } else { 0 }]);
     let mut len = body.len();
@@ -250,10 +279,10 @@ fn header(recipe: &XzRecipe, sizes: Option<(u64, u64)>, most: u64) -> Vec<u8> {
         len += number_len(bound) + number_len(most);
     }
     let at = body.len();
-    if recipe.branch != 0 {
-        body.extend([recipe.branch, 0]);
+    if branch != 0 {
+        body.extend([branch, 0]);
     }
-    body.extend([0x21, 1, recipe.dict_byte]);
+    body.extend([0x21, 1, dict_byte]);
     len += body.len() - at;
     body.resize((len + 4).next_multiple_of(4).saturating_sub(4).max(body.len()), 0);
     let size = (body.len() / 4) as u8;
@@ -272,7 +301,7 @@ pub(crate) fn header_len(recipe: &XzRecipe, plain: u64) -> usize {
     header(recipe, recipe.sized.then_some((plain.max(1), plain)), most).len()
 }
 
-fn pad(out: &mut Vec<u8>, len: u64) {
+pub(super) fn pad(out: &mut Vec<u8>, len: u64) {
     out.resize(out.len() + (len.wrapping_neg() & 3) as usize, 0);
 }
 

@@ -37,7 +37,7 @@ fn check(corrections: &[usize], len: usize, is_worn: bool) {
 
 fn maker<'a>(old: Vec<u8>, new: &'a [u8], options: &'a DiffOptions, opened: &Opened) -> Maker<'a> {
     let budget =
-        plain::Budget::new(options, &Opened::default(), opened, &mut Vec::new(), new.len());
+        budget::Budget::new(options, &Opened::default(), opened, &mut Vec::new(), new.len());
     let (budget, mut recipes) = (budget.unwrap(), plain::Recipes::default());
     let header = header([image(&old), image(new)], &budget);
     let plain_old = plain::PlainOld::new(old.into(), Opened::default(), &budget, &mut recipes);

@@ -55,7 +55,13 @@ fn hostile(old: &[u8], streams: [&[u8]; 2], plain: u64, decoded: u64, bytes: u64
     let heap = least_heap(16, models, &[]) + plain + (64 << 10);
     let mut header = header(
         [image(old), Image { size: bytes, digest: [0; 32] }],
-        &plain::Budget { window_log: 16, models, encoders: 0, decoder: 64 << 10, cache: plain },
+        &super::budget::Budget {
+            window_log: 16,
+            models,
+            encoders: 0,
+            decoder: 64 << 10,
+            cache: plain,
+        },
     );
     header = PatchHeader { heap, window_log: 16, cache: plain, decoded, ..header };
     header.recipes = alloc::vec![GZIP];

@@ -11,7 +11,7 @@ use std::string::ToString;
 use tempfile::TempDir;
 
 /// Words in another order: what levels from 16 on choose differs among releases.
-fn text(len: usize, seed: u32) -> Vec<u8> {
+pub(super) fn text(len: usize, seed: u32) -> Vec<u8> {
     let words = content(20_000, 9);
     let mut next = numbers(seed);
     let mut out = Vec::with_capacity(len + 80);
@@ -24,7 +24,7 @@ fn text(len: usize, seed: u32) -> Vec<u8> {
 }
 
 /// The same with some pieces put in.
-fn changed(old: &[u8]) -> Vec<u8> {
+pub(super) fn changed(old: &[u8]) -> Vec<u8> {
     let mut new = old.to_vec();
     for (number, at) in (5000..old.len()).step_by(190_000).enumerate() {
         new.splice(at..at + 20, text(30 + number % 3, number as u32));

@@ -46,7 +46,8 @@ enum Doing {
 
 impl Maker {
     /// Of `plain` bytes of words and content.
-    pub(crate) fn new(recipe: Lz4Recipe, told: Told, plain: u64) -> Result<Self, Fault> {
+    pub(crate) fn new(recipe: Lz4Recipe, told: &[u8], plain: u64) -> Result<Self, Fault> {
+        let told = Told::read(told).map_err(|_| IMPOSSIBLE)?;
         let content = plain.checked_sub(told.words as u64).ok_or(IMPOSSIBLE)?;
         if !recipe.told || plain > PLAIN_MAX {
             return Err(IMPOSSIBLE);

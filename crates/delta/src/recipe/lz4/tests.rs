@@ -52,9 +52,9 @@ fn outside(framing: Framing, words: usize) -> Told {
 }
 
 /// What is made of words and content, in pieces.
-fn make(framing: Framing, told: Told, all: &[u8], piece: usize) -> Result<Vec<u8>, String> {
+fn make(framing: Framing, told: &Told, all: &[u8], piece: usize) -> Result<Vec<u8>, String> {
     let recipe = Lz4Recipe { framing, told: true };
-    let mut maker = Maker::new(recipe, told, all.len() as u64)?;
+    let mut maker = Maker::new(recipe, &told.to_bytes(), all.len() as u64)?;
     let mut out = vec![];
     for piece in all.chunks(piece) {
         let before = out.len();
@@ -85,7 +85,7 @@ fn read(recipe: Lz4Recipe, stream: &[u8], plain: usize, piece: usize) -> Result<
 fn check(framing: Framing, blocks: usize, sequences: usize, piece: usize) {
     let (words, content) = told(framing, blocks, sequences, 7);
     let all = [&words[..], &content].concat();
-    let stream = make(framing, outside(framing, words.len()), &all, piece).unwrap();
+    let stream = make(framing, &outside(framing, words.len()), &all, piece).unwrap();
     for (told, plain) in [(true, &all), (false, &content)] {
         let recipe = Lz4Recipe { framing, told };
         assert!(read(recipe, &stream, plain.len(), piece).unwrap() == *plain, "{recipe:?}");
@@ -110,7 +110,7 @@ fn check_refused(framing: Framing, wanted: &[Sequence], content: usize) {
     wanted.iter().for_each(|sequence| words::put(&mut all, *sequence));
     let told = outside(framing, all.len());
     all.resize(all.len() + content, 7);
-    assert!(make(framing, told, &all, 99).is_err(), "{framing:?} {wanted:?}");
+    assert!(make(framing, &told, &all, 99).is_err(), "{framing:?} {wanted:?}");
 }
 
 #[test]
@@ -166,7 +166,7 @@ proptest! {
         }
         let told = outside(framing, words.len());
         words.resize(words.len() + plain, 7);
-        let _ = make(framing, told, &words, 97);
+        let _ = make(framing, &told, &words, 97);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! Words between the content: those of a block come shortly before its content, so that
 //! a frame can be gone on with in its middle.
 
-use super::{Told, Weave};
+use super::Told;
+#[cfg(any(test, feature = "diff"))]
+use super::Weave;
+#[cfg(any(test, feature = "diff"))]
 use crate::recipe::words::Gather;
 use crate::sequences::BLOCK;
+#[cfg(any(test, feature = "diff"))]
 use alloc::vec::Vec;
 
 /// Goes through the blocks of a frame: where in the content the words of the next one
