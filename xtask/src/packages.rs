@@ -35,11 +35,13 @@ pub(crate) const STORES: [Need; 3] = [
 /// The web server that rollouts from files are tried with.
 pub(crate) const WEB: [Need; 1] = [Need { program: "nginx", package: "nginx-light" }];
 /// The programs whose compressed data the tests of `delta` open and make again.
-pub(crate) const CODECS: [Need; 16] = [
+pub(crate) const CODECS: [Need; 18] = [
     Need { program: "cpio", package: "cpio" },
     Need { program: "dtc", package: "device-tree-compiler" },
     Need { program: "gzip", package: "gzip" },
+    Need { program: "lz4", package: "lz4" },
     Need { program: "mcopy", package: "mtools" },
+    Need { program: "mkfs.erofs", package: "erofs-utils" },
     Need { program: "mke2fs", package: "e2fsprogs" },
     Need { program: "mkfs.vfat", package: "dosfstools" },
     Need { program: "mkimage", package: "u-boot-tools" },

@@ -25,7 +25,7 @@ mod undo;
 mod way;
 
 use crate::coder::{Moves, Space};
-use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, open, open_beside, tell};
+use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, lz4, open, open_beside, tell};
 use crate::patch::{Image, PatchHeader, SPAN_MAX};
 use crate::verity;
 use alloc::borrow::Cow;
@@ -281,11 +281,11 @@ impl Maker<'_> {
         spaces: &[Space; 2],
         progress: &dyn Progress,
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
-        let (way, threads) = (self.way, self.threads);
+        let (way, threads, pace) = (self.way, self.threads, self.budget.models.pace);
         let old = &mut self.plain_old.bytes;
         let compare = |old: &[u8], new: &[u8]| {
             let index = index::Index::new(old, way, progress)?;
-            let covers = cover::covers(&index, old, new, threads, progress);
+            let covers = cover::covers(&index, old, new, threads, pace, progress);
             Ok(Compared { explained: cover::explained(&covers, old, new), covers })
         };
         let plain = compare(old, new)?;
@@ -365,6 +365,7 @@ impl Both {
         }
         let stays = |encoded: &[u8]| known.stayed(encoded);
         tell::tell(&mut opened_old.streams, old, &opened_new.streams, &stays);
+        lz4::tell(&mut opened_old.streams, old, &opened_new.streams, &stays);
         Self { old: opened_old, new: opened_new }
     }
 }

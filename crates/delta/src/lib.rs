@@ -39,8 +39,8 @@ pub use frames::{DecodeError, FrameDecoder, Step};
 pub use patch::{HEADER_MAX, Hole, Holes, Image, PatchError, PatchHeader, RECIPES_MAX, SPAN_MAX};
 pub use read::{ReadAt, ReadFault};
 pub use recipe::{
-    Codec, Decoded, Decoder, Encoder, Frame, Library, LzmaRecipe, Recipe, RecipeError,
-    WINDOW_LOG_MAX, Wrapper, XzRecipe,
+    Codec, Decoded, Decoder, Encoder, Frame, Framing, Library, Lz4Recipe, LzmaRecipe, Recipe,
+    RecipeError, WINDOW_LOG_MAX, Wrapper, XzRecipe,
 };
 
 /// The largest window of a frame, 2 MiB. Fixed by the package format: a terminal

@@ -8,9 +8,11 @@
 mod bytes;
 mod census;
 mod closed;
+mod erofs;
 mod ext;
 mod fat;
 mod guess;
+pub(crate) mod lz4;
 mod pieces;
 mod prove;
 mod regions;
@@ -24,7 +26,7 @@ mod unpack;
 
 use crate::correction::Correction;
 use crate::patch::{Holes, width};
-use crate::recipe::Recipe;
+use crate::recipe::{Framing, Recipe};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use census::Fate;
@@ -58,6 +60,7 @@ enum Form {
     Zlib,
     Xz,
     Zstd,
+    Lz4(Framing),
     /// LZMA in its older form.
     Alone,
     Lzip,
@@ -293,6 +296,9 @@ impl Work<'_> {
         for (stream, counted) in outcomes {
             census.join(&counted);
             streams.extend(stream);
+        }
+        if self.options.purpose == Purpose::New {
+            lz4::join(&mut streams);
         }
         (streams, census)
     }

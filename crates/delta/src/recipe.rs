@@ -8,7 +8,9 @@
 mod chosen;
 pub(crate) mod corrector;
 mod deflate;
+pub(crate) mod lz4;
 pub(crate) mod lzma;
+mod running;
 mod stored;
 pub(crate) mod told;
 pub(crate) mod words;
@@ -19,14 +21,17 @@ pub(crate) mod zstd_frame;
 use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{self as liblzma, Lzma, LzmaOptions};
 use crate::codec::zstd::ZstdOptions;
-use crate::codec::{self, Fault, Progress};
+use crate::codec::{self, Fault};
 use crate::correction::Correction;
 use crate::tokens::Told;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use corrector::Corrector;
 pub use deflate::Wrapper;
+pub use lz4::{Framing, Lz4Recipe};
 pub use lzma::{Frame, LzmaRecipe};
+pub use running::{Decoded, Decoder, Encoder};
+use running::{Decoding, Encoding};
 pub use xz::XzRecipe;
 
 /// Encoding and decoding of one stream.
@@ -45,6 +50,8 @@ pub enum Recipe {
     Zstd(ZstdOptions),
     /// LZMA of any encoder.
     Lzma(LzmaRecipe),
+    /// LZ4 of any encoder.
+    Lz4(Lz4Recipe),
 }
 
 /// The C libraries that encode.
@@ -113,6 +120,7 @@ const DEFLATE: u8 = 1;
 const XZ: u8 = 2;
 const ZSTD: u8 = 3;
 const LZMA: u8 = 4;
+const LZ4: u8 = 5;
 
 impl Recipe {
     /// The most bytes that [`to_bytes`](Self::to_bytes) makes.
@@ -145,6 +153,10 @@ impl Recipe {
             }
             Self::Lzma(recipe) => {
                 out.push(LZMA);
+                recipe.put(&mut out);
+            }
+            Self::Lz4(recipe) => {
+                out.push(LZ4);
                 recipe.put(&mut out);
             }
         }
@@ -185,24 +197,25 @@ impl Recipe {
                 Ok(Self::Zstd(ZstdOptions { level, window_log, switches, splitter, long }))
             }
             LZMA => Ok(Self::Lzma(LzmaRecipe::take(bytes)?)),
+            LZ4 => Ok(Self::Lz4(Lz4Recipe::take(bytes)?)),
             kind => Err(RecipeError::Kind(kind)),
         }
     }
 
     /// The library that makes these bytes, as it is linked here; what needs none counts
-    /// with the one of its format.
+    /// with the one of its format, and LZ4 with libzstd.
     pub fn library(&self) -> Library {
         Library::linked(match self {
             Self::Deflate { .. } => Codec::Zlib,
             Self::Xz(_) | Self::Lzma(_) => Codec::Lzma,
-            Self::Zstd(_) => Codec::Zstd,
+            Self::Zstd(_) | Self::Lz4(_) => Codec::Zstd,
         })
     }
 
     /// Only one release of its library makes these bytes for certain.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn needs_library(&self) -> bool {
-        !matches!(self, Self::Lzma(_))
+        !matches!(self, Self::Lzma(_) | Self::Lz4(_))
     }
 
     /// Bytes of heap that encoding `plain` bytes of content takes.
@@ -213,7 +226,7 @@ impl Recipe {
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
             Self::Zstd(options) => zstd::encoder_heap(*options, plain),
             // By what is told alone.
-            Self::Lzma(_) => u64::MAX,
+            Self::Lzma(_) | Self::Lz4(_) => u64::MAX,
         }
     }
 
@@ -235,6 +248,7 @@ impl Recipe {
             Self::Xz(recipe) => liblzma::decoder_heap(recipe.chain(), stated(recipe)) + (64 << 10),
             Self::Zstd(options) => zstd::decoder_heap(*options, plain),
             Self::Lzma(recipe) => recipe.decoder_heap(plain),
+            Self::Lz4(recipe) => recipe.decoder_heap(plain),
         }
     }
 
@@ -260,6 +274,7 @@ impl Recipe {
             Self::Xz(recipe) => Encoding::Xz(xz::XzEncoder::new(*recipe)?),
             Self::Zstd(options) => Encoding::Zstd(zstd::FrameMaker::new(*options, plain, &[])?),
             Self::Lzma(_) => return Err("a stream of LZMA is told, or it cannot be made"),
+            Self::Lz4(_) => return Err("blocks of LZ4 are told, or they cannot be made"),
         };
         Ok(Encoder { encoding, corrector: None })
     }
@@ -281,10 +296,14 @@ impl Recipe {
                 let maker = lzma::ToldMaker::new(*recipe, told, plain)?;
                 Encoder { encoding: Encoding::Lzma(Box::new(maker)), corrector: None }
             }
+            Self::Lz4(recipe) if MAKES => {
+                let maker = lz4::Maker::new(*recipe, &sequences, plain)?;
+                Encoder { encoding: Encoding::Lz4(maker), corrector: None }
+            }
             _ => self.encoder(plain)?,
         };
         match &mut encoder.encoding {
-            Encoding::Zstd(_) | Encoding::Lzma(_) => {}
+            Encoding::Zstd(_) | Encoding::Lzma(_) | Encoding::Lz4(_) => {}
             _ if sequences.is_empty() || !MAKES => {}
             Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
@@ -300,6 +319,11 @@ impl Recipe {
         let sequences = match self {
             Self::Lzma(_) => {
                 let told = lzma::Told::read(correction.sequences());
+                let heap = told.map_or(u64::MAX, |told| told.heap());
+                return heap.saturating_add(correction.held());
+            }
+            Self::Lz4(_) => {
+                let told = lz4::Told::read(correction.sequences());
                 let heap = told.map_or(u64::MAX, |told| told.heap());
                 return heap.saturating_add(correction.held());
             }
@@ -323,6 +347,7 @@ impl Recipe {
             Self::Xz(_) => Decoding::Lzma(Lzma::xz_decoder(self.decoder_heap(plain))?),
             Self::Zstd(options) => Decoding::Zstd(zstd::FrameReader::new(*options, plain)?),
             Self::Lzma(recipe) => Decoding::Told(Box::new(lzma::ToldReader::new(*recipe, plain)?)),
+            Self::Lz4(recipe) => Decoding::Lz4(lz4::Reader::new(*recipe, plain)?),
         }))
     }
 }
@@ -353,113 +378,6 @@ fn within<T: PartialOrd + Copy>(
         return Err(RecipeError::Impossible(what));
     }
     Ok(())
-}
-
-/// Makes one stream out of its content.
-pub struct Encoder {
-    encoding: Encoding,
-    /// The correction and the bytes that wait for it.
-    corrector: Option<(Corrector, Vec<u8>)>,
-}
-
-enum Encoding {
-    Deflate(deflate::DeflateEncoder),
-    Xz(xz::XzEncoder),
-    Zstd(zstd::FrameMaker),
-    Lzma(Box<lzma::ToldMaker>),
-}
-
-impl Encoder {
-    /// Takes the next piece of the content; appends what comes out to `out`.
-    /// What comes out in all does not depend on the pieces.
-    ///
-    /// # Errors
-    /// The library failed.
-    pub fn push(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.corrected(out, |encoding, out| match encoding {
-            _ if !MAKES => Err(MAKES_NONE),
-            Encoding::Deflate(encoder) => encoder.push(plain, out),
-            Encoding::Xz(encoder) => encoder.push(plain, out),
-            Encoding::Zstd(encoder) => encoder.push(plain, out),
-            Encoding::Lzma(encoder) => encoder.push(plain, out),
-        })
-    }
-
-    /// The content is complete; appends the rest of the stream to `out`.
-    ///
-    /// # Errors
-    /// The library failed.
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.corrected(out, |encoding, out| match encoding {
-            _ if !MAKES => Err(MAKES_NONE),
-            Encoding::Deflate(encoder) => encoder.finish(out),
-            Encoding::Xz(encoder) => encoder.finish(out),
-            Encoding::Zstd(encoder) => encoder.finish(out),
-            Encoding::Lzma(encoder) => encoder.finish(out),
-        })
-    }
-
-    /// What waited at most while another choice than zlib's was told.
-    #[cfg(any(test, feature = "diff"))]
-    pub(crate) fn waited(&self) -> Option<crate::tokens::Waits> {
-        match &self.encoding {
-            Encoding::Deflate(encoder) => encoder.waited(),
-            _ => None,
-        }
-    }
-
-    fn corrected(
-        &mut self,
-        out: &mut Vec<u8>,
-        make: impl FnOnce(&mut Encoding, &mut Vec<u8>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        let Some((corrector, made)) = &mut self.corrector else {
-            return make(&mut self.encoding, out);
-        };
-        made.clear();
-        make(&mut self.encoding, made)?;
-        corrector.push(made, out);
-        Ok(())
-    }
-}
-
-/// Makes the content out of one stream.
-pub struct Decoder(Decoding);
-
-enum Decoding {
-    Deflate(deflate::DeflateDecoder),
-    Lzma(Lzma),
-    Zstd(zstd::FrameReader),
-    Told(Box<lzma::ToldReader>),
-}
-
-/// What one call of a decoder did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decoded {
-    /// Bytes of input used.
-    pub consumed: usize,
-    /// Bytes of content written.
-    pub filled: usize,
-    /// The stream is complete.
-    pub done: bool,
-}
-
-impl Decoder {
-    /// Decodes from `input` to the start of `out`. A call that neither consumes
-    /// nor fills needs more input or more room.
-    ///
-    /// # Errors
-    /// The stream is damaged or needs more memory than its recipe says.
-    pub fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Decoded, Fault> {
-        let Progress { consumed, filled, done } = match &mut self.0 {
-            _ if !MAKES => return Err(MAKES_NONE),
-            Decoding::Deflate(decoder) => decoder.step(input, out)?,
-            Decoding::Lzma(decoder) => decoder.code(input, out, false)?,
-            Decoding::Zstd(decoder) => decoder.step(input, out)?,
-            Decoding::Told(decoder) => decoder.step(input, out)?,
-        };
-        Ok(Decoded { consumed, filled, done })
-    }
 }
 
 #[cfg(test)]

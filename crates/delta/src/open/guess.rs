@@ -7,7 +7,7 @@ use crate::codec::deflate::DeflateOptions;
 use crate::codec::lzma::{BRANCH_FILTERS, LzmaOptions};
 use crate::codec::zstd::ZstdOptions;
 use crate::recipe::lzma::{AloneHead, LZIP};
-use crate::recipe::{Frame, LzmaRecipe, Recipe, WINDOW_LOG_MAX, Wrapper, XzRecipe, xz};
+use crate::recipe::{Frame, Lz4Recipe, LzmaRecipe, Recipe, WINDOW_LOG_MAX, Wrapper, XzRecipe, xz};
 use alloc::vec::Vec;
 
 /// A recipe that decodes `encoded`; it need not make it again.
@@ -30,6 +30,7 @@ pub(super) fn decodes(form: Form, encoded: &[u8]) -> Option<Recipe> {
         }
         Form::Xz => xz_head(encoded).map(Recipe::Xz),
         Form::Zstd => zstd_head(encoded).map(|(options, _)| Recipe::Zstd(options)),
+        Form::Lz4(framing) => Some(Recipe::Lz4(Lz4Recipe { framing, told: false })),
         Form::Alone => {
             let head = AloneHead::read(encoded)?;
             Some(lzma(Frame::Alone, head.properties, head.dictionary))

@@ -1,6 +1,7 @@
 //! Whether a recipe makes a stream, and what is missing where it nearly does.
 
 use super::guess::candidates;
+use super::lz4;
 use super::shared::Shared;
 use super::tell::{self, Spoken};
 use super::{Form, Place};
@@ -90,6 +91,9 @@ pub(super) fn prove(
     memory: &Shared,
     known: &Spoken<'_>,
 ) -> Proof {
+    if let Form::Lz4(framing) = form {
+        return lz4::prove(framing, encoded, plain, max_heap, memory);
+    }
     let (favourites, settled) = place.favourites();
     let mut all = candidates(form, encoded, plain.len(), &favourites);
     if settled {
@@ -161,6 +165,7 @@ pub(super) fn prove(
 /// choices of two encoders where they are compared.
 fn beside(form: Form, plain: usize, encoded: usize) -> u64 {
     let choices = match form {
+        Form::Lz4(_) => 0,
         Form::Xz | Form::Alone | Form::Lzip => TOLD_SHARE * plain,
         Form::Zstd => CHOICE_SHARE * plain,
         Form::Gzip | Form::Zlib | Form::Raw => CHOICE_SHARE * encoded,

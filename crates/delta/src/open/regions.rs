@@ -43,11 +43,6 @@ const SIGNATURES: [Signature; 20] = [
     },
 ];
 
-/// What is in such a container cannot be opened.
-pub(super) fn is_closed(kind: Kind) -> bool {
-    matches!(kind, Kind::Erofs | Kind::Lz4)
-}
-
 /// First bytes of all signatures.
 pub(super) fn starts(table: &mut [bool; 256]) {
     for first in SIGNATURES.iter().filter_map(|signature| signature.bytes.first()) {

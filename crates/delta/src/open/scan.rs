@@ -5,10 +5,11 @@ use super::bytes::{u16_at, u32_at};
 use super::census::{ContainerKind, Reason};
 use super::squashfs::{self, Role};
 use super::unpack::{Unpacked, unpack_counted};
-use super::{Form, Found, Place, Region, pieces, regions};
+use super::{Form, Found, Place, Region, erofs, pieces, regions};
 use crate::codec::deflate::adler32;
 use crate::codec::lzma::crc32;
 use crate::patch::Holes;
+use crate::recipe::Framing;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -151,14 +152,17 @@ impl Sweep<'_> {
         if let Some(region) = regions::region(self.bytes, at)
             && !self.regions.iter().any(|known| known.kind == region.kind && covered(known))
         {
-            if regions::is_closed(region.kind) {
-                self.left.push((region.kind, region.range.len() as u64, Reason::Codec));
+            if region.kind == ContainerKind::Erofs {
+                self.erofs(&region.range);
             }
             self.cut_up(&region);
             self.regions.push(region);
         }
         match stream_start(rest) {
-            Some((form, header)) => self.stream(form, at + header).unwrap_or(at),
+            Some((form, header)) => self.stream(form, at + header).unwrap_or_else(|| {
+                self.closed(form, at);
+                at
+            }),
             None => at,
         }
     }
@@ -263,6 +267,42 @@ impl Sweep<'_> {
         Some(at + squashfs::SUPERBLOCK)
     }
 
+    /// Takes note of the clusters of an erofs.
+    fn erofs(&mut self, range: &Range<usize>) {
+        if !self.blocks.is_empty() {
+            return;
+        }
+        let kind = ContainerKind::Erofs;
+        let Some(image) = self.bytes.get(range.clone()).and_then(erofs::read) else {
+            self.left.push((kind, range.len() as u64, Reason::Codec));
+            return;
+        };
+        if image.closed > 0 {
+            self.left.push((kind, image.closed as u64, Reason::Codec));
+        }
+        let place = self.places.len();
+        self.places.push(Place::default());
+        for (cluster, framing) in image.clusters {
+            let range = shift(&cluster, range.start);
+            // A byte says 255 bytes of a match at most.
+            let (form, most) = (Form::Lz4(framing), range.len().saturating_mul(255));
+            self.blocks.push(range.clone());
+            let holes = Holes::default();
+            self.found.push(Found { range, holes, form, kind, place, most, plain: None });
+        }
+        self.blocks.reverse();
+    }
+
+    /// What looked like a stream of LZ4 is none that can be opened: it is counted.
+    fn closed(&mut self, form: Form, at: usize) {
+        let Form::Lz4(_) = form else { return };
+        let kind = ContainerKind::Lz4;
+        let here = |region: &&Region| region.kind == kind && region.range.start == at;
+        if let Some(region) = self.regions.iter().find(here) {
+            self.left.push((kind, region.range.len() as u64, Reason::Codec));
+        }
+    }
+
     /// Gives every stream its container, and its place by that.
     fn conclude(mut self) -> Scan {
         self.regions.sort_by_key(|region| region.range.len());
@@ -305,6 +345,8 @@ fn stream_start(bytes: &[u8]) -> Option<(Form, usize)> {
         [0x1f, 0x8b, 8, ..] => Some((Form::Gzip, gzip_header(bytes)?)),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some((Form::Xz, 0)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some((Form::Zstd, 0)),
+        [4, 0x22, 0x4d, 0x18, ..] => Some((Form::Lz4(Framing::Frame), 0)),
+        [2, 0x21, 0x4c, 0x18, ..] => Some((Form::Lz4(Framing::Legacy), 0)),
         [b'L', b'Z', b'I', b'P', 1, ..] => Some((Form::Lzip, 0)),
         [properties, 0, rest @ ..] if ALONE_PROPERTIES.contains(properties) => {
             is_alone(rest).then_some((Form::Alone, 0))
@@ -361,6 +403,6 @@ fn sound(form: Form, encoded: &[u8], unpacked: &Unpacked) -> bool {
             Form::Gzip => tail(8) == Some(crc32(plain, 0)) && tail(4) == Some(plain.len() as u32),
             Form::Zlib => tail(4).map(u32::swap_bytes) == Some(adler32(plain, 1)),
             Form::Lzip => u32_at(encoded, consumed.saturating_sub(20)) == Some(crc32(plain, 0)),
-            Form::Raw | Form::Xz | Form::Zstd | Form::Alone => true,
+            Form::Raw | Form::Xz | Form::Zstd | Form::Alone | Form::Lz4(_) => true,
         }
 }

@@ -6,7 +6,7 @@ use super::bytes::{u16_at, u32_at, u64_at};
 use super::unpack::unpack;
 use crate::codec::deflate::DeflateOptions;
 use crate::codec::zstd::ZstdOptions;
-use crate::recipe::{Recipe, Wrapper};
+use crate::recipe::{Framing, Recipe, Wrapper};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -137,6 +137,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Squashfs> {
         1 => Some(Form::Zlib),
         2 => Some(Form::Alone),
         4 => Some(Form::Xz),
+        5 => Some(Form::Lz4(Framing::One { log: 0 })),
         6 => Some(Form::Zstd),
         _ => None,
     };

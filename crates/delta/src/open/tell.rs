@@ -330,6 +330,7 @@ fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn is_told(recipe: &Recipe) -> bool {
     match recipe {
         Recipe::Zstd(options) => options.has(ZstdOptions::TOLD),
+        Recipe::Lz4(recipe) => recipe.told,
         Recipe::Lzma(recipe) => recipe.told,
         _ => false,
     }

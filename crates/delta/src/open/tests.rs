@@ -154,7 +154,7 @@ fn codecs_that_are_not_opened_are_counted() {
     // An erofs that compresses, of two blocks.
     let mut erofs = alloc::vec![0u8; 8192];
     erofs[1024..1028].copy_from_slice(&[0xe2, 0xe1, 0xf5, 0xe0]);
-    (erofs[1036], erofs[1060], erofs[1104]) = (12, 2, 1);
+    (erofs[1036], erofs[1060], erofs[1104]) = (12, 2, 2);
     image.extend(erofs);
     let opened = opened(&image, Purpose::New);
     assert!(opened.streams.is_empty());

@@ -1,6 +1,6 @@
 //! Decoding whole streams into memory, within limits.
 
-use super::{Form, guess};
+use super::{Form, guess, lz4};
 use crate::recipe::Recipe;
 use alloc::vec::Vec;
 
@@ -28,6 +28,9 @@ pub(super) fn unpack_counted(
     most: usize,
     spent: &mut usize,
 ) -> Option<Unpacked> {
+    if let Form::Lz4(framing) = form {
+        return lz4::unpack(framing, bytes, most, spent);
+    }
     let recipe = guess::decodes(form, bytes)?;
     // The size is not known yet; windows are bounded by the recipe's limits.
     let mut decoder = recipe.decoder(most as u64).ok()?;

@@ -1,8 +1,8 @@
 //! Where a stream says what its encoder chose.
 
-#[cfg(any(test, feature = "diff"))]
-use super::lzma;
 use super::{Recipe, told};
+#[cfg(any(test, feature = "diff"))]
+use super::{lz4, lzma};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 #[cfg(any(test, feature = "diff"))]
@@ -26,7 +26,7 @@ impl Recipe {
             Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
             Self::Deflate { .. } | Self::Xz(_) => false,
             // Words come first.
-            Self::Lzma(_) => true,
+            Self::Lzma(_) | Self::Lz4(_) => true,
         }
     }
 
@@ -43,6 +43,10 @@ impl Recipe {
         match self {
             Self::Lzma(_) => {
                 let told = lzma::Told::read(correction.sequences());
+                told.iter().map(|told| 0..told.words).collect()
+            }
+            Self::Lz4(_) => {
+                let told = lz4::Told::read(correction.sequences());
                 told.iter().map(|told| 0..told.words).collect()
             }
             Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {

@@ -60,7 +60,7 @@ fn applying_takes_the_heap_that_is_declared() {
 #[test]
 fn making_streams_again_takes_the_heap_that_is_declared() {
     let _alone = alone();
-    for pack in [Pack::Gzip, Pack::Xz, Pack::OddXz, Pack::Zstd] {
+    for pack in [Pack::Gzip, Pack::Xz, Pack::OddXz, Pack::Zstd, Pack::Lz4] {
         let (old, new) = (files(pack, MIB, 0, 29), files(pack, MIB, 0x1234, 29));
         check_apply(pack, &old, &new);
     }

@@ -50,12 +50,14 @@ pub(crate) enum Pack {
     /// As no recipe makes it.
     OddXz,
     Zstd,
+    /// Frames of LZ4, of matches of four bytes.
+    Lz4,
 }
 
 impl Pack {
     fn recipe(self) -> Recipe {
         match self {
-            Self::Plain | Self::Gzip => {
+            Self::Plain | Self::Gzip | Self::Lz4 => {
                 let options =
                     DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
                 Recipe::Deflate { wrapper: Wrapper::GzipTail, options }
@@ -85,6 +87,7 @@ impl Pack {
     pub(crate) fn file(self, content: &[u8]) -> Vec<u8> {
         let mut out = match self {
             Self::Plain => return content.to_vec(),
+            Self::Lz4 => return lz4(content),
             Self::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3],
             Self::Xz | Self::Roomy | Self::OddXz | Self::Zstd => Vec::new(),
         };
@@ -93,6 +96,41 @@ impl Pack {
         encoder.finish(&mut out).unwrap();
         out
     }
+}
+
+/// A frame of blocks of 64 KiB, in which whatever stood just before as it does now is a
+/// match.
+fn lz4(content: &[u8]) -> Vec<u8> {
+    let mut out = b"\x04\x22\x4d\x18\x60\x40\x82".to_vec();
+    for block in content.chunks(64 << 10) {
+        let (mut packed, mut at, mut done) = (Vec::new(), 4, 0);
+        while at + 12 < block.len() {
+            let before =
+                block[..at].windows(4).rev().take(64).position(|old| *old == block[at..at + 4]);
+            let Some(offset) = before.map(|back| back + 4) else {
+                at += 1;
+                continue;
+            };
+            put_literals(&mut packed, &block[done..at]);
+            packed.extend((offset as u16).to_le_bytes());
+            (at, done) = (at + 4, at + 4);
+        }
+        put_literals(&mut packed, &block[done..]);
+        out.extend((packed.len() as u32).to_le_bytes());
+        out.extend(packed);
+    }
+    out.extend([0; 4]);
+    out
+}
+
+/// A token and its literals.
+fn put_literals(out: &mut Vec<u8>, literals: &[u8]) {
+    out.push((literals.len().min(15) << 4) as u8);
+    if let Some(rest) = literals.len().checked_sub(15) {
+        out.extend(vec![255; rest / 255]);
+        out.push((rest % 255) as u8);
+    }
+    out.extend(literals);
 }
 
 /// Files of many sizes, of which one is in another, between what is not packed.

@@ -35,12 +35,13 @@ pub(super) fn all() -> Result<Vec<Small>> {
         ("noise", |seed| Ok(noise(SIZE, 1 + seed))),
         ("hashes", |seed| Ok(hashed(&text(seed)))),
         ("gzip", gzip),
-        ("gzip by GNU", |seed| gnu_gzip(&text(seed))),
+        ("gzip by GNU", |seed| piped("gzip", &["-9nc"], &text(seed))),
         ("xz", |seed| xz(0, false, &text(seed))),
         ("told xz of code", |seed| told_xz(7, &arm64(seed))),
         ("xz of code, sized blocks", |seed| xz(7, true, &arm64(seed))),
         ("zstd", |seed| encoded(&zstd(ZstdOptions::PLEDGED), &text(seed))),
         ("zstd at once", |seed| encoded(&zstd(ZstdOptions::AT_ONCE), &text(seed))),
+        ("lz4", |seed| piped("lz4", &["-9c"], &text(seed))),
         ("gzip in xz", |seed| xz(0, false, &[text(seed), gzip(seed)?, noise(999, seed)].concat())),
         ("many streams", |seed| {
             let pieces = text(seed);
@@ -71,7 +72,7 @@ fn small(name: &'static str, image: Image) -> Result<Small> {
     let options = DiffOptions { max_heap, effort, threads: 1, ..DiffOptions::default() };
     let patch = delta::diff(&old, &new, &options, &())?.bytes;
     let (header, _) = PatchHeader::read(&patch)?.context("it has no header")?;
-    let packed = large || name.contains("gzip");
+    let packed = large || name.contains("gzip") || name.contains("lz4");
     let again = header.work.iter().any(|bytes| *bytes > 0);
     ensure!(again || !packed, "nothing is made again of the images of `{name}`");
     Ok(Small { name, old, new, patch })
@@ -153,13 +154,14 @@ fn gzip_file(content: &[u8]) -> Result<Vec<u8>> {
     Ok([head, encoded(&recipe, content)?].concat())
 }
 
-/// Its matches are others than zlib's.
-fn gnu_gzip(content: &[u8]) -> Result<Vec<u8>> {
+/// What a program makes of a file; matches of GNU gzip are others than zlib's.
+fn piped(program: &str, arguments: &[&str], content: &[u8]) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("content");
     fs::write(&file, content)?;
-    let out = Command::new("gzip").args(["-9nc"]).arg(&file).output().context("no gzip")?;
-    ensure!(out.status.success(), "gzip failed");
+    let out = Command::new(program).args(arguments).arg(&file).output();
+    let out = out.with_context(|| format!("no {program}"))?;
+    ensure!(out.status.success(), "{program} failed");
     Ok(out.stdout)
 }
 
