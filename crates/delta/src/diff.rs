@@ -23,6 +23,7 @@ mod spaces;
 mod spans;
 mod undo;
 mod way;
+mod written;
 
 use crate::coder::{Moves, Space};
 use crate::open::{Census, OpenOptions, Opened, Purpose, Stream, lz4, open, open_beside, tell};

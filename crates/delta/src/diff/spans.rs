@@ -9,6 +9,7 @@ use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
 use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
+pub(super) use super::written::{Written, memory};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
 use crate::apply;
 use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Pace, Symbols};
@@ -94,36 +95,6 @@ pub(crate) fn write(
     let (bytes, prices, decoded) = (writer.bytes, writer.prices, writer.decoding.counted());
     let explanation = writer.explanation.in_bytes(bytes.len());
     Ok(Written { bytes, explanation, prices, decoded })
-}
-
-/// Bytes of memory that writing takes for so many bytes of plain new at most: a
-/// link and a price for each that nothing old explains, the patch, which grows by
-/// doubling, and models.
-pub(crate) fn memory(new: usize) -> u64 {
-    (new as u64).saturating_mul(8).saturating_add(24 << 20)
-}
-
-/// A patch, and what it tells of itself.
-pub(crate) struct Written {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) explanation: Explanation,
-    pub(crate) prices: Prices,
-    /// What applying it decodes of old streams, from its beginning to its end.
-    pub(crate) decoded: u64,
-}
-
-/// 1/16 bits of a byte.
-const BYTE: u64 = 128;
-
-impl Explanation {
-    /// From 1/16 bits to bytes, of a patch of so many bytes.
-    fn in_bytes(mut self, size: usize) -> Self {
-        let symbols =
-            [&mut self.choices, &mut self.control, &mut self.changes, &mut self.new_bytes];
-        symbols.into_iter().for_each(|part| *part /= BYTE);
-        self.lists = (size as u64).saturating_sub(self.bytes());
-        self
-    }
 }
 
 struct Writer<'a> {
