@@ -94,13 +94,7 @@ pub(super) fn prove(
     if let Form::Lz4(framing) = form {
         return lz4::prove(framing, encoded, plain, max_heap, memory);
     }
-    let (favourites, settled) = place.favourites();
-    let mut all = candidates(form, encoded, plain.len(), &favourites);
-    if settled {
-        all.retain(|recipe| {
-            favourites.iter().any(|known| super::guess::same_effort(known, recipe))
-        });
-    }
+    let mut all = likely(form, encoded, plain.len(), place);
     let found = all.len();
     let asks = |recipe: &Recipe| recipe.encoder_asks(plain.len() as u64);
     all.retain(|recipe| {
@@ -151,12 +145,32 @@ pub(super) fn prove(
         return proof;
     }
     match best {
-        Some((same, _)) if same < encoded.len() / AGREEMENT_SHARE => Proof::NoRecipe,
-        Some((_, recipe)) => match corrected(&recipe, plain, encoded) {
-            Some(correction) => Proof::Made(recipe, correction),
-            None => Proof::NoRecipe,
-        },
+        Some(best) => mended(best, plain, encoded),
         None if found > 0 => Proof::Heap,
+        None => Proof::NoRecipe,
+    }
+}
+
+/// What may have made the stream; only what its neighbours were made with, where that is
+/// settled.
+fn likely(form: Form, encoded: &[u8], plain: usize, place: &Place) -> Vec<Recipe> {
+    let (favourites, settled) = place.favourites();
+    let mut all = candidates(form, encoded, plain, &favourites);
+    if settled {
+        all.retain(|recipe| {
+            favourites.iter().any(|known| super::guess::same_effort(known, recipe))
+        });
+    }
+    all
+}
+
+/// The recipe that agrees in most bytes, with what it does not make right.
+fn mended((same, recipe): (usize, Recipe), plain: &[u8], encoded: &[u8]) -> Proof {
+    if same < encoded.len() / AGREEMENT_SHARE {
+        return Proof::NoRecipe;
+    }
+    match corrected(&recipe, plain, encoded) {
+        Some(correction) => Proof::Made(recipe, correction),
         None => Proof::NoRecipe,
     }
 }
