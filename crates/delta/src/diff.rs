@@ -261,24 +261,27 @@ impl Maker<'_> {
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
         let (way, threads) = (self.way, self.threads);
         let old = &mut self.plain_old.bytes;
-        let compare = |old: &[u8], new: &[u8]| {
+        let compare = |old: &[u8], new: &[u8], way: Find| {
             let index = index::Index::new(old, way, progress)?;
             Ok(cover::covers(&index, old, new, threads, progress))
         };
-        let covers = compare(old, new)?;
+        let first = way.first_look();
+        let covers = compare(old, new, first)?;
         let placed = spaces::placed(&covers, spaces);
         let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
-        let Some([flat_old, flat_new]) = flat::flat(&known, &placed, spaces, old, new) else {
+        let flat = flat::flat(&known, &placed, spaces, old, new);
+        if flat.is_none() && first == way {
             return Ok((covers, moves));
-        };
+        }
         drop((covers, placed));
         // Sorting takes most of the memory: no second old or new image beside it.
-        let undo = [Undo::replace(old, flat_old), Undo::replace(new, flat_new)];
-        let covers = compare(old, new);
-        let [undo_old, undo_new] = undo;
-        undo_old.undo(old);
-        undo_new.undo(new);
+        let undo = flat.map(|flat| [Undo::replace(old, flat.old), Undo::replace(new, flat.new)]);
+        let covers = compare(old, new, way);
+        if let Some([undo_old, undo_new]) = undo {
+            undo_old.undo(old);
+            undo_new.undo(new);
+        }
         let covers = covers?;
         let moves = moves::find(&spaces::placed(&covers, spaces), old, new, spaces);
         Ok((covers, moves))

@@ -21,7 +21,18 @@ pub(crate) enum Find {
     Sampled(usize),
 }
 
+/// A first look at what is sampled has so many times fewer places.
+const FIRST_LOOK: usize = 4;
+
 impl Find {
+    /// The way that is good enough to see where long pieces went.
+    pub(crate) fn first_look(self) -> Self {
+        match self {
+            Self::Sorted => self,
+            Self::Sampled(step) => Self::Sampled(step * FIRST_LOOK),
+        }
+    }
+
     /// Bytes of memory that it takes for `len` bytes of old, and once more old with
     /// other addresses.
     pub(crate) fn memory(self, len: usize) -> u64 {
@@ -91,9 +102,13 @@ impl<'a> Index<'a> {
         Ok(Self::Sorted(pieces))
     }
 
-    /// What is not found is looked for less and less densely.
-    pub(crate) fn hurries(&self) -> bool {
-        matches!(self, Self::Sampled(_))
+    /// How far to go to the next place that is looked for, when so many in turn were not
+    /// found.
+    pub(crate) fn stride(&self, missed: usize) -> usize {
+        match self {
+            Self::Sorted(_) => 1,
+            Self::Sampled(sampled) => sampled.stride(missed),
+        }
     }
 
     /// The longest match of the start of `new`; of several, one near `near`. Matches
@@ -134,6 +149,16 @@ const SAMPLE: usize = 12;
 /// So many places that start alike are looked at.
 const ALIKE: usize = 8;
 
+/// After so many places that were not found some are left out ...
+const SPARSE: usize = 32;
+
+/// ... and after so many more, more each time.
+const PATIENCE: usize = 4 << 10;
+
+/// Steps from place to place that fall on samples in the end: one that divides theirs never
+/// does.
+const STRIDES: [usize; 4] = [3, 2, 5, 7];
+
 /// So many samples there are at most: half a GiB of places and of those like them.
 const SAMPLES_MAX: usize = 1 << 26;
 
@@ -162,6 +187,12 @@ impl<'a> Sampled<'a> {
             }
         }
         Self { bytes, places, next, seen, step }
+    }
+
+    fn stride(&self, missed: usize) -> usize {
+        let sparse = STRIDES.into_iter().find(|stride| !self.step.is_multiple_of(*stride));
+        let stride = sparse.filter(|_| missed >= SPARSE).unwrap_or(1);
+        stride + self.step * (missed / PATIENCE)
     }
 
     /// The longest match among the first of those that start alike; of several, the one
@@ -380,6 +411,21 @@ mod tests {
         check(&old, &start, 20, Match { at: 16, len: 12 });
         check(&old, b"those twelve go", 0, Match::default());
         check(b"", &start, 0, Match::default());
+    }
+
+    /// A piece that is long enough is found wherever it stands.
+    #[test]
+    fn what_is_looked_for_seldom_is_found_in_the_end() {
+        let noise: Vec<u8> = (0u32..1 << 16).map(|at| (at.wrapping_mul(at) >> 9) as u8).collect();
+        for (step, missed) in [(3, 40), (4, 40), (4, 9 << 10), (12, 40), (16, 0), (30, 40)] {
+            let sampled = Sampled::new(&noise, step);
+            let stride = sampled.stride(missed);
+            let found = (0..step).filter(|turn| {
+                let at = 1001 + turn * stride;
+                sampled.find(&noise[at..at + SAMPLE], at).at == at
+            });
+            assert_eq!(found.count(), 1, "{step} {missed} {stride}");
+        }
     }
 
     #[test]
