@@ -265,7 +265,7 @@ impl Maker<'_> {
             let index = index::Index::new(old, way, progress)?;
             Ok(cover::covers(&index, old, new, threads, progress))
         };
-        let first = way.first_look();
+        let first = way.first_look(old.len());
         let covers = compare(old, new, first)?;
         let placed = spaces::placed(&covers, spaces);
         let moves = moves::find(&placed, old, new, spaces);

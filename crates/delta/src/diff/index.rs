@@ -24,12 +24,21 @@ pub(crate) enum Find {
 /// A first look at what is sampled has so many times fewer places.
 const FIRST_LOOK: usize = 4;
 
+/// Fewer bytes are looked through quickly, and what is not found costs more than to look.
+const SMALL: usize = 8 << 20;
+
+/// What has more bytes is hardly one program, and it hardly pays to look at it twice: the
+/// first look is a good one then.
+const ONE_PROGRAM: usize = 64 << 20;
+
 impl Find {
-    /// The way that is good enough to see where long pieces went.
-    pub(crate) fn first_look(self) -> Self {
+    /// The way that is good enough to see where long pieces of `len` bytes of old went.
+    pub(crate) fn first_look(self, len: usize) -> Self {
         match self {
-            Self::Sorted => self,
-            Self::Sampled(step) => Self::Sampled(step * FIRST_LOOK),
+            Self::Sampled(step) if (SMALL..=ONE_PROGRAM).contains(&len) => {
+                Self::Sampled(step * FIRST_LOOK)
+            }
+            _ => self,
         }
     }
 
@@ -107,7 +116,8 @@ impl<'a> Index<'a> {
     pub(crate) fn stride(&self, missed: usize) -> usize {
         match self {
             Self::Sorted(_) => 1,
-            Self::Sampled(sampled) => sampled.stride(missed),
+            Self::Sampled(sampled) if sampled.bytes.len() < SMALL => 1 + missed / PATIENCE,
+            Self::Sampled(sampled) => stride(sampled.step, missed),
         }
     }
 
@@ -189,12 +199,6 @@ impl<'a> Sampled<'a> {
         Self { bytes, places, next, seen, step }
     }
 
-    fn stride(&self, missed: usize) -> usize {
-        let sparse = STRIDES.into_iter().find(|stride| !self.step.is_multiple_of(*stride));
-        let stride = sparse.filter(|_| missed >= SPARSE).unwrap_or(1);
-        stride + self.step * (missed / PATIENCE)
-    }
-
     /// The longest match among the first of those that start alike; of several, the one
     /// nearest to `near`.
     fn find(&self, new: &[u8], near: usize) -> Match {
@@ -219,6 +223,13 @@ impl<'a> Sampled<'a> {
         }
         best
     }
+}
+
+/// How far to go among samples so many bytes apart when so many places were not found.
+fn stride(step: usize, missed: usize) -> usize {
+    let sparse = STRIDES.into_iter().find(|stride| !step.is_multiple_of(*stride));
+    let stride = sparse.filter(|_| missed >= SPARSE).unwrap_or(1);
+    stride + step * (missed / PATIENCE)
 }
 
 /// A hash of the first bytes.
@@ -419,7 +430,7 @@ mod tests {
         let noise: Vec<u8> = (0u32..1 << 16).map(|at| (at.wrapping_mul(at) >> 9) as u8).collect();
         for (step, missed) in [(3, 40), (4, 40), (4, 9 << 10), (12, 40), (16, 0), (30, 40)] {
             let sampled = Sampled::new(&noise, step);
-            let stride = sampled.stride(missed);
+            let stride = stride(step, missed);
             let found = (0..step).filter(|turn| {
                 let at = 1001 + turn * stride;
                 sampled.find(&noise[at..at + SAMPLE], at).at == at
