@@ -7,13 +7,15 @@ use delta::{Applier, DiffOptions, Effort, Limits, PatchHeader, ReadAt, diff};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [old, new, ..] = args.as_slice() else { return Err("OLD NEW [MAX_HEAP_MIB]".into()) };
-    let (old, new) = (std::fs::read(old)?, std::fs::read(new)?);
+    let new = std::fs::read(new)?;
     let max_heap = args.get(2).map_or(Ok(16), |mib| mib.parse::<u64>())? << 20;
     let effort = if args.len() > 3 { Effort::Fast } else { Effort::Best };
     let options = DiffOptions { max_heap, effort, ..DiffOptions::default() };
     let start = cpu();
-    let delta = diff(&old, &new, &options, &())?;
+    let delta = diff(std::fs::read(old)?, &new, &options, &())?;
     let made = cpu() - start;
+    println!("{} KiB of memory at most", most());
+    let old = std::fs::read(old)?;
     let start = own();
     let (out, again) = apply(&delta.bytes, &old, max_heap)?;
     let applied = own() - start;
@@ -38,6 +40,14 @@ fn cpu() -> f64 {
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
     ticks.sum::<f64>() / 100.0
+}
+
+/// The most memory that this program had so far, in KiB, as Linux counts it.
+fn most() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = most.and_then(|most| most.split_whitespace().next()?.parse().ok());
+    number.unwrap_or(0)
 }
 
 /// Seconds of processor time of this thread alone, finer.

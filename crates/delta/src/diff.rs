@@ -284,25 +284,28 @@ impl Maker<'_> {
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
         let (way, threads, pace) = (self.way, self.threads, self.budget.models.pace);
         let old = &mut self.plain_old.bytes;
-        let compare = |old: &[u8], new: &[u8]| {
+        let compare = |old: &[u8], new: &[u8], way: Find| {
             let index = index::Index::new(old, way, progress)?;
             let covers = cover::covers(&index, old, new, threads, pace, progress);
             Ok(Compared { explained: cover::explained(&covers, old, new), covers })
         };
-        let plain = compare(old, new)?;
+        let first = way.first_look(old.len());
+        let plain = compare(old, new, first)?;
         let placed = spaces::placed(&plain.covers, spaces);
         let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
-        let Some([flat_old, flat_new]) = flat::flat(&known, &placed, spaces, old, new) else {
-            return Ok((plain.covers, moves));
-        };
+        let flat = flat::flat(&known, &placed, spaces, old, new);
         drop(placed);
+        if flat.is_none() && first == way {
+            return Ok((plain.covers, moves));
+        }
         // Sorting takes most of the memory: no second old or new image beside it.
-        let undo = [Undo::replace(old, flat_old), Undo::replace(new, flat_new)];
-        let compared = compare(old, new);
-        let [undo_old, undo_new] = undo;
-        undo_old.undo(old);
-        undo_new.undo(new);
+        let undo = flat.map(|flat| [Undo::replace(old, flat.old), Undo::replace(new, flat.new)]);
+        let compared = compare(old, new, way);
+        if let Some([undo_old, undo_new]) = undo {
+            undo_old.undo(old);
+            undo_new.undo(new);
+        }
         let Compared { covers, explained } = compared?;
         // What only looked like addresses is torn apart where it is taken for some.
         if explained < plain.explained {

@@ -36,8 +36,10 @@ const GAP: usize = 4;
 /// ... are passed without a search when so many follow that are the same.
 const RESUMES: usize = 16;
 
-/// After so many places that were not found one more is left out each time.
-const PATIENCE: usize = 4 << 10;
+/// Of a match of so many bytes that is no better than what goes on as before, half is
+/// passed: another one that starts in it and is better goes on behind it, and is found
+/// there. To look at each place costs the square of what images have twice.
+const NO_BETTER: usize = 256;
 
 /// A match must be so much longer than what goes on as before.
 const BETTER: usize = GRAM - 1;
@@ -226,8 +228,13 @@ impl Search<'_> {
             if found.len > alike + BETTER {
                 return Some((scan, found));
             }
-            missed = if found.len == 0 && self.index.hurries() { missed + 1 } else { 0 };
-            scan += if alike == found.len { found.len.max(1) } else { 1 } + missed / PATIENCE;
+            missed = if found.len == 0 { missed + 1 } else { 0 };
+            scan += match found.len {
+                0 => self.index.stride(missed),
+                len if len == alike => len,
+                len if len >= NO_BETTER => len / 2,
+                _ => 1,
+            };
         }
         None
     }

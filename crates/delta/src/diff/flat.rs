@@ -24,7 +24,7 @@ const FAR: u32 = 1 << 16;
 const NEAR: u64 = 1 << 16;
 
 /// At least one byte in so many of an image with x86 code is in an operand that follows
-/// its moves.
+/// its moves, or there is an address that does.
 const WORTH: usize = 4096;
 
 /// Old and new, to be compared; nothing where that says no more than they do.
@@ -34,7 +34,7 @@ pub(crate) fn flat(
     spaces: &[Space; 2],
     old: &[u8],
     new: &[u8],
-) -> Option<[Vec<u8>; 2]> {
+) -> Option<Flat> {
     if moves.is_empty() {
         return None;
     }
@@ -47,11 +47,14 @@ pub(crate) fn flat(
     let code = (followed(moves, covers, old, new) * 4 >= worth)
         .then(|| Code::new(moves, covers, old, new))
         .filter(|code| code.hits() * 4 >= worth);
-    if moves.base() == 0 && code.is_none() {
+    let addresses = addresses(moves, covers, from.end, old, new) >= worth;
+    if !addresses && code.is_none() {
         return None;
     }
     let (mut flat, mut flat_new) = (old.to_vec(), new.to_vec());
-    from.addresses(moves, &mut flat);
+    if addresses {
+        from.addresses(moves, &mut flat);
+    }
     if let Some(code) = code {
         code.old.ranges().into_iter().for_each(|range| from.code(moves, &mut flat, range));
         code.new.ranges().into_iter().for_each(|range| to.code(&stays, &mut flat_new, range));
@@ -59,7 +62,39 @@ pub(crate) fn flat(
         from.tables().into_iter().for_each(|range| from.table(&mut flat, range));
         to.tables().into_iter().for_each(|range| to.table(&mut flat_new, range));
     }
-    Some([flat, flat_new])
+    Some(Flat { old: flat, new: flat_new })
+}
+
+/// What is compared in place of old and new.
+pub(crate) struct Flat {
+    pub(crate) old: Vec<u8>,
+    pub(crate) new: Vec<u8>,
+}
+
+/// How many words that look like addresses became what their moves say. In an image of
+/// many programs few do, and most that look so are none.
+fn addresses(moves: &Moves, covers: &[Placed], end: u64, old: &[u8], new: &[u8]) -> usize {
+    let base = moves.base();
+    if base == 0 {
+        return 0;
+    }
+    let hits = |placed: &Placed| {
+        let sides = Beside::new(placed, old, new);
+        if sides.before == sides.after {
+            return 0;
+        }
+        let skip = (placed.from.next_multiple_of(4) - placed.from) as usize;
+        let words = [sides.before, sides.after]
+            .map(|side| side.get(skip..).unwrap_or_default().as_chunks::<4>().0);
+        let pairs = words[0].iter().zip(words[1]).filter(|(before, after)| before != after);
+        let hit = |(before, after): &(&[u8; 4], &[u8; 4])| {
+            let [value, becomes] = [before, after].map(|word| u32::from_le_bytes(**word));
+            u64::from(value.wrapping_sub(base)) < end
+                && moves.absolute(base, value) == Some(becomes)
+        };
+        pairs.filter(hit).count()
+    };
+    covers.iter().map(hits).sum()
 }
 
 /// Old or new.
@@ -82,9 +117,6 @@ impl<'a> Side<'a> {
 
     /// Writes down what the words become that look like addresses.
     fn addresses(&self, moves: &Moves, flat: &mut [u8]) {
-        if moves.base() == 0 {
-            return;
-        }
         for at in self.runs().into_iter().flat_map(|run| run.step_by(4)) {
             let value = word(self.bytes, at);
             let is_address = u64::from(value.wrapping_sub(moves.base())) < self.end;

@@ -21,7 +21,27 @@ pub(crate) enum Find {
     Sampled(usize),
 }
 
+/// A first look at what is sampled has so many times fewer places.
+const FIRST_LOOK: usize = 4;
+
+/// Fewer bytes are looked through quickly, and what is not found costs more than to look.
+const SMALL: usize = 8 << 20;
+
+/// What has more bytes is hardly one program, and it hardly pays to look at it twice: the
+/// first look is a good one then.
+const ONE_PROGRAM: usize = 64 << 20;
+
 impl Find {
+    /// The way that is good enough to see where long pieces of `len` bytes of old went.
+    pub(crate) fn first_look(self, len: usize) -> Self {
+        match self {
+            Self::Sampled(step) if (SMALL..=ONE_PROGRAM).contains(&len) => {
+                Self::Sampled(step * FIRST_LOOK)
+            }
+            _ => self,
+        }
+    }
+
     /// Bytes of memory that it takes for `len` bytes of old, and once more old with
     /// other addresses.
     pub(crate) fn memory(self, len: usize) -> u64 {
@@ -91,9 +111,14 @@ impl<'a> Index<'a> {
         Ok(Self::Sorted(pieces))
     }
 
-    /// What is not found is looked for less and less densely.
-    pub(crate) fn hurries(&self) -> bool {
-        matches!(self, Self::Sampled(_))
+    /// How far to go to the next place that is looked for, when so many in turn were not
+    /// found.
+    pub(crate) fn stride(&self, missed: usize) -> usize {
+        match self {
+            Self::Sorted(_) => 1,
+            Self::Sampled(sampled) if sampled.bytes.len() < SMALL => 1 + missed / PATIENCE,
+            Self::Sampled(sampled) => stride(sampled.step, missed),
+        }
     }
 
     /// The longest match of the start of `new`; of several, one near `near`. Matches
@@ -133,6 +158,16 @@ const SAMPLE: usize = 12;
 
 /// So many places that start alike are looked at.
 const ALIKE: usize = 8;
+
+/// After so many places that were not found some are left out ...
+const SPARSE: usize = 32;
+
+/// ... and after so many more, more each time.
+const PATIENCE: usize = 4 << 10;
+
+/// Steps from place to place that fall on samples in the end: one that divides theirs never
+/// does.
+const STRIDES: [usize; 4] = [3, 2, 5, 7];
 
 /// So many samples there are at most: half a GiB of places and of those like them.
 const SAMPLES_MAX: usize = 1 << 26;
@@ -188,6 +223,13 @@ impl<'a> Sampled<'a> {
         }
         best
     }
+}
+
+/// How far to go among samples so many bytes apart when so many places were not found.
+fn stride(step: usize, missed: usize) -> usize {
+    let sparse = STRIDES.into_iter().find(|stride| !step.is_multiple_of(*stride));
+    let stride = sparse.filter(|_| missed >= SPARSE).unwrap_or(1);
+    stride + step * (missed / PATIENCE)
 }
 
 /// A hash of the first bytes.
@@ -380,6 +422,21 @@ mod tests {
         check(&old, &start, 20, Match { at: 16, len: 12 });
         check(&old, b"those twelve go", 0, Match::default());
         check(b"", &start, 0, Match::default());
+    }
+
+    /// A piece that is long enough is found wherever it stands.
+    #[test]
+    fn what_is_looked_for_seldom_is_found_in_the_end() {
+        let noise: Vec<u8> = (0u32..1 << 16).map(|at| (at.wrapping_mul(at) >> 9) as u8).collect();
+        for (step, missed) in [(3, 40), (4, 40), (4, 9 << 10), (12, 40), (16, 0), (30, 40)] {
+            let sampled = Sampled::new(&noise, step);
+            let stride = stride(step, missed);
+            let found = (0..step).filter(|turn| {
+                let at = 1001 + turn * stride;
+                sampled.find(&noise[at..at + SAMPLE], at).at == at
+            });
+            assert_eq!(found.count(), 1, "{step} {missed} {stride}");
+        }
     }
 
     #[test]

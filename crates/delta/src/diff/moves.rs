@@ -17,6 +17,8 @@ const SAVES: usize = 1;
 /// The stored form of the moves; nothing where they do not pay.
 pub(crate) fn find(covers: &[Placed], old: &[u8], new: &[u8], spaces: &[Space; 2]) -> Vec<u8> {
     let most = spaces[0].address(old.len() as u64);
+    let differ: Vec<Placed> =
+        covers.iter().filter(|placed| differs(placed, old, new)).copied().collect();
     let mut shortest = SHORTEST;
     loop {
         let pieces = pieces(covers, shortest);
@@ -27,17 +29,17 @@ pub(crate) fn find(covers: &[Placed], old: &[u8], new: &[u8], spaces: &[Space; 2
         if pieces.len() > MOVES_MAX {
             continue;
         }
-        let base = base(&pieces, most, covers, old, new);
+        let base = base(&pieces, most, &differ, old, new);
         let moves = Moves::new(pieces, base, spaces.clone());
         let bytes = moves.to_bytes();
         if bytes.len() > MOVES_BYTES_MAX {
             continue;
         }
         // The first counts that are enough, or too few, save looking at all that stays.
-        let (words, needed) = (hits(&moves, covers, old, new), bytes.len() * 8 / SAVES);
+        let (words, needed) = (hits(&moves, &differ, old, new), bytes.len() * 8 / SAVES);
         let mut found = words;
         if found <= needed {
-            found += followed(&moves, covers, old, new);
+            found += followed(&moves, &differ, old, new);
             if found > needed {
                 found = words + Code::new(&moves, covers, old, new).hits();
             }
@@ -68,6 +70,12 @@ fn pieces(covers: &[Placed], shortest: usize) -> Vec<(u64, i64)> {
     pieces
 }
 
+/// Something in a piece changes.
+fn differs(placed: &Placed, old: &[u8], new: &[u8]) -> bool {
+    let cover = placed.cover;
+    old.get(cover.from..cover.from + cover.len) != new.get(cover.to..cover.to + cover.len)
+}
+
 /// A changed word: where it stands, what it was and what it became.
 struct Changed {
     from: u64,
@@ -78,7 +86,7 @@ struct Changed {
 }
 
 /// Calls `each` with the words of all covers that are on the same grid in old and
-/// new, the covers of which some changed only.
+/// new.
 fn changed(covers: &[Placed], old: &[u8], new: &[u8], mut each: impl FnMut(&Changed)) {
     for Placed { cover, from, to } in covers {
         let skip = from.next_multiple_of(4) - from;
@@ -87,7 +95,7 @@ fn changed(covers: &[Placed], old: &[u8], new: &[u8], mut each: impl FnMut(&Chan
         let len = cover.len.saturating_sub(skip);
         let before = old.get(cover.from + skip..cover.from + skip + len).unwrap_or_default();
         let after = new.get(cover.to + skip..cover.to + skip + len).unwrap_or_default();
-        if to % 4 != 0 || before == after {
+        if to % 4 != 0 {
             continue;
         }
         let word = |word: &[u8; 4]| u32::from_le_bytes(*word);

@@ -52,10 +52,13 @@ pub(super) fn starts(table: &mut [bool; 256]) {
     }
 }
 
-/// The container that shows itself at `at`.
-pub(super) fn region(bytes: &[u8], at: usize) -> Option<Region> {
+/// The container that shows itself at `at` and is none that is `known` to hold this place
+/// already: to find the end of one takes long, and an archive shows itself at each of its
+/// files.
+pub(super) fn region(bytes: &[u8], at: usize, known: impl Fn(Kind) -> bool) -> Option<Region> {
     SIGNATURES.iter().find_map(|signature| {
-        bytes.get(at..)?.starts_with(signature.bytes).then_some(())?;
+        let shows = bytes.get(at..)?.starts_with(signature.bytes) && !known(signature.kind);
+        shows.then_some(())?;
         let start = at.checked_sub(signature.into)?;
         let rest = bytes.get(start..)?;
         let len = (signature.len)(rest)?.min(rest.len());

@@ -148,10 +148,9 @@ impl Sweep<'_> {
         if let Some(behind) = self.squashfs(rest, at) {
             return behind;
         }
-        let covered = |region: &Region| region.range.contains(&at);
-        if let Some(region) = regions::region(self.bytes, at)
-            && !self.regions.iter().any(|known| known.kind == region.kind && covered(known))
-        {
+        let known =
+            |kind| self.regions.iter().any(|known| known.kind == kind && known.range.contains(&at));
+        if let Some(region) = regions::region(self.bytes, at, known) {
             if region.kind == ContainerKind::Erofs {
                 self.erofs(&region.range);
             }
