@@ -243,7 +243,7 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// Writes the patch that opens all `streams` but those that are `shut`; then
     /// those are shut that cost more than they have compressed bytes. Where a terminal
-    /// would decode more of the old image than is sensible, it decodes nothing.
+    /// would decode more of the old image than is sensible, it decodes less, or nothing.
     fn make(
         &mut self,
         streams: &[Stream],
@@ -264,13 +264,19 @@ impl Maker<'_> {
         let mut written = spans::write(&header, pair, &covers, self.options, progress)?;
         // A resume begins with nothing that was decoded before.
         header.decoded = written.decoded.saturating_mul(2).min(work);
+        let dear = written.prices.dear(&new);
         if written.decoded > work {
-            self.plain_old.shut();
+            // Fewer streams may need less of old ones; else none is read.
+            if shut.is_empty() && !dear.is_empty() {
+                *shut = dear;
+            } else {
+                self.plain_old.shut();
+            }
             return self.make(streams, shut, progress);
         }
         let head = header.to_bytes();
         written.bytes.splice(..head.len(), head);
-        *shut = written.prices.dear(&new);
+        shut.extend(dear);
         Ok(written)
     }
 
