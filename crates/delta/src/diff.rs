@@ -281,11 +281,11 @@ impl Maker<'_> {
         spaces: &[Space; 2],
         progress: &dyn Progress,
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
-        let (way, threads, pace) = (self.way, self.threads, self.budget.models.pace);
+        let (way, threads) = (self.way, self.threads);
         let old = &mut self.plain_old.bytes;
         let compare = |old: &[u8], new: &[u8]| {
             let index = index::Index::new(old, way, progress)?;
-            let covers = cover::covers(&index, old, new, threads, pace, progress);
+            let covers = cover::covers(&index, old, new, threads, progress);
             Ok(Compared { explained: cover::explained(&covers, old, new), covers })
         };
         let plain = compare(old, new)?;

@@ -5,7 +5,6 @@
 
 use super::index::{GRAM, Index, Match, common};
 use super::{Progress, Stage};
-use crate::coder::Pace;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +52,6 @@ pub(crate) fn covers(
     old: &[u8],
     new: &[u8],
     threads: usize,
-    pace: Pace,
     progress: &dyn Progress,
 ) -> Vec<Cover> {
     let count = new.len().div_ceil(BLOCK);
@@ -85,11 +83,11 @@ pub(crate) fn covers(
             *block = covers;
         }
     }
-    worthwhile(&join(blocks), old, new, pace)
+    worthwhile(&join(blocks), old, new)
 }
 
 /// Leaves out covers that save less than going to them costs.
-fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8], pace: Pace) -> Vec<Cover> {
+fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<Cover> {
     let mut kept: Vec<Cover> = Vec::new();
     for (number, cover) in covers.iter().enumerate() {
         let a = old.get(cover.from..).unwrap_or_default();
@@ -104,22 +102,13 @@ fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8], pace: Pace) -> Vec<Cover
             let neighbour =
                 covers.get(number + 1).is_some_and(|next| next.to == cover.to + cover.len);
             let cost = way + if neighbour { 20 } else { 28 };
-            if same * 5 < (cost + differs * 10) * worth(pace) {
+            if same * 5 < (cost + differs * 10) * 2 {
                 continue;
             }
         }
         kept.push(*cover);
     }
     kept
-}
-
-/// How often a short cover must save what it costs: mixed models say new bytes so well
-/// that less is saved than it looks.
-const fn worth(pace: Pace) -> i64 {
-    match pace {
-        Pace::Mixed => 2,
-        Pace::Quick => 1,
-    }
 }
 
 /// Longer covers are always worthwhile.
