@@ -288,44 +288,33 @@ impl Maker<'_> {
         spaces: &[Space; 2],
         progress: &dyn Progress,
     ) -> Result<(Vec<cover::Cover>, Vec<u8>), DiffError> {
-        let (way, threads, pace) = (self.way, self.threads, self.budget.models.pace);
+        let (way, threads) = (self.way, self.threads);
         let old = &mut self.plain_old.bytes;
         let compare = |old: &[u8], new: &[u8], way: Find| {
             let index = index::Index::new(old, way, progress)?;
-            let covers = cover::covers(&index, old, new, threads, pace, progress);
-            Ok(Compared { explained: cover::explained(&covers, old, new), covers })
+            Ok(cover::covers(&index, old, new, threads, progress))
         };
         let first = way.first_look(old.len());
-        let plain = compare(old, new, first)?;
-        let placed = spaces::placed(&plain.covers, spaces);
+        let covers = compare(old, new, first)?;
+        let placed = spaces::placed(&covers, spaces);
         let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();
         let flat = flat::flat(&known, &placed, spaces, old, new);
-        drop(placed);
         if flat.is_none() && first == way {
-            return Ok((plain.covers, moves));
+            return Ok((covers, moves));
         }
+        drop((covers, placed));
         // Sorting takes most of the memory: no second old or new image beside it.
         let undo = flat.map(|flat| [Undo::replace(old, flat.old), Undo::replace(new, flat.new)]);
-        let compared = compare(old, new, way);
+        let covers = compare(old, new, way);
         if let Some([undo_old, undo_new]) = undo {
             undo_old.undo(old);
             undo_new.undo(new);
         }
-        let Compared { covers, explained } = compared?;
-        // What only looked like addresses is torn apart where it is taken for some.
-        if explained < plain.explained {
-            return Ok((plain.covers, moves));
-        }
+        let covers = covers?;
         let moves = moves::find(&spaces::placed(&covers, spaces), old, new, spaces);
         Ok((covers, moves))
     }
-}
-
-/// What of new comes from where, and how well that says it.
-struct Compared {
-    covers: Vec<cover::Cover>,
-    explained: usize,
 }
 
 /// Both images, opened.

@@ -5,7 +5,6 @@
 
 use super::index::{GRAM, Index, Match, common};
 use super::{Progress, Stage};
-use crate::coder::Pace;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -55,7 +54,6 @@ pub(crate) fn covers(
     old: &[u8],
     new: &[u8],
     threads: usize,
-    pace: Pace,
     progress: &dyn Progress,
 ) -> Vec<Cover> {
     let count = new.len().div_ceil(BLOCK);
@@ -87,11 +85,11 @@ pub(crate) fn covers(
             *block = covers;
         }
     }
-    worthwhile(&join(blocks), old, new, pace)
+    worthwhile(&join(blocks), old, new)
 }
 
 /// Leaves out covers that save less than going to them costs.
-fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8], pace: Pace) -> Vec<Cover> {
+fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<Cover> {
     let mut kept: Vec<Cover> = Vec::new();
     for (number, cover) in covers.iter().enumerate() {
         let a = old.get(cover.from..).unwrap_or_default();
@@ -106,22 +104,13 @@ fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8], pace: Pace) -> Vec<Cover
             let neighbour =
                 covers.get(number + 1).is_some_and(|next| next.to == cover.to + cover.len);
             let cost = way + if neighbour { 20 } else { 28 };
-            if same * 5 < (cost + differs * 10) * worth(pace) {
+            if same * 5 < (cost + differs * 10) * 2 {
                 continue;
             }
         }
         kept.push(*cover);
     }
     kept
-}
-
-/// How often a short cover must save what it costs: mixed models say new bytes so well
-/// that less is saved than it looks.
-const fn worth(pace: Pace) -> i64 {
-    match pace {
-        Pace::Mixed => 2,
-        Pace::Quick => 1,
-    }
 }
 
 /// Longer covers are always worthwhile.
@@ -139,19 +128,6 @@ fn join(blocks: Vec<Vec<Cover>>) -> Vec<Cover> {
         }
     }
     all
-}
-
-/// What going to a cover costs, in bytes that it explains.
-const GOING: usize = 4;
-
-/// Bytes that are the same in old and new, less what it costs to go to them, about.
-pub(crate) fn explained(covers: &[Cover], old: &[u8], new: &[u8]) -> usize {
-    let same = |cover: &Cover| {
-        let a = old.get(cover.from..).unwrap_or_default();
-        let b = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
-        alike(a, b).saturating_sub(GOING)
-    };
-    covers.iter().map(same).sum()
 }
 
 struct Search<'a> {

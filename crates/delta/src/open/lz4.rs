@@ -17,7 +17,7 @@ const LEGACY_BLOCK: usize = 8 << 20;
 
 /// Streams side by side are joined up to so many bytes of words and content: code is
 /// compared best where it is not cut up, but all of it is decoded together.
-const JOINED: usize = 512 << 10;
+const JOINED: usize = 128 << 10;
 
 /// Words and what comes out, as a multiple of a stream's bytes, about.
 const PROVING: usize = 4;
