@@ -109,6 +109,7 @@ impl Device {
         let heartbeat = self.heartbeat()?;
         let outbox: Outbox = self.outbox()?;
         let (done, total) = heartbeat.progress;
+        let (why, waiting) = self.obstacle()?;
         Ok(Status {
             device: heartbeat.device,
             product: heartbeat.product,
@@ -119,8 +120,8 @@ impl Device {
             version: self.state.task().map(|task| task.version.clone()),
             done,
             total,
-            waiting: self.waiting()?,
-            why: self.why()?.map(Into::into),
+            waiting,
+            why: why.map(Into::into),
             trouble: self.trouble().map(str::to_string),
             watchdog: None,
             rule: self.rule().map(str::to_string),
@@ -140,21 +141,20 @@ impl Device {
         }
     }
 
-    fn why(&mut self) -> Result<Option<&'static str>, DeviceError> {
-        let reason = self.reason()?.map(|reason| reason.word());
-        Ok(reason.or(self.is_lost()?.then_some("recovery")))
-    }
-
     /// Whether only the recovery is left, and nothing goes on.
     fn is_lost(&self) -> Result<bool, DeviceError> {
         Ok(self.is_idle() && self.left()? == Left::Recovery)
     }
 
-    fn waiting(&mut self) -> Result<Option<String>, DeviceError> {
+    /// Why nothing goes on, as a word and as a sentence: both of one look at what is around.
+    fn obstacle(&mut self) -> Result<(Option<&'static str>, Option<String>), DeviceError> {
         Ok(match self.gate()? {
-            Gate::Go => self.is_lost()?.then(|| NO_SYSTEM.to_string()),
-            Gate::Wait(reason) => Some(reason.sentence(&self.options.rules.zone)),
-            Gate::Refuse(outcome) => Some(outcome.to_string()),
+            Gate::Wait(reason) => {
+                (Some(reason.word()), Some(reason.sentence(&self.options.rules.zone)))
+            }
+            Gate::Refuse(outcome) => (None, Some(outcome.to_string())),
+            Gate::Go if self.is_lost()? => (Some("recovery"), Some(NO_SYSTEM.into())),
+            Gate::Go => (None, None),
         })
     }
 }

@@ -385,7 +385,7 @@ fn copy_tree(root: &Path) -> io::Result<PathBuf> {
         fs::create_dir_all(&tree)?;
         fs::copy(root.join(name), tree.join(name))?;
     }
-    for name in ["crates", "xtask"] {
+    for name in ["crates", "fuzz", "xtask"] {
         match fs::remove_dir_all(tree.join(name)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => copy_dir(&root.join(name), &tree.join(name))?,
