@@ -66,13 +66,13 @@ fn gzip(seed: u64) -> Result<Vec<u8>> {
 fn small(name: &'static str, image: Image) -> Result<Small> {
     let around = |seed| Ok::<_, anyhow::Error>([image(seed)?, noise(5000, 77)].concat());
     let (old, new) = (around(0)?, around(1)?);
-    let large = name.contains("xz") || name.contains("zstd");
+    let large = ["xz", "zstd", "lz4"].iter().any(|codec| name.contains(codec));
     let max_heap = if large { HEAP_ENCODERS } else { HEAP };
     let effort = Effort::Best;
     let options = DiffOptions { max_heap, effort, threads: 1, ..DiffOptions::default() };
     let patch = delta::diff(&old, &new, &options, &())?.bytes;
     let (header, _) = PatchHeader::read(&patch)?.context("it has no header")?;
-    let packed = large || name.contains("gzip") || name.contains("lz4");
+    let packed = large || name.contains("gzip");
     let again = header.work.iter().any(|bytes| *bytes > 0);
     ensure!(again || !packed, "nothing is made again of the images of `{name}`");
     Ok(Small { name, old, new, patch })
