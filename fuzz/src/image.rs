@@ -35,3 +35,23 @@ fn check(streams: &[Stream], parent: u64) {
         check(&stream.inner, stream.plain.len() as u64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_opened() {
+        let options = OpenOptions {
+            purpose: Purpose::New,
+            max_heap: 16 << 20,
+            threads: 1,
+            content: 16 << 20,
+            proving: 64 << 20,
+        };
+        for image in images::each(0).iter().skip(2) {
+            let opened = open(image, &options, &|_| false, &|_| ());
+            assert_eq!(opened.streams.len(), 1, "{}", opened.census);
+        }
+    }
+}

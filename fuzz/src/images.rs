@@ -8,23 +8,45 @@ const SIZE: usize = 3000;
 /// Bytes of gzip's head: no name, no time.
 const GZIP: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
 
+/// What programs that are not linked here made: LZ4, LZMA alone, lzip, and .xz with
+/// options that no preset has. By seed, 0 and 1.
+const FOREIGN: [[&[u8]; 5]; 2] = [
+    [
+        include_bytes!("../images/0.lz4"),
+        include_bytes!("../images/0.legacy"),
+        include_bytes!("../images/0.lzma"),
+        include_bytes!("../images/0.lz"),
+        include_bytes!("../images/0.odd.xz"),
+    ],
+    [
+        include_bytes!("../images/1.lz4"),
+        include_bytes!("../images/1.legacy"),
+        include_bytes!("../images/1.lzma"),
+        include_bytes!("../images/1.lz"),
+        include_bytes!("../images/1.odd.xz"),
+    ],
+];
+
 /// All kinds in one image.
 pub(crate) fn all(seed: u32) -> Vec<u8> {
     let mut image = text(seed);
-    for stream in streams(seed).into_iter().flatten() {
-        image.extend(stream);
-    }
+    streams(seed).for_each(|stream| image.extend(stream));
     image
 }
 
 /// One image for each kind.
 pub(crate) fn each(seed: u32) -> Vec<Vec<u8>> {
-    let streams = streams(seed).into_iter().flatten();
-    [text(seed), code(seed)].into_iter().chain(streams).collect()
+    [text(seed), code(seed)].into_iter().chain(streams(seed)).collect()
 }
 
-/// Nothing of what no encoder is here for.
-fn streams(seed: u32) -> [Option<Vec<u8>>; 4] {
+/// A stream of each kind.
+fn streams(seed: u32) -> impl Iterator<Item = Vec<u8>> {
+    let foreign = FOREIGN.get(seed as usize).into_iter().flatten();
+    own(seed).into_iter().flatten().chain(foreign.map(|stream| stream.to_vec()))
+}
+
+/// Those that the linked libraries make.
+fn own(seed: u32) -> [Option<Vec<u8>>; 4] {
     let deflate = DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
     let gzip = Recipe::Deflate { wrapper: Wrapper::GzipTail, options: deflate };
     let gzip = encoded(&gzip, &text(seed)).map(|tail| [&GZIP[..], &tail].concat());
