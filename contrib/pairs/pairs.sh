@@ -9,6 +9,7 @@
 # Packages of Debian 12: squashfs-tools, e2fsprogs, dosfstools, mtools, u-boot-tools,
 # mkbootimg, mtd-utils, cpio, zip, zopfli, 7zip, pigz, zstd, xz-utils, attr, genisoimage.
 set -u
+[ $# -ge 3 ] || { echo "usage: pairs.sh OLD NEW WORK [PATTERN...]" >&2; exit 2; }
 export LC_ALL=C
 old_tree=$(realpath "$1"); new_tree=$(realpath "$2"); work=$(realpath "$3"); shift 3
 [ $# -gt 0 ] || set -- '*'
