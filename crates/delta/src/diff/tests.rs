@@ -241,27 +241,6 @@ fn tables_of_addresses_follow_what_they_name() {
     assert!(delta.bytes.len() < 12_000, "{}: {:?}", delta.bytes.len(), delta.explanation);
 }
 
-/// Counts that grew as places moved win a vote for what addresses begin with; others are
-/// left alone all the same.
-#[test]
-fn small_numbers_are_no_addresses() {
-    let before = texture(0x40_000, 100);
-    let mut seed = 101u32;
-    let mut number = || {
-        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        0x8000 + (seed >> 8) % 0x10_000
-    };
-    let counts: Vec<u32> = (0..300).map(|_| number()).collect();
-    let others: Vec<u8> = (0..9000).flat_map(|_| number().to_le_bytes()).collect();
-    let written = |by: u32| counts.iter().flat_map(move |count| (count + by).to_le_bytes());
-    let mut old = before.clone();
-    old.extend(written(0).chain(others.clone()));
-    let mut new = [&before[..0x28_000], &texture(0x40, 102), &before[0x28_000..]].concat();
-    new.extend(written(0x40).chain(others));
-    let delta = check(&old, &new);
-    assert!(delta.bytes.len() < 1500, "{:?}", delta.explanation);
-}
-
 #[test]
 fn threads_do_not_change_the_patch() {
     let old = texture(3 << 20, 2);
