@@ -45,10 +45,15 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut pairs: Vec<&Made> = manifest.pairs.iter().collect();
     pairs.sort_by_key(|pair| pair.new.size);
     let effort = if args.long { Effort::LONG } else { Effort::BRIEF };
+    let mut failed = Vec::new();
     for pair in pairs {
-        try_one(pair, &folder.join(&pair.name), effort, &mut census)
-            .with_context(|| format!("`{}` failed", pair.name))?;
+        // One that fails does not hide what the others do.
+        if let Err(error) = try_one(pair, &folder.join(&pair.name), effort, &mut census) {
+            println!("failed: {}: {error:#}", pair.name);
+            failed.push(pair.name.as_str());
+        }
     }
+    ensure!(failed.is_empty(), "these pairs failed: {}", failed.join(", "));
     census.check()?;
     if args.wanted.small {
         census.check_small()?;
