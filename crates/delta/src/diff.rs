@@ -18,6 +18,7 @@ mod moves;
 mod packed;
 mod plain;
 mod price;
+mod repeats;
 mod resume;
 mod spaces;
 mod spans;
@@ -255,10 +256,15 @@ impl Maker<'_> {
         let (trees, budget) = (&self.trees, &self.budget);
         let mut new =
             plain::PlainNew::new(self.new, streams, shut, trees, budget, work, &mut recipes);
-        let covers;
+        let mut covers;
         let spaces = spaces::spaces(&self.plain_old, &new);
         (covers, header.moves) = self.compare(&mut new.bytes, &spaces, progress)?;
         self.budget.declare(&mut header);
+        // Of what stands before in streams nothing may be there any more.
+        if new.streams.is_empty() && new.bytes.len() <= earlier::ALL {
+            let (old, window) = (&self.plain_old.bytes, 1 << header.window_log);
+            covers = repeats::without_repeats(old, &new.bytes, covers, window);
+        }
         plain::declare(&mut header, recipes, &new);
         let pair = spans::Pair { old: &self.plain_old, new: &new, image: self.new };
         let mut written = spans::write(&header, pair, &covers, self.options, progress)?;

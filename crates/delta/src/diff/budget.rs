@@ -46,9 +46,12 @@ const LARGE: usize = 8 << 20;
 /// most of the time of applying, and models may take theirs; else they are quick ones.
 const ENCODED: usize = 16;
 
+/// Up to so many bytes of an image, models take half a second at most.
+const SHORT: usize = 4 << 20;
+
 fn pace(new: &Opened, image: usize) -> Pace {
-    let content = content(&new.streams);
-    if content.saturating_mul(ENCODED) >= image.max(1) { Pace::Mixed } else { Pace::Quick }
+    let encoded = content(&new.streams).saturating_mul(ENCODED) >= image.max(1);
+    if encoded || image <= SHORT { Pace::Mixed } else { Pace::Quick }
 }
 
 /// Below so many bytes of heap for streams, old and new ones are weighed.

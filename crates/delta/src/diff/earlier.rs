@@ -15,51 +15,75 @@ const NEW_KIND: u32 = 6;
 /// A match of at least this length is taken without looking further.
 pub(crate) const LONG: usize = 512;
 
+/// Of so many bytes of new all may be taken again, of more only what no cover explains: it
+/// is most of what is, and to remember all takes four times as much as new.
+pub(super) const ALL: usize = 16 << 20;
+
 /// The gaps between covers, and chains of places that start alike.
 pub(crate) struct Earlier<'a> {
     new: &'a [u8],
-    gaps: Vec<Gap>,
-    /// For every 64th byte of all gaps together, the gap that it is in.
+    gaps: Vec<Piece>,
+    /// What may be taken again, if that is not the gaps alone.
+    known: Option<Vec<Piece>>,
+    /// For every 64th byte of all that is known together, the piece that it is in.
     anchors: Vec<u32>,
-    /// For every byte of all gaps, the one before it that starts alike, plus one.
+    /// For every byte of all that is known, the one before it that starts alike, plus one.
     chain: Vec<u32>,
     depth: usize,
     /// What each byte of all gaps would cost as a new byte, in 1/16 bits.
     costs: Vec<u8>,
 }
 
-/// A piece of new that no cover explains.
+/// A piece of new.
 #[derive(Debug, Clone, Copy)]
-struct Gap {
+struct Piece {
     /// Its place in new.
     at: usize,
     len: usize,
-    /// Bytes of the gaps before it.
+    /// Bytes of those before it.
     sum: usize,
 }
 
-impl<'a> Earlier<'a> {
-    /// Chains what `covers` leave of `new`; `depth` candidates are looked at.
-    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize) -> Self {
-        let mut gaps = Vec::new();
-        let (mut at, mut sum) = (0, 0);
-        let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
-        for (start, end) in ends.chain([(new.len(), new.len())]) {
-            for (at, len) in without_runs(new.get(at..start).unwrap_or_default(), at) {
-                gaps.push(Gap { at, len, sum });
-                sum += len;
-            }
-            at = end;
+/// What `covers` leave of `new`, but for runs.
+fn gaps(new: &[u8], covers: &[Cover]) -> Vec<Piece> {
+    let (mut gaps, mut at, mut sum) = (Vec::new(), 0, 0);
+    let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
+    for (start, end) in ends.chain([(new.len(), new.len())]) {
+        for (at, len) in without_runs(new.get(at..start).unwrap_or_default(), at) {
+            gaps.push(Piece { at, len, sum });
+            sum += len;
         }
-        let mut earlier =
-            Self { new, gaps, anchors: Vec::new(), chain: Vec::new(), depth, costs: Vec::new() };
-        earlier.link(sum);
+        at = end;
+    }
+    gaps
+}
+
+/// Bytes of all.
+fn sum(pieces: &[Piece]) -> usize {
+    pieces.last().map_or(0, |last| last.sum + last.len)
+}
+
+/// The piece that a place in new is in, and its order.
+fn piece(pieces: &[Piece], place: usize) -> Option<(Piece, usize)> {
+    let number = pieces.partition_point(|piece| piece.at <= place).checked_sub(1)?;
+    let piece = *pieces.get(number)?;
+    (place < piece.at + piece.len).then(|| (piece, piece.sum + place - piece.at))
+}
+
+impl<'a> Earlier<'a> {
+    /// Chains what `covers` leave of `new`, or all of it; `depth` candidates are looked at.
+    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize) -> Self {
+        let gaps = gaps(new, covers);
+        let known = (new.len() <= ALL).then(|| self::gaps(new, &[]));
+        let (anchors, chain, costs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut earlier = Self { new, gaps, known, anchors, chain, depth, costs };
+        earlier.link();
         earlier
     }
 
     /// Estimates what new bytes cost; before, all cost the same.
     pub(crate) fn price(mut self, models: Models) -> Self {
-        self.costs = Vec::with_capacity(self.chain.len());
+        self.costs = Vec::with_capacity(sum(&self.gaps));
         let mut symbols = Symbols::new(models, Moves::default());
         for gap in &self.gaps {
             for (at, byte) in self.new.iter().enumerate().skip(gap.at).take(gap.len) {
@@ -71,12 +95,18 @@ impl<'a> Earlier<'a> {
         self
     }
 
-    fn link(&mut self, sum: usize) {
+    fn known(&self) -> &[Piece] {
+        self.known.as_deref().unwrap_or(&self.gaps)
+    }
+
+    fn link(&mut self) {
+        let known = self.known.as_deref().unwrap_or(&self.gaps);
+        let sum = sum(known);
         let log = (sum.max(1).ilog2() + 1).clamp(10, 20);
         let mut heads = vec![0u32; 1 << log];
         self.chain = vec![0u32; sum];
         self.anchors = vec![0u32; sum / 64 + 1];
-        for (number, gap) in self.gaps.iter().enumerate() {
+        for (number, gap) in known.iter().enumerate() {
             for at in 0..gap.len {
                 let order = gap.sum + at;
                 if order % 64 == 0
@@ -98,15 +128,15 @@ impl<'a> Earlier<'a> {
 
     /// What the new bytes from a place in a gap would cost each, in 1/16 bits.
     pub(crate) fn costs(&self, place: usize) -> &[u8] {
-        let Some((gap, order)) = self.gap(place) else { return &[] };
+        let Some((gap, order)) = piece(&self.gaps, place) else { return &[] };
         let all = self.costs.get(..gap.sum + gap.len).unwrap_or_default();
         all.get(order..).unwrap_or_default()
     }
 
-    /// The gap's number in which the byte with this order stands, and its place.
+    /// The place of the byte with this order.
     fn place(&self, order: usize) -> usize {
         let mut number = self.anchors.get(order / 64).copied().unwrap_or(0) as usize;
-        while let Some(gap) = self.gaps.get(number) {
+        while let Some(gap) = self.known().get(number) {
             if order < gap.sum + gap.len {
                 return gap.at + order - gap.sum;
             }
@@ -115,18 +145,11 @@ impl<'a> Earlier<'a> {
         0
     }
 
-    /// The gap that a place in new is in, and its order.
-    fn gap(&self, place: usize) -> Option<(Gap, usize)> {
-        let number = self.gaps.partition_point(|gap| gap.at <= place).checked_sub(1)?;
-        let gap = *self.gaps.get(number)?;
-        (place < gap.at + gap.len).then(|| (gap, gap.sum + place - gap.at))
-    }
-
     /// Calls `each` with place and length of matches of what stands at
     /// `place`, the nearest first, each longer than those before. At most `room`
     /// bytes match.
     pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, u64)) {
-        let Some((_, order)) = self.gap(place) else { return };
+        let Some((_, order)) = piece(self.known(), place) else { return };
         let wanted = self.new.get(place..place + room).unwrap_or_default();
         let mut longest = HASHED - 1;
         let mut next = self.chain.get(order).copied().unwrap_or(0);

@@ -3,6 +3,7 @@
 use super::cover::Cover;
 use super::plain::{LONG, Outermost, PlainNew, Turn};
 use super::resume::Reader;
+use crate::coder::Pace;
 use crate::patch::{Inside, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
 
@@ -10,7 +11,7 @@ use alloc::vec::Vec;
 /// last symbol and the lists take more than was thought.
 const FULL: usize = SPAN_MAX - (6 << 10);
 
-/// The most bytes after which a span ends where no stream is open.
+/// The most bytes after which a span ends where no stream is open, but others come.
 const ALMOST_FULL: usize = SPAN_MAX - (48 << 10);
 
 /// Bytes of plain new after which a span ends where no stream is open: what a
@@ -86,7 +87,10 @@ impl<'a> Ends<'a> {
         covers: &[Cover],
         usual: usize,
     ) -> Self {
-        let usual = usual.min(ALMOST_FULL);
+        // Small tables of quick models are full before the span is.
+        let alone = new.streams.is_empty() && header.models.pace == Pace::Mixed;
+        let most = if alone { FULL } else { ALMOST_FULL };
+        let usual = usual.min(most);
         let (weights, reader) = (Weights::new(new, covers), Reader::new(header, image));
         let weighs =
             |turn: &Turn| matches!(turn, Turn::Open { correction, .. } if correction.len() > LIGHT);

@@ -8,7 +8,7 @@ use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
-use super::way::{AGAIN, EARLIER, How, Node, Step, lengths, noise, offer, way};
+use super::way::{AGAIN, How, Node, Step, earlier, lengths, noise, offer, way};
 pub(super) use super::written::{Written, memory};
 use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
 use crate::apply;
@@ -73,7 +73,7 @@ pub(crate) fn write(
         finished: 0,
         from: 0,
         grid: (Grid::Bytes, 0),
-        stays: stays(header.models.pace),
+        pace: header.models.pace,
         ends: Ends::new(header, pair.new, pair.image, covers, options.span),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
@@ -118,7 +118,7 @@ struct Writer<'a> {
     /// The grid of the last block and the residue of its words.
     grid: (Grid, usize),
     /// Bytes that end a change.
-    stays: usize,
+    pace: Pace,
     ends: Ends<'a>,
     bytes: Vec<u8>,
     prices: Prices,
@@ -238,7 +238,7 @@ impl Writer<'_> {
             self.earlier.matches(place, wanted.len(), |source, len| {
                 if let Some((distance, most)) = self.distance(place, source) {
                     let len = len.min(most) as usize;
-                    let price = EARLIER + 16 * distance.max(1).ilog2();
+                    let price = earlier(self.pace) + 16 * distance.max(1).ilog2();
                     lengths(&mut nodes, at, &node, from..len + 1, distance, price);
                     from = len + 1;
                     best = best.max((len, distance));
@@ -366,7 +366,7 @@ impl Writer<'_> {
                 self.grid = chosen.unwrap_or(self.grid);
             }
             let same = self.same(from, self.at, end);
-            if same >= self.stays || self.at + same == end {
+            if same >= stays(self.pace) || self.at + same == end {
                 self.copy(from, same.min(COPY_MAX));
             } else {
                 self.change(from, end);
@@ -427,7 +427,7 @@ impl Writer<'_> {
         let mut until = self.at;
         while until < limit {
             let same = self.same(from + (until - self.at), until, limit);
-            if same >= self.stays || until + same == end {
+            if same >= stays(self.pace) || until + same == end {
                 break;
             }
             // The byte behind differs, or the limit is reached.
