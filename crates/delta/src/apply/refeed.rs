@@ -20,7 +20,7 @@ const BATCH: usize = 16 << 10;
 /// is made of a stream before all of its content is there.
 pub(crate) fn heap(recipe: &Recipe, plain: u64, correction: &Correction) -> Option<u64> {
     match recipe.told(correction) {
-        Some(told) => told.again_heap(),
+        Some(told) => told.again_heap(plain),
         None if recipe.is_made_whole(correction) => None,
         None => Some(recipe.decoder_heap(plain).saturating_add((PIECE + BATCH) as u64)),
     }

@@ -217,6 +217,13 @@ impl PlainNew {
         last.is_some_and(|range| at < range.end)
     }
 
+    /// What of a range says what an encoder chose.
+    pub(crate) fn chosen_in(&self, range: Range<usize>) -> &[Range<usize>] {
+        let from = self.chosen.partition_point(|chosen| chosen.start < range.start);
+        let to = self.chosen.partition_point(|chosen| chosen.start < range.end);
+        self.chosen.get(from..to).unwrap_or_default()
+    }
+
     /// Notes where a stream whose turns begin with number `first` says what its encoder
     /// chose.
     fn note_chosen(&mut self, stream: &Stream, first: usize, depth: usize) {

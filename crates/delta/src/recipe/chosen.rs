@@ -2,10 +2,10 @@
 
 use super::again::{Again, Read, Sink};
 #[cfg(any(test, feature = "diff"))]
-use super::weave::{Mixed, Woven};
-use super::{Recipe, told};
+use super::lz4;
 #[cfg(any(test, feature = "diff"))]
-use super::{lz4, lzma};
+use super::weave::{Mixed, Woven};
+use super::{LzmaRecipe, Recipe, lzma, told};
 use crate::codec::Fault;
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
@@ -19,11 +19,13 @@ use core::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
     Zstd(told::Told),
+    Lzma(LzmaRecipe, lzma::Told),
 }
 
 /// Reads a stream that is being made, with what is told of it.
 pub(crate) enum Retelling {
     Zstd(Box<Again<told::again::ToldAgain>>),
+    Lzma(Box<Again<lzma::again::LzmaAgain>>),
 }
 
 impl Retelling {
@@ -37,6 +39,7 @@ impl Retelling {
     ) -> Result<u64, E> {
         match self {
             Self::Zstd(again) => again.give(count, there, read, sink),
+            Self::Lzma(again) => again.give(count, there, read, sink),
         }
     }
 }
@@ -46,14 +49,18 @@ impl Told {
     pub(crate) fn again(self, plain: u64) -> Result<Retelling, Fault> {
         Ok(match self {
             Self::Zstd(told) => Retelling::Zstd(Box::new(told::again::again(told, plain)?)),
+            Self::Lzma(recipe, told) => {
+                Retelling::Lzma(Box::new(lzma::again::again(recipe, told, plain)?))
+            }
         })
     }
 
     /// Bytes of heap that this takes; none where the stream cannot be read before it is
     /// complete.
-    pub(crate) fn again_heap(&self) -> Option<u64> {
+    pub(crate) fn again_heap(&self, plain: u64) -> Option<u64> {
         match self {
             Self::Zstd(told) => told::again::heap(told),
+            Self::Lzma(recipe, told) => lzma::again::heap(*recipe, told, plain),
         }
     }
 }
@@ -64,6 +71,7 @@ impl Told {
     fn woven(&self) -> (Option<Woven<'_>>, usize) {
         match self {
             Self::Zstd(told) => (told.woven(), told.words),
+            Self::Lzma(_, told) => (told.woven(), told.words),
         }
     }
 
@@ -71,18 +79,22 @@ impl Told {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Zstd(told) => told.to_bytes(),
+            Self::Lzma(_, told) => told.to_bytes(),
         }
     }
 
-    /// Puts words between the content of which the ranges `closed` have no room for them.
+    /// Puts words between the content of which the ranges `closed` have no room for them;
+    /// where runs of it are not given, before each of `runs`.
     pub(crate) fn weave(
         &mut self,
         words: &[u8],
         content: &[u8],
         closed: &[Range<usize>],
+        runs: &dyn Fn() -> Vec<usize>,
     ) -> Option<Mixed> {
         match self {
             Self::Zstd(told) => told.weave(words, content, closed),
+            Self::Lzma(_, told) => told.weave(words, content, runs()),
         }
     }
 
@@ -109,6 +121,10 @@ impl Recipe {
             Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
                 told::Told::read(correction.sequences()).ok().map(Told::Zstd)
             }
+            Self::Lzma(recipe) if recipe.told => {
+                let told = lzma::Told::read(correction.sequences()).ok()?;
+                Some(Told::Lzma(*recipe, told))
+            }
             _ => None,
         }
     }
@@ -131,10 +147,6 @@ impl Recipe {
             return told.places(plain).unwrap_or_default();
         }
         match self {
-            Self::Lzma(_) => {
-                let told = lzma::Told::read(correction.sequences());
-                told.iter().map(|told| 0..told.words).collect()
-            }
             Self::Lz4(_) => {
                 let told = lz4::Told::read(correction.sequences());
                 told.iter().map(|told| 0..told.words).collect()
