@@ -60,6 +60,16 @@ impl Refeed {
         Ok(Self { source, done: 0 })
     }
 
+    /// How much content, without words, is to be pushed until what was needed so far of the
+    /// stream is made, if that is known.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn reached(&self) -> Option<usize> {
+        match &self.source {
+            Source::Content(_) => None,
+            Source::Told(again) => again.reached(),
+        }
+    }
+
     /// Goes on until `until` bytes of content came out, out of at most `there` bytes
     /// of the stream, which `read` reads; `sink` gets the content. Returns how many
     /// bytes of the stream that took so far.

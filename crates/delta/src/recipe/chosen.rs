@@ -29,6 +29,15 @@ pub(crate) enum Retelling {
 }
 
 impl Retelling {
+    /// See [`Again::reached`].
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn reached(&self) -> Option<usize> {
+        match self {
+            Self::Zstd(again) => again.reached(),
+            Self::Lzma(again) => again.reached(),
+        }
+    }
+
     /// Gives the next `count` bytes of words and content; see [`Again::give`].
     pub(crate) fn give<E: From<Fault>>(
         &mut self,

@@ -122,6 +122,11 @@ impl Retold for LzmaAgain {
     fn took(&self) -> u64 {
         self.read - self.have.len() as u64
     }
+
+    #[cfg(any(test, feature = "diff"))]
+    fn reached(&self) -> Option<usize> {
+        self.reader.reached()
+    }
 }
 
 impl LzmaAgain {

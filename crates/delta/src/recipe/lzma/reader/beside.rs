@@ -134,6 +134,13 @@ impl ToldReader {
         self.beside.as_ref().map_or(0, Beside::waits)
     }
 
+    /// Content that was read, but where chunks are made at once.
+    #[cfg(any(test, feature = "diff"))]
+    pub(in super::super) fn reached(&self) -> Option<usize> {
+        let in_chunks = matches!(self.recipe.frame, Frame::Xz { .. });
+        (!in_chunks).then_some(self.place.position as usize)
+    }
+
     /// All of the stream was read.
     pub(in super::super) fn is_done(&self) -> bool {
         self.doing == Doing::Done
