@@ -5,7 +5,7 @@ use super::again::{Again, Read, Sink};
 use super::lz4;
 #[cfg(any(test, feature = "diff"))]
 use super::weave::{Mixed, Woven};
-use super::{LzmaRecipe, Recipe, lzma, told};
+use super::{LzmaRecipe, MAKES, MAKES_NONE, Recipe, lzma, told};
 use crate::codec::Fault;
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
@@ -47,6 +47,7 @@ impl Retelling {
         sink: &mut Sink<'_, E>,
     ) -> Result<u64, E> {
         match self {
+            _ if !MAKES => Err(E::from(MAKES_NONE)),
             Self::Zstd(again) => again.give(count, there, read, sink),
             Self::Lzma(again) => again.give(count, there, read, sink),
         }
@@ -57,6 +58,7 @@ impl Told {
     /// Reads a stream of `plain` bytes of words and content again.
     pub(crate) fn again(self, plain: u64) -> Result<Retelling, Fault> {
         Ok(match self {
+            _ if !MAKES => return Err(MAKES_NONE),
             Self::Zstd(told) => Retelling::Zstd(Box::new(told::again::again(told, plain)?)),
             Self::Lzma(recipe, told) => {
                 Retelling::Lzma(Box::new(lzma::again::again(recipe, told, plain)?))
@@ -68,6 +70,7 @@ impl Told {
     /// complete.
     pub(crate) fn again_heap(&self, plain: u64) -> Option<u64> {
         match self {
+            _ if !MAKES => None,
             Self::Zstd(told) => told::again::heap(told),
             Self::Lzma(recipe, told) => lzma::again::heap(*recipe, told, plain),
         }
@@ -127,6 +130,7 @@ impl Recipe {
     /// What is told of a stream's encoder, if anything is.
     pub(crate) fn told(&self, correction: &Correction) -> Option<Told> {
         match self {
+            _ if !MAKES => None,
             Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
                 told::Told::read(correction.sequences()).ok().map(Told::Zstd)
             }
