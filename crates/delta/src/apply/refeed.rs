@@ -3,9 +3,9 @@
 
 use super::ApplyError;
 use crate::correction::Correction;
-use crate::recipe::told::again::{self, ToldAgain};
+use crate::recipe::again;
+use crate::recipe::chosen::Retelling;
 use crate::recipe::{Decoder, Recipe};
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -20,7 +20,7 @@ const BATCH: usize = 16 << 10;
 /// is made of a stream before all of its content is there.
 pub(crate) fn heap(recipe: &Recipe, plain: u64, correction: &Correction) -> Option<u64> {
     match recipe.told(correction) {
-        Some(told) => again::heap(&told),
+        Some(told) => told.again_heap(plain),
         None if recipe.is_made_whole(correction) => None,
         None => Some(recipe.decoder_heap(plain).saturating_add((PIECE + BATCH) as u64)),
     }
@@ -42,8 +42,8 @@ pub(crate) struct Refeed {
 /// What reads it.
 enum Source {
     Content(Reading),
-    /// What an encoder of zstd chose is read as well.
-    Told(Box<ToldAgain>),
+    /// What an encoder chose is read as well.
+    Told(Retelling),
 }
 
 impl Refeed {
@@ -54,10 +54,20 @@ impl Refeed {
         correction: &Correction,
     ) -> Result<Self, ApplyError> {
         let source = match recipe.told(correction) {
-            Some(told) => Source::Told(Box::new(ToldAgain::new(told, plain)?)),
+            Some(told) => Source::Told(told.again(plain)?),
             None => Source::Content(Reading::new(recipe.decoder(plain)?)),
         };
         Ok(Self { source, done: 0 })
+    }
+
+    /// How much content, without words, is to be pushed until what was needed so far of the
+    /// stream is made, if that is known.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn reached(&self) -> Option<usize> {
+        match &self.source {
+            Source::Content(_) => None,
+            Source::Told(again) => again.reached(),
+        }
     }
 
     /// Goes on until `until` bytes of content came out, out of at most `there` bytes

@@ -28,6 +28,13 @@ const TWO: usize = 250 << 10;
 /// Bytes after which a span ends inside a long stream.
 const HALF: usize = TWO / 2 - (6 << 10);
 
+/// The same where it is known from where on the second one's start is in the image: what it
+/// takes until there is no more than the rest.
+const MOST: usize = 190 << 10;
+
+/// Content that an encoder holds back, or a converter does.
+const LAG: usize = 4 << 10;
+
 /// Where a stream begins whose correction has more bytes, the span may have to end.
 const LIGHT: usize = 64;
 
@@ -71,8 +78,12 @@ pub(super) struct Ends<'a> {
     reader: Reader<'a>,
     /// The stream in which the span begins.
     inside: Option<Inside>,
-    /// Bytes after which the span ends wherever it is.
+    /// Bytes after which the span ends wherever it is, up to a place; behind it there may be
+    /// as many as in any span.
     full: usize,
+    reached: usize,
+    /// Bytes after which it ends inside a long stream.
+    half: usize,
     /// Bytes after which it ends where no stream is open.
     almost: usize,
     usual: usize,
@@ -96,7 +107,18 @@ impl<'a> Ends<'a> {
             |turn: &Turn| matches!(turn, Turn::Open { correction, .. } if correction.len() > LIGHT);
         let corrected = new.turns.iter().filter(|(_, turn)| weighs(turn));
         let corrected = corrected.map(|(start, _)| *start).collect();
-        Self { new, weights, corrected, reader, inside: None, full: FULL, almost: usual, usual }
+        Self {
+            new,
+            weights,
+            corrected,
+            reader,
+            inside: None,
+            full: FULL,
+            reached: usize::MAX,
+            half: HALF,
+            almost: usual,
+            usual,
+        }
     }
 
     /// The span from `base`, of so many bytes, ends before the place `at`.
@@ -104,7 +126,8 @@ impl<'a> Ends<'a> {
         if at == base {
             return false;
         }
-        if bytes >= self.full || self.new.is_tree(at) {
+        let full = if at > self.reached { FULL } else { self.full };
+        if bytes >= full || self.new.is_tree(at) {
             return true;
         }
         let almost = bytes >= self.almost
@@ -115,7 +138,7 @@ impl<'a> Ends<'a> {
         }
         // What is left of a long stream may not fit.
         let left = || self.new.left_of_long(at);
-        bytes >= HALF && left().is_some_and(|left| left > self.full - bytes)
+        bytes >= self.half && left().is_some_and(|left| left > full - bytes)
     }
 
     /// The next place behind `at` where the span of so many bytes has to end, or may
@@ -138,7 +161,14 @@ impl<'a> Ends<'a> {
     /// A span of so many bytes ended before the place `at`, in the stream that a turn
     /// opened.
     pub(super) fn ended(&mut self, bytes: usize, at: usize, inside: Option<(usize, Inside)>) {
+        let turn = inside.as_ref().map(|(turn, _)| *turn);
         self.inside = inside.and_then(|(turn, inside)| self.reader.complete(turn, inside));
+        let reached = self.inside.as_ref().and_then(|_| self.reader.reached());
+        let reached = reached.and_then(|content| self.new.place_of(turn?, content + LAG));
+        (self.reached, self.half) = match reached {
+            Some(place) => (place, MOST),
+            None => (usize::MAX, HALF),
+        };
         let long = self.inside.is_some() && self.new.left_of_long(at).is_some();
         self.full = if long { TWO.saturating_sub(bytes).min(FULL) } else { FULL };
         // Inside a short stream nothing can be begun until it ends.

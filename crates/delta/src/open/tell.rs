@@ -7,12 +7,11 @@ use super::{Place, Stream};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 use crate::recipe::Recipe;
-use crate::recipe::lzma::Told as TellsLzma;
 use crate::recipe::told::Told;
 use crate::recipe::words::Words;
 use crate::recipe::zstd_frame::{self, Head, Reader};
 use crate::sequences::{BLOCK, Sequence};
-use alloc::borrow::{Cow, ToOwned as _};
+use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
 use std::sync::OnceLock;
 
@@ -62,7 +61,7 @@ pub(super) fn told(
     Some((recipe, Correction::of_sequences(told.to_bytes()), words))
 }
 
-/// Frames of more bytes have their words between their content, so that a cut does not
+/// Streams of more bytes have their words between their content, so that a cut does not
 /// cost all of a patch.
 const WOVEN: usize = 192 << 10;
 
@@ -76,18 +75,19 @@ pub(super) fn worth(encoded: &[u8]) -> usize {
     if encoded.len() > LONG { encoded.len() / WORTH_SHARE } else { 0 }
 }
 
-/// Puts the words of a long frame into its content, between the streams in it.
-pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8]) {
-    if encoded.len() <= WOVEN || woven(stream, &words, encoded).is_none() {
+/// Puts the words of a long stream into its content, between the streams in it.
+pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8], known: &Spoken<'_>) {
+    if encoded.len() <= WOVEN || woven(stream, &words, encoded, known).is_none() {
         stream.begin_with(words);
     }
 }
 
-fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8]) -> Option<()> {
+fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8], known: &Spoken<'_>) -> Option<()> {
     let mut told = stream.recipe.told(&stream.correction)?;
     let range = |inner: &Stream| inner.at as usize..(inner.at + inner.len) as usize;
     let closed: Vec<_> = stream.inner.iter().map(range).collect();
-    let (plain, places) = told.weave(words, &stream.plain, &closed)?;
+    let runs = || lzma::runs(words, &closed, known);
+    let (plain, places) = told.weave(words, &stream.plain, &closed, &runs)?;
     let correction = Correction::of_sequences(told.to_bytes());
     is_made(stream.recipe, &correction, &plain, encoded).then_some(())?;
     (stream.plain, stream.correction) = (plain, correction);
@@ -307,14 +307,8 @@ fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
 }
 
 /// The words of a new stream.
-fn told_words(stream: &Stream) -> Option<Cow<'_, [u8]>> {
-    match stream.recipe {
-        Recipe::Lzma(recipe) if recipe.told => {
-            let told = TellsLzma::read(stream.correction.sequences()).ok()?;
-            stream.plain.get(..told.words).map(Cow::Borrowed)
-        }
-        recipe => recipe.told(&stream.correction)?.words_of(&stream.plain).map(Cow::from),
-    }
+fn told_words(stream: &Stream) -> Option<Vec<u8>> {
+    stream.recipe.told(&stream.correction)?.words_of(&stream.plain)
 }
 
 /// The words of an old stream, if its encoder's choice can be told.
