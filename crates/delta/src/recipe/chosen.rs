@@ -2,10 +2,10 @@
 
 use super::again::{Again, Read, Sink};
 #[cfg(any(test, feature = "diff"))]
-use super::weave::{Mixed, Woven};
-use super::{Recipe, told};
+use super::lzma;
 #[cfg(any(test, feature = "diff"))]
-use super::{lz4, lzma};
+use super::weave::{Mixed, Woven};
+use super::{Framing, Recipe, edited, lz4, told};
 use crate::codec::Fault;
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
@@ -19,11 +19,15 @@ use core::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
     Zstd(told::Told),
+    Edits(edited::Edits),
+    Lz4(Framing, lz4::Told),
 }
 
 /// Reads a stream that is being made, with what is told of it.
 pub(crate) enum Retelling {
     Zstd(Box<Again<told::again::ToldAgain>>),
+    Edits(Box<Again<edited::again::EditedAgain>>),
+    Lz4(Box<Again<lz4::again::Retells>>),
 }
 
 impl Retelling {
@@ -37,6 +41,8 @@ impl Retelling {
     ) -> Result<u64, E> {
         match self {
             Self::Zstd(again) => again.give(count, there, read, sink),
+            Self::Edits(again) => again.give(count, there, read, sink),
+            Self::Lz4(again) => again.give(count, there, read, sink),
         }
     }
 }
@@ -46,6 +52,10 @@ impl Told {
     pub(crate) fn again(self, plain: u64) -> Result<Retelling, Fault> {
         Ok(match self {
             Self::Zstd(told) => Retelling::Zstd(Box::new(told::again::again(told, plain)?)),
+            Self::Edits(edits) => Retelling::Edits(Box::new(edited::again::again(edits, plain)?)),
+            Self::Lz4(framing, told) => {
+                Retelling::Lz4(Box::new(lz4::again::again(framing, told, plain)?))
+            }
         })
     }
 
@@ -54,6 +64,8 @@ impl Told {
     pub(crate) fn again_heap(&self) -> Option<u64> {
         match self {
             Self::Zstd(told) => told::again::heap(told),
+            Self::Edits(edits) => edited::again::heap(edits),
+            Self::Lz4(_, told) => told.weave.as_ref().map(|_| lz4::again::HEAP),
         }
     }
 }
@@ -64,6 +76,8 @@ impl Told {
     fn woven(&self) -> (Option<Woven<'_>>, usize) {
         match self {
             Self::Zstd(told) => (told.woven(), told.words),
+            Self::Edits(edits) => (Some(edits.woven()), edits.bytes),
+            Self::Lz4(_, told) => (told.woven(), told.words),
         }
     }
 
@@ -71,6 +85,8 @@ impl Told {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Zstd(told) => told.to_bytes(),
+            Self::Edits(edits) => edits.to_bytes(),
+            Self::Lz4(_, told) => told.to_bytes(),
         }
     }
 
@@ -83,6 +99,8 @@ impl Told {
     ) -> Option<Mixed> {
         match self {
             Self::Zstd(told) => told.weave(words, content, closed),
+            Self::Edits(edits) => edits.weave(words, content, closed),
+            Self::Lz4(_, told) => told.weave(words, content, closed),
         }
     }
 
@@ -94,8 +112,9 @@ impl Told {
         }
     }
 
-    /// The words alone, out of those and the content.
+    /// The words alone, out of those and the content; none but those of zstd.
     pub(crate) fn words_of(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let Self::Zstd(_) = self else { return None };
         let places = self.places(plain)?.into_iter();
         let words = places.map(|place| plain.get(place)).collect::<Option<Vec<_>>>()?;
         Some(words.concat())
@@ -109,18 +128,32 @@ impl Recipe {
             Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
                 told::Told::read(correction.sequences()).ok().map(Told::Zstd)
             }
+            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
+                edited::Edits::read(correction.sequences()).ok().map(Told::Edits)
+            }
+            Self::Lz4(recipe) => {
+                let told = lz4::Told::read(correction.sequences()).ok();
+                told.map(|told| Told::Lz4(recipe.framing, told))
+            }
             _ => None,
         }
+    }
+
+    /// Edits of what an encoder chooses come between the content.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn is_edited(&self) -> bool {
+        matches!(self, Self::Zstd(options) if options.has(ZstdOptions::EDITS))
     }
 
     /// Nothing comes out before all of the content is there.
     pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
         match self {
-            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD | ZstdOptions::EDITS) => false,
             Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
             Self::Deflate { .. } | Self::Xz(_) => false,
             // Words come first.
-            Self::Lzma(_) | Self::Lz4(_) => true,
+            Self::Lzma(_) => true,
+            Self::Lz4(_) => self.told(correction).is_none(),
         }
     }
 
@@ -134,14 +167,6 @@ impl Recipe {
             Self::Lzma(_) => {
                 let told = lzma::Told::read(correction.sequences());
                 told.iter().map(|told| 0..told.words).collect()
-            }
-            Self::Lz4(_) => {
-                let told = lz4::Told::read(correction.sequences());
-                told.iter().map(|told| 0..told.words).collect()
-            }
-            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
-                let ahead = crate::sequences::Ahead::read(correction.sequences());
-                ahead.iter().map(|ahead| 0..ahead.edits).collect()
             }
             _ => Vec::new(),
         }
