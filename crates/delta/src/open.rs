@@ -380,7 +380,7 @@ impl Work<'_> {
         let container = kind;
         let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
         if tell::is_told(&stream.recipe) {
-            tell::weave(&mut stream, start, encoded);
+            tell::weave(&mut stream, start, encoded, self.spoken);
         } else if stream.recipe.is_edited() {
             tell::edits::weave(&mut stream, &start, encoded);
         } else if !start.is_empty() {

@@ -20,7 +20,7 @@ const BATCH: usize = 16 << 10;
 /// is made of a stream before all of its content is there.
 pub(crate) fn heap(recipe: &Recipe, plain: u64, correction: &Correction) -> Option<u64> {
     match recipe.told(correction) {
-        Some(told) => told.again_heap(),
+        Some(told) => told.again_heap(plain),
         None if recipe.is_made_whole(correction) => None,
         None => Some(recipe.decoder_heap(plain).saturating_add((PIECE + BATCH) as u64)),
     }
@@ -58,6 +58,16 @@ impl Refeed {
             None => Source::Content(Reading::new(recipe.decoder(plain)?)),
         };
         Ok(Self { source, done: 0 })
+    }
+
+    /// How much content, without words, is to be pushed until what was needed so far of the
+    /// stream is made, if that is known.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn reached(&self) -> Option<usize> {
+        match &self.source {
+            Source::Content(_) => None,
+            Source::Told(again) => again.reached(),
+        }
     }
 
     /// Goes on until `until` bytes of content came out, out of at most `there` bytes

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Space(Vec<(u64, u64)>);
 
-/// The most regions.
-pub(crate) const REGIONS_MAX: usize = 16;
+/// The most regions: two for each run of content that words come before.
+pub(crate) const REGIONS_MAX: usize = 256;
 
 impl Space {
     /// The space of these regions.

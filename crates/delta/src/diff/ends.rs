@@ -28,6 +28,13 @@ const TWO: usize = 250 << 10;
 /// Bytes after which a span ends inside a long stream.
 const HALF: usize = TWO / 2 - (6 << 10);
 
+/// The same where it is known from where on the second one's start is in the image: what it
+/// takes until there is no more than the rest.
+const MOST: usize = 190 << 10;
+
+/// Content that an encoder holds back, or a converter does.
+const LAG: usize = 4 << 10;
+
 /// Where a stream begins whose correction has more bytes, the span may have to end.
 const LIGHT: usize = 64;
 
@@ -73,8 +80,12 @@ pub(super) struct Ends<'a> {
     reader: Reader<'a>,
     /// The stream in which the span begins.
     inside: Option<Inside>,
-    /// Bytes after which the span ends wherever it is.
+    /// Bytes after which the span ends wherever it is, up to a place; behind it there may be
+    /// as many as in any span.
     full: usize,
+    reached: usize,
+    /// Bytes after which it ends inside a long stream.
+    half: usize,
     /// Bytes after which it ends where no stream is open.
     almost: usize,
     usual: usize,
@@ -100,8 +111,19 @@ impl<'a> Ends<'a> {
         let corrected = corrected.map(|(start, _)| *start);
         let mut corrected: Vec<_> = corrected.chain(new.starts_of_edits()).collect();
         corrected.sort_unstable();
-        let (inside, full, almost) = (None, FULL, usual);
-        Self { new, weights, inner, corrected, reader, inside, full, almost, usual }
+        Self {
+            new,
+            weights,
+            inner,
+            corrected,
+            reader,
+            inside: None,
+            full: FULL,
+            reached: usize::MAX,
+            half: HALF,
+            almost: usual,
+            usual,
+        }
     }
 
     /// The span from `base`, of so many bytes, ends before the place `at`.
@@ -114,7 +136,8 @@ impl<'a> Ends<'a> {
         if edits.as_ref().is_some_and(|edits| edits.start < at) {
             return bytes >= FULL;
         }
-        if bytes + edits.map_or(0, |edits| edits.len()) >= self.full || self.new.is_tree(at) {
+        let full = if at > self.reached { FULL } else { self.full };
+        if bytes + edits.map_or(0, |edits| edits.len()) >= full || self.new.is_tree(at) {
             return true;
         }
         let almost = bytes >= self.almost
@@ -124,13 +147,13 @@ impl<'a> Ends<'a> {
             return true;
         }
         let inner = self.inner.at(at);
-        let fits = inner > LONG || bytes + inner <= self.full;
+        let fits = inner > LONG || bytes + inner <= full;
         if bytes >= WEIGHED && !fits && self.new.left_of_long(at - 1).is_some() {
             return true;
         }
         // What is left of a long stream may not fit.
         let left = || self.new.left_of_long(at);
-        bytes >= HALF && left().is_some_and(|left| left > self.full - bytes)
+        bytes >= self.half && left().is_some_and(|left| left > full - bytes)
     }
 
     /// The next place behind `at` where the span of so many bytes has to end, or may
@@ -153,7 +176,14 @@ impl<'a> Ends<'a> {
     /// A span of so many bytes ended before the place `at`, in the stream that a turn
     /// opened.
     pub(super) fn ended(&mut self, bytes: usize, at: usize, inside: Option<(usize, Inside)>) {
+        let turn = inside.as_ref().map(|(turn, _)| *turn);
         self.inside = inside.and_then(|(turn, inside)| self.reader.complete(turn, inside));
+        let reached = self.inside.as_ref().and_then(|_| self.reader.reached());
+        let reached = reached.and_then(|content| self.new.place_of(turn?, content + LAG));
+        (self.reached, self.half) = match reached {
+            Some(place) => (place, MOST),
+            None => (usize::MAX, HALF),
+        };
         // It may begin with a stream in it.
         let places = [at, at.saturating_sub(1)];
         let is_long = places.iter().any(|at| self.new.left_of_long(*at).is_some());

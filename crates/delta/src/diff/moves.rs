@@ -14,8 +14,21 @@ const SHORTEST: usize = 32;
 /// Bits that an address saves when its move is told, and need not be learned.
 const SAVES: usize = 1;
 
-/// The stored form of the moves; nothing where they do not pay.
+/// The stored form of the moves; of addresses alone, where content has them that words stand
+/// between, and nothing else pays.
 pub(crate) fn find(covers: &[Placed], old: &[u8], new: &[u8], spaces: &[Space; 2]) -> Vec<u8> {
+    let moves = paying(covers, old, new, spaces);
+    if moves.is_empty() && spaces[1].starts().count() > WOVEN {
+        return Moves::new(Vec::new(), 0, spaces.clone()).to_bytes();
+    }
+    moves
+}
+
+/// More regions are those of content that words stand between.
+const WOVEN: usize = 2;
+
+/// The stored form of the moves; nothing where they do not pay.
+fn paying(covers: &[Placed], old: &[u8], new: &[u8], spaces: &[Space; 2]) -> Vec<u8> {
     let most = spaces[0].address(old.len() as u64);
     let differ: Vec<Placed> =
         covers.iter().filter(|placed| differs(placed, old, new)).copied().collect();

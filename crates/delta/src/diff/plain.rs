@@ -226,6 +226,28 @@ impl PlainNew {
         last.is_some_and(|range| at < range.end)
     }
 
+    /// Where so much content, beside what says what an encoder chose, ends of the stream that a
+    /// turn opened.
+    pub(crate) fn place_of(&self, turn: usize, content: usize) -> Option<usize> {
+        let (mut at, _) = *self.turns.get(turn)?;
+        let mut left = content;
+        for range in self.chosen_in(at..usize::MAX) {
+            let before = range.start.saturating_sub(at);
+            if left <= before {
+                break;
+            }
+            (left, at) = (left - before, range.end);
+        }
+        Some(at + left)
+    }
+
+    /// What of a range says what an encoder chose.
+    pub(crate) fn chosen_in(&self, range: Range<usize>) -> &[Range<usize>] {
+        let from = self.chosen.partition_point(|chosen| chosen.start < range.start);
+        let to = self.chosen.partition_point(|chosen| chosen.start < range.end);
+        self.chosen.get(from..to).unwrap_or_default()
+    }
+
     /// Notes where a stream whose turns begin with number `first` says what its encoder
     /// chose.
     fn note_chosen(&mut self, stream: &Stream, first: usize, depth: usize) {

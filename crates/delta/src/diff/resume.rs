@@ -27,6 +27,12 @@ impl<'a> Reader<'a> {
         Self { header, new, image, spare, open: None }
     }
 
+    /// How much content, without words, of the stream that was read last is to be pushed
+    /// until what a terminal needs is made, if that is known.
+    pub(super) fn reached(&self) -> Option<usize> {
+        self.open.as_ref()?.1.reached()
+    }
+
     /// Completes what a terminal needs to know to begin inside the stream that the
     /// turn `turn` opened; none if it cannot.
     pub(super) fn complete(&mut self, turn: usize, inside: Inside) -> Option<Inside> {

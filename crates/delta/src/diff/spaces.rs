@@ -1,8 +1,9 @@
 //! Which addresses the places of plain old and plain new have.
 //!
 //! Where most of both is one stream, such as a kernel that extracts itself, addresses count
-//! from its start, and streams in it take the bytes that they take there. Where it is an
-//! ELF file, its segments say which.
+//! from its start, and streams in it take the bytes that they take there; what says between
+//! its content what its encoder chose has none. Where it is an ELF file, its segments say
+//! which.
 
 use super::cover::Cover;
 use super::plain::{PlainNew, PlainOld, Turn};
@@ -30,7 +31,7 @@ pub(crate) fn spaces(old: &PlainOld, new: &PlainNew) -> [Space; 2] {
                 _ => None,
             });
             let inside = raw.filter(|(place, ..)| (to.start..to.end).contains(place));
-            (vec![(from.plain_at as usize, 0, from.plain as usize)], inside.collect())
+            (vec![(from.plain_at as usize, 0, from.plain as usize)], content(inside, new))
         }
     };
     let spaces = [space(&old.bytes, &runs_old), space(&new.bytes, &runs_new)];
@@ -40,6 +41,29 @@ pub(crate) fn spaces(old: &PlainOld, new: &PlainNew) -> [Space; 2] {
     }
 }
 
+/// A run that is no content of what has addresses.
+const NOWHERE: usize = FARTHEST as usize;
+
+/// Runs of content that `new` has words between, which take no addresses; where they all
+/// come first they do, as they do in old.
+fn content(
+    runs: impl Iterator<Item = (usize, usize, usize)>,
+    new: &PlainNew,
+) -> Vec<(usize, usize, usize)> {
+    let (mut out, mut words) = (Vec::new(), 0);
+    for (place, at, len) in runs {
+        let (mut done, end) = (place, place + len);
+        for range in new.chosen_in(place..end) {
+            let from = at + (done - place) - words;
+            out.extend((range.start > done).then_some((done, from, range.start - done)));
+            out.push((range.start, NOWHERE, range.len()));
+            (words, done) = (words + range.len(), range.end);
+        }
+        out.extend((end > done).then_some((done, at + (done - place) - words, end - done)));
+    }
+    out
+}
+
 /// The addresses of runs, each with its place, where in what has addresses it stands, and
 /// its bytes; nothing when there are too many.
 fn space(bytes: &[u8], runs: &[(usize, usize, usize)]) -> Option<Space> {
@@ -47,7 +71,7 @@ fn space(bytes: &[u8], runs: &[(usize, usize, usize)]) -> Option<Space> {
     let segments = segments(bytes.get(start..).unwrap_or_default());
     let mut regions = Vec::new();
     for (place, at, len) in runs {
-        let before = segments.iter().rev().find(|(offset, _)| offset <= at);
+        let before = segments.iter().rev().find(|(offset, _)| offset <= at && *at < NOWHERE);
         let address = before.map_or(*at, |(offset, address)| address + (at - offset));
         regions.push((*place as u64, address as u64));
         let inside = segments.iter().filter(|(offset, _)| offset > at && *offset < at + len);

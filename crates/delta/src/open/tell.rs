@@ -8,12 +8,11 @@ use super::{Place, Stream};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 use crate::recipe::Recipe;
-use crate::recipe::lzma::Told as TellsLzma;
 use crate::recipe::told::Told;
 use crate::recipe::words::Words;
 use crate::recipe::zstd_frame::{self, Head, Reader};
 use crate::sequences::{BLOCK, Sequence};
-use alloc::borrow::{Cow, ToOwned as _};
+use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
 use core::ops::Range;
 use std::sync::OnceLock;
@@ -64,7 +63,7 @@ pub(super) fn told(
     Some((recipe, Correction::of_sequences(told.to_bytes()), words))
 }
 
-/// Frames of more bytes have their words between their content, so that a cut does not
+/// Streams of more bytes have their words between their content, so that a cut does not
 /// cost all of a patch.
 const WOVEN: usize = 192 << 10;
 
@@ -73,16 +72,18 @@ pub(super) fn is_long(encoded: &[u8]) -> bool {
     encoded.len() > WOVEN
 }
 
-/// Puts the words of a long frame into its content, between the streams in it.
-pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8]) {
-    if !is_long(encoded) || woven(stream, &words, encoded).is_none() {
+/// Puts the words of a long stream into its content, between the streams in it.
+pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8], known: &Spoken<'_>) {
+    if !is_long(encoded) || woven(stream, &words, encoded, known).is_none() {
         stream.begin_with(words);
     }
 }
 
-fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8]) -> Option<()> {
+fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8], known: &Spoken<'_>) -> Option<()> {
     let mut told = stream.recipe.told(&stream.correction)?;
-    let (plain, places) = told.weave(words, &stream.plain, &closed(stream))?;
+    let closed = closed(stream);
+    let runs = || lzma::runs(words, &closed, known);
+    let (plain, places) = told.weave(words, &stream.plain, &closed, &runs)?;
     let correction = Correction::of_sequences(told.to_bytes());
     is_made(stream.recipe, &correction, &plain, encoded).then_some(())?;
     (stream.plain, stream.correction) = (plain, correction);
@@ -313,14 +314,8 @@ fn is_noted(bits: &[u64], few: &[Sequence]) -> bool {
 }
 
 /// The words of a new stream.
-fn told_words(stream: &Stream) -> Option<Cow<'_, [u8]>> {
-    match stream.recipe {
-        Recipe::Lzma(recipe) if recipe.told => {
-            let told = TellsLzma::read(stream.correction.sequences()).ok()?;
-            stream.plain.get(..told.words).map(Cow::Borrowed)
-        }
-        recipe => recipe.told(&stream.correction)?.words_of(&stream.plain).map(Cow::from),
-    }
+fn told_words(stream: &Stream) -> Option<Vec<u8>> {
+    stream.recipe.told(&stream.correction)?.words_of(&stream.plain)
 }
 
 /// The words of an old stream, if its encoder's choice can be told.

@@ -82,7 +82,7 @@ pub enum PatchError {
     #[error("this is no patch")]
     NotAPatch,
     /// A later version.
-    #[error("the patch has version {0}; only version 6 can be applied")]
+    #[error("the patch has version {0}; only version 7 can be applied")]
     Version(u8),
     /// Its bytes are not those that were written.
     #[error("the header of the patch is damaged")]

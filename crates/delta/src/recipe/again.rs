@@ -38,6 +38,13 @@ pub(crate) trait Retold {
 
     /// Bytes of the stream that were needed so far.
     fn took(&self) -> u64;
+
+    /// Content that was read: those bytes of the stream are made when little more than this
+    /// was pushed. None where an encoder holds back more.
+    #[cfg(any(test, feature = "diff"))]
+    fn reached(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Gives words and content in the order in which they were pushed.
@@ -58,6 +65,13 @@ impl<R: Retold> Again<R> {
     pub(crate) fn new(reader: R, content: usize) -> Self {
         let (words, batch) = (Vec::new(), vec![0; BATCH]);
         Self { reader, content, done: 0, loom: Loom::default(), words, given: 0, batch }
+    }
+
+    /// How much content is to be pushed until what was needed so far is made, if that is
+    /// known.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn reached(&self) -> Option<usize> {
+        self.reader.reached()
     }
 
     /// Gives the next `count` bytes to `sink`, out of at most `there` bytes of the stream.

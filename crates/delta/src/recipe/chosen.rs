@@ -2,10 +2,8 @@
 
 use super::again::{Again, Read, Sink};
 #[cfg(any(test, feature = "diff"))]
-use super::lzma;
-#[cfg(any(test, feature = "diff"))]
 use super::weave::{Mixed, Woven};
-use super::{Framing, Recipe, edited, lz4, told};
+use super::{Framing, LzmaRecipe, Recipe, edited, lz4, lzma, told};
 use crate::codec::Fault;
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
@@ -21,6 +19,7 @@ pub(crate) enum Told {
     Zstd(told::Told),
     Edits(edited::Edits),
     Lz4(Framing, lz4::Told),
+    Lzma(LzmaRecipe, lzma::Told),
 }
 
 /// Reads a stream that is being made, with what is told of it.
@@ -28,9 +27,21 @@ pub(crate) enum Retelling {
     Zstd(Box<Again<told::again::ToldAgain>>),
     Edits(Box<Again<edited::again::EditedAgain>>),
     Lz4(Box<Again<lz4::again::Retells>>),
+    Lzma(Box<Again<lzma::again::LzmaAgain>>),
 }
 
 impl Retelling {
+    /// See [`Again::reached`].
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn reached(&self) -> Option<usize> {
+        match self {
+            Self::Zstd(again) => again.reached(),
+            Self::Edits(again) => again.reached(),
+            Self::Lz4(again) => again.reached(),
+            Self::Lzma(again) => again.reached(),
+        }
+    }
+
     /// Gives the next `count` bytes of words and content; see [`Again::give`].
     pub(crate) fn give<E: From<Fault>>(
         &mut self,
@@ -43,6 +54,7 @@ impl Retelling {
             Self::Zstd(again) => again.give(count, there, read, sink),
             Self::Edits(again) => again.give(count, there, read, sink),
             Self::Lz4(again) => again.give(count, there, read, sink),
+            Self::Lzma(again) => again.give(count, there, read, sink),
         }
     }
 }
@@ -56,16 +68,20 @@ impl Told {
             Self::Lz4(framing, told) => {
                 Retelling::Lz4(Box::new(lz4::again::again(framing, told, plain)?))
             }
+            Self::Lzma(recipe, told) => {
+                Retelling::Lzma(Box::new(lzma::again::again(recipe, told, plain)?))
+            }
         })
     }
 
     /// Bytes of heap that this takes; none where the stream cannot be read before it is
     /// complete.
-    pub(crate) fn again_heap(&self) -> Option<u64> {
+    pub(crate) fn again_heap(&self, plain: u64) -> Option<u64> {
         match self {
             Self::Zstd(told) => told::again::heap(told),
             Self::Edits(edits) => edited::again::heap(edits),
             Self::Lz4(_, told) => told.weave.as_ref().map(|_| lz4::again::HEAP),
+            Self::Lzma(recipe, told) => lzma::again::heap(*recipe, told, plain),
         }
     }
 }
@@ -78,6 +94,7 @@ impl Told {
             Self::Zstd(told) => (told.woven(), told.words),
             Self::Edits(edits) => (Some(edits.woven()), edits.bytes),
             Self::Lz4(_, told) => (told.woven(), told.words),
+            Self::Lzma(_, told) => (told.woven(), told.words),
         }
     }
 
@@ -87,20 +104,24 @@ impl Told {
             Self::Zstd(told) => told.to_bytes(),
             Self::Edits(edits) => edits.to_bytes(),
             Self::Lz4(_, told) => told.to_bytes(),
+            Self::Lzma(_, told) => told.to_bytes(),
         }
     }
 
-    /// Puts words between the content of which the ranges `closed` have no room for them.
+    /// Puts words between the content of which the ranges `closed` have no room for them;
+    /// where runs of it are not given, before each of `runs`.
     pub(crate) fn weave(
         &mut self,
         words: &[u8],
         content: &[u8],
         closed: &[Range<usize>],
+        runs: &dyn Fn() -> Vec<usize>,
     ) -> Option<Mixed> {
         match self {
             Self::Zstd(told) => told.weave(words, content, closed),
             Self::Edits(edits) => edits.weave(words, content, closed),
             Self::Lz4(_, told) => told.weave(words, content, closed),
+            Self::Lzma(_, told) => told.weave(words, content, runs()),
         }
     }
 
@@ -112,9 +133,10 @@ impl Told {
         }
     }
 
-    /// The words alone, out of those and the content; none but those of zstd.
+    /// The words alone, out of those and the content; none of
+    /// edits and of LZ4.
     pub(crate) fn words_of(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let Self::Zstd(_) = self else { return None };
+        let (Self::Zstd(_) | Self::Lzma(..)) = self else { return None };
         let places = self.places(plain)?.into_iter();
         let words = places.map(|place| plain.get(place)).collect::<Option<Vec<_>>>()?;
         Some(words.concat())
@@ -134,6 +156,10 @@ impl Recipe {
             Self::Lz4(recipe) => {
                 let told = lz4::Told::read(correction.sequences()).ok();
                 told.map(|told| Told::Lz4(recipe.framing, told))
+            }
+            Self::Lzma(recipe) if recipe.told => {
+                let told = lzma::Told::read(correction.sequences()).ok()?;
+                Some(Told::Lzma(*recipe, told))
             }
             _ => None,
         }
@@ -160,15 +186,7 @@ impl Recipe {
     /// Where in a stream's content it is said what an encoder chose: words or edits.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn chosen(&self, correction: &Correction, plain: &[u8]) -> Vec<Range<usize>> {
-        if let Some(told) = self.told(correction) {
-            return told.places(plain).unwrap_or_default();
-        }
-        match self {
-            Self::Lzma(_) => {
-                let told = lzma::Told::read(correction.sequences());
-                told.iter().map(|told| 0..told.words).collect()
-            }
-            _ => Vec::new(),
-        }
+        let told = self.told(correction);
+        told.and_then(|told| told.places(plain)).unwrap_or_default()
     }
 }

@@ -1,12 +1,17 @@
-//! Streams of LZMA whose packets are told: they come with the content, before it.
+//! Streams of LZMA whose packets are told: they come with the content, before it, or those
+//! of a run of it before that.
 //!
 //! Nothing is searched, so that it is all the same which program chose, by which preset;
 //! and nothing is needed that searching takes: the content's window and 28 KiB.
 
+pub(crate) mod again;
 mod maker;
 mod packer;
 mod reader;
 
+#[cfg(any(test, feature = "diff"))]
+use super::weave::Mixed;
+use super::weave::{Rule, Weave, Woven};
 use super::{RecipeError, WINDOW_LOG_MAX, take, within, xz};
 use crate::codec::Fault;
 use crate::correction::{CorrectionError, number};
@@ -86,8 +91,12 @@ impl LzmaRecipe {
 
     /// Bytes that a reader holds.
     fn window(&self, plain: u64) -> u64 {
-        let dictionary = xz::dictionary(self.dict_byte).unwrap_or(u32::MAX);
-        if self.holds() { plain } else { plain.min(dictionary.into()) }
+        if self.holds() { plain } else { self.reach(plain) }
+    }
+
+    /// How far back matches are.
+    fn reach(&self, plain: u64) -> u64 {
+        plain.min(xz::dictionary(self.dict_byte).unwrap_or(u32::MAX).into())
     }
 
     /// Bytes of heap that reading a stream of `plain` bytes of words and content takes.
@@ -104,8 +113,10 @@ pub(crate) fn converts(filter: u8) -> bool {
 /// What a correction says of a stream that is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
-    /// Bytes of the words that come before the content.
+    /// Bytes of the words that come with the content.
     pub(crate) words: usize,
+    /// Where they come between the content; none: all before it.
+    pub(crate) weave: Option<LzmaWeave>,
     /// How far back the bytes are that literals depend on.
     pub(crate) reach: u64,
     /// How content is divided, where it is not as liblzma does.
@@ -117,6 +128,20 @@ pub(crate) struct Told {
     /// What stands behind the packets, if that is no .xz.
     pub(crate) tail: Vec<u8>,
 }
+
+/// Where words come between the content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LzmaWeave {
+    pub(crate) weave: Weave,
+    /// Bytes of content of all runs but the last one.
+    pub(crate) runs: Vec<usize>,
+    /// The most bytes of content that are read before their turn when the stream is gone
+    /// on with.
+    pub(crate) ahead: u64,
+}
+
+/// Runs are so many bytes of content, or a multiple.
+pub(crate) const RUN_UNIT: usize = 16 << 10;
 
 /// A piece of LZMA2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +204,35 @@ impl ChunkKind {
 /// Bytes of heads and of a tail together; a block has at most 1 KiB of head.
 const HEADS_MAX: usize = 64 << 10;
 
+/// Switches of the stored form.
+const MARKED: u64 = 1;
+const WOVEN: u64 = 2;
+
+/// Content waits for so much more behind it at most, in a converter.
+#[cfg(any(test, feature = "diff"))]
+const LAG: usize = 64;
+
+/// Words have lengths of matches two longer.
+const LENGTHS_LONGER: u32 = 2;
+
+impl LzmaWeave {
+    fn read(
+        next: &mut dyn FnMut() -> Result<u64, CorrectionError>,
+    ) -> Result<Self, CorrectionError> {
+        let (held, ahead, count) = (next()?, next()?, next()?);
+        let held = usize::try_from(held).unwrap_or(usize::MAX);
+        let mut runs = Vec::new();
+        for _ in 0..count {
+            let units = usize::try_from(next()?).unwrap_or(usize::MAX);
+            runs.push(units.saturating_mul(RUN_UNIT));
+        }
+        if runs.contains(&0) {
+            return Err(CorrectionError::Size(0));
+        }
+        Ok(Self { weave: Weave { held, early: Vec::new() }, runs, ahead })
+    }
+}
+
 impl Told {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
@@ -194,14 +248,15 @@ impl Told {
             }
             chunks.push(Chunk { size, kind: ChunkKind::numbered(stored) });
         }
+        let weave = if switches & WOVEN > 0 { Some(LzmaWeave::read(&mut next)?) } else { None };
         let heads = usize::try_from(heads).unwrap_or(usize::MAX);
         let (heads, tail) = bytes.split_at_checked(heads).ok_or(CorrectionError::Short)?;
         if heads.len() + tail.len() > HEADS_MAX {
             return Err(CorrectionError::Size(HEADS_MAX));
         }
         let words = usize::try_from(words).unwrap_or(usize::MAX);
-        let (heads, tail, marked) = (heads.to_vec(), tail.to_vec(), switches & 1 == 1);
-        Ok(Self { words, reach, chunks, heads, marked, tail })
+        let (heads, tail, marked) = (heads.to_vec(), tail.to_vec(), switches & MARKED > 0);
+        Ok(Self { words, weave, reach, chunks, heads, marked, tail })
     }
 
     /// The stored form.
@@ -209,22 +264,60 @@ impl Told {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         use crate::correction::put_number;
         let mut out = Vec::new();
-        let sizes = [self.words as u64, self.reach, self.marked.into(), self.heads.len() as u64];
+        let marked = if self.marked { MARKED } else { 0 };
+        let switches = marked | if self.weave.is_some() { WOVEN } else { 0 };
+        let sizes = [self.words as u64, self.reach, switches, self.heads.len() as u64];
         sizes.into_iter().for_each(|number| put_number(&mut out, number));
         put_number(&mut out, self.chunks.len() as u64);
         for chunk in &self.chunks {
             put_number(&mut out, (chunk.size as u64) << 3 | chunk.kind.number());
+        }
+        if let Some(LzmaWeave { weave, runs, ahead }) = &self.weave {
+            let sizes = [weave.held as u64, *ahead, runs.len() as u64];
+            let units = runs.iter().map(|run| (run / RUN_UNIT) as u64);
+            sizes.into_iter().chain(units).for_each(|number| put_number(&mut out, number));
         }
         out.extend_from_slice(&self.heads);
         out.extend_from_slice(&self.tail);
         out
     }
 
+    /// How words come between the content, if they do.
+    pub(crate) fn woven(&self) -> Option<Woven<'_>> {
+        let LzmaWeave { weave, runs, .. } = self.weave.as_ref()?;
+        let rule = Rule::Describes { longer: LENGTHS_LONGER };
+        Some(Woven { weave, words: self.words, rule, runs, usual: usize::MAX })
+    }
+
+    /// Bytes of words that wait for their content at most.
+    fn held(&self) -> usize {
+        self.weave.as_ref().map_or(self.words, |woven| woven.weave.held.min(self.words))
+    }
+
+    /// Puts words between the content, with those of each run, of which all but the last
+    /// have so many bytes of content, before it.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn weave(
+        &mut self,
+        words: &[u8],
+        content: &[u8],
+        runs: Vec<usize>,
+    ) -> Option<Mixed> {
+        let woven = LzmaWeave { runs, ..LzmaWeave::default() };
+        self.weave = Some(woven).filter(|woven| !woven.runs.is_empty());
+        let (weave, mixed) = self.woven()?.mix(words, content, &[], LAG)?;
+        let ahead = again::ahead(words, &mixed.1)?;
+        self.weave.as_mut().map(|woven| (woven.weave, woven.ahead) = (weave, ahead))?;
+        Some(mixed)
+    }
+
     /// Bytes of heap that making the stream takes.
     pub(super) fn heap(&self) -> u64 {
-        let own = self.heads.len() + self.tail.len() + self.chunks.len() * size_of::<Chunk>() * 2;
+        let runs = self.weave.as_ref().map_or(0, |woven| woven.runs.len());
+        let lists = self.chunks.len() * size_of::<Chunk>() * 2 + runs * size_of::<usize>() * 2;
+        let own = self.heads.len() + self.tail.len() + lists;
         (own as u64)
-            .saturating_add(self.words as u64)
+            .saturating_add(self.held() as u64)
             .saturating_add(self.reach)
             .saturating_add(Model::HEAP + maker::HEAP)
     }
@@ -254,6 +347,8 @@ impl AloneHead {
         Some(Self { properties, dictionary, size })
     }
 }
+
+const NO_ROOM: Fault = "a stream needs more memory than there is";
 
 /// What a reader of a stream says is wrong.
 const NO_STREAM: Fault = "damaged LZMA stream";

@@ -31,7 +31,6 @@ pub(crate) enum Rule {
     Stated,
     /// When they describe more content than up to its end, where lengths of matches are
     /// told so much longer; or when no more words come.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the words of zstd end with blocks"))]
     Describes { longer: u32 },
 }
 

@@ -38,6 +38,7 @@ pub(super) fn all() -> Result<Vec<Small>> {
         ("gzip by GNU", |seed| piped("gzip", &["-9nc"], &text(seed))),
         ("xz", |seed| xz(0, false, &text(seed))),
         ("told xz", |seed| told_xz(7, &text(seed))),
+        ("told LZMA, long", |seed| piped("xz", &["-F", "lzma", "-1c"], &long(seed))),
         ("xz of code, sized blocks", |seed| xz(7, true, &arm64(seed))),
         ("zstd", |seed| encoded(&zstd(ZstdOptions::PLEDGED), &text(seed))),
         ("zstd at once", |seed| encoded(&zstd(ZstdOptions::AT_ONCE), &text(seed))),
@@ -59,6 +60,11 @@ fn text(seed: u64) -> Vec<u8> {
     content(SIZE, seed)
 }
 
+/// Long enough that words stand between it.
+fn long(seed: u64) -> Vec<u8> {
+    content(3 * SIZE, seed)
+}
+
 fn gzip(seed: u64) -> Result<Vec<u8>> {
     gzip_file(&text(seed))
 }
@@ -66,7 +72,7 @@ fn gzip(seed: u64) -> Result<Vec<u8>> {
 fn small(name: &'static str, image: Image) -> Result<Small> {
     let around = |seed| Ok::<_, anyhow::Error>([image(seed)?, noise(5000, 77)].concat());
     let (old, new) = (around(0)?, around(1)?);
-    let large = ["xz", "zstd", "lz4"].iter().any(|codec| name.contains(codec));
+    let large = ["xz", "LZMA", "zstd", "lz4"].iter().any(|codec| name.contains(codec));
     let max_heap = if large { HEAP_ENCODERS } else { HEAP };
     let effort = Effort::Best;
     let options = DiffOptions { max_heap, effort, threads: 1, ..DiffOptions::default() };

@@ -1,15 +1,17 @@
 //! Streams of LZMA: what their encoders chose, and how it is told.
 
+use super::{FEW, Spoken, UNHEARD};
 use crate::correction::Correction;
 use crate::open::bytes::u16_at;
 use crate::packets::{LENGTH_MIN, Packet};
 use crate::recipe::lzma::{
-    ALONE_HEAD, Chunk, ChunkKind, LZIP_HEAD, LZIP_TAIL, Told, ToldReader, converts,
+    ALONE_HEAD, Chunk, ChunkKind, LZIP_HEAD, LZIP_TAIL, RUN_UNIT, Told, ToldReader, converts,
 };
 use crate::recipe::words::Words;
 use crate::recipe::{Frame, LzmaRecipe, Recipe, xz};
 use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// How much content an encoder gets before its output is looked at.
 const PIECE: usize = 128 << 10;
@@ -71,7 +73,7 @@ pub(crate) fn told(
         _ => false,
     };
     let heads = if natural { Vec::new() } else { heads };
-    let told = Told { words: words.len(), reach, chunks: Vec::new(), heads, marked, tail };
+    let told = Told { words: words.len(), reach, heads, marked, tail, ..Told::default() };
     let ways = [Vec::new(), chunks];
     ways.into_iter().find_map(|chunks| {
         let told = Told { chunks, ..told.clone() };
@@ -79,6 +81,57 @@ pub(crate) fn told(
         let recipe = Recipe::Lzma(recipe);
         makes(&recipe, &correction, [words, plain], encoded).then_some((recipe, correction))
     })
+}
+
+/// So much of a patch, in tenths of a byte, the words of a run and its content should take
+/// at most, as far as words tell: what a cut costs is at most what it begins in and half of
+/// what may be.
+const RUN_COST: usize = 10 * (32 << 10);
+
+/// The most content of a run.
+const RUN_MAX: usize = 1 << 20;
+
+/// What a literal takes in a patch that the old image does not tell, in tenths of a byte.
+const LITERAL: usize = 6;
+
+/// How content is divided into runs of which each costs little of a patch; none ends in
+/// the ranges `closed` of the content. All but the last one.
+pub(super) fn runs(words: &[u8], closed: &[Range<usize>], known: &Spoken<'_>) -> Vec<usize> {
+    let (mut runs, mut begin, mut cost) = (Vec::new(), 0, 0);
+    for (unit, price) in prices(words, known).into_iter().enumerate() {
+        let at = unit * RUN_UNIT;
+        let inside = closed.iter().any(|range| range.start < at && at < range.end);
+        let over = cost + price > RUN_COST || at - begin >= RUN_MAX;
+        if over && at > begin && !inside {
+            runs.push(at - begin);
+            (begin, cost) = (at, 0);
+        }
+        cost += price;
+    }
+    runs
+}
+
+/// What each unit of content probably takes of a patch.
+fn prices(words: &[u8], known: &Spoken<'_>) -> Vec<usize> {
+    let sequences: Vec<_> = Words::new(words).collect();
+    let (mut prices, mut at) = (Vec::new(), 0);
+    for (number, sequence) in sequences.iter().enumerate() {
+        let from = number.saturating_sub(FEW - 1);
+        let heard = sequences.get(from..=number).is_some_and(|few| known.holds(few));
+        let literals = sequence.literals as usize;
+        let end = at + literals + sequence.length.saturating_sub(2) as usize;
+        let (word, literal) = if heard { (1, 0) } else { (UNHEARD, LITERAL) };
+        prices.resize(end.div_ceil(RUN_UNIT).max(prices.len()), 0);
+        let mut put = |place: usize, price: usize| {
+            if let Some(sum) = prices.get_mut(place / RUN_UNIT) {
+                *sum += price;
+            }
+        };
+        put(at, word);
+        (at..at + literals).for_each(|place| put(place, literal));
+        at = end;
+    }
+    prices
 }
 
 /// Whether exactly a stream comes out.

@@ -204,7 +204,7 @@ fn inner(plain: &[u8]) -> Vec<u8> {
 }
 
 /// Letters that nobody foresees, of which few are used.
-fn letters(len: usize, seed: u32) -> Vec<u8> {
+pub(crate) fn letters(len: usize, seed: u32) -> Vec<u8> {
     let mut next = numbers(seed);
     std::iter::repeat_with(|| (next() >> 11) as u8 & 0x1f).take(len).collect()
 }

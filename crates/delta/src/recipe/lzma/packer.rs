@@ -21,6 +21,11 @@ pub(super) struct Packer {
     words: Vec<u8>,
     /// Bytes of words that were taken.
     at: usize,
+    /// Bytes of words that were counted, and of the block's content that they describe;
+    /// there are no others of the block.
+    counted: usize,
+    described: u64,
+    complete: bool,
     model: Model,
     range: Range,
     window: Window,
@@ -44,18 +49,23 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// With a window of `reach` bytes. Chunks are those told, or as liblzma makes them.
+    /// With a window of `reach` bytes, and room for `held` bytes of words. Chunks are those
+    /// told, or as liblzma makes them.
     pub(super) fn new(
         properties: Properties,
         reach: u64,
+        held: usize,
         in_chunks: bool,
         told: Vec<Chunk>,
     ) -> Result<Self, Fault> {
         // A chunk ends before its last packet is too long.
         let most = if in_chunks { CHUNK_PACKED + 2 * PACKET_MAX } else { 0 };
         Ok(Self {
-            words: Vec::new(),
+            words: Vec::with_capacity(held),
             at: 0,
+            counted: 0,
+            described: 0,
+            complete: false,
             model: Model::new(properties),
             range: Range::with_capacity(most),
             window: Window::new(reach)?,
@@ -73,9 +83,12 @@ impl Packer {
         })
     }
 
-    /// All words are there.
-    pub(super) fn hear(&mut self, words: Vec<u8>) {
-        self.words = words;
+    /// Words that are to come are appended to those that were not taken.
+    pub(super) fn hear(&mut self) -> &mut Vec<u8> {
+        self.words.drain(..self.at);
+        self.counted -= self.at;
+        self.at = 0;
+        &mut self.words
     }
 
     /// Everything that is told was made.
@@ -83,21 +96,27 @@ impl Packer {
         self.at == self.words.len() && self.number == self.told.len()
     }
 
-    /// A block begins; it has so many bytes of content.
-    pub(super) fn begin(&mut self) -> Result<u64, Fault> {
+    /// A block begins.
+    pub(super) fn begin(&mut self) {
         self.model.reset();
         self.range.restart();
         self.place = Place::default();
         (self.ended, self.first) = (false, true);
-        let mut content = 0u64;
-        for sequence in Words::new(self.words.get(self.at..).unwrap_or_default()) {
+        (self.counted, self.described, self.complete) = (self.at, 0, false);
+    }
+
+    /// The bytes of content of the block, if all of its words are there.
+    pub(super) fn content(&mut self) -> Option<u64> {
+        let mut words = Words::new(self.words.get(self.counted..).unwrap_or_default());
+        while !self.complete {
+            let Some(sequence) = words.next() else { break };
             let length = sequence.length.saturating_sub(2);
-            content = content.saturating_add(u64::from(sequence.literals) + u64::from(length));
-            if sequence.length == 0 {
-                return if content > 0 { Ok(content) } else { Err(IMPOSSIBLE) };
-            }
+            let more = u64::from(sequence.literals) + u64::from(length);
+            self.described = self.described.saturating_add(more);
+            self.complete = sequence.length == 0;
         }
-        Err(IMPOSSIBLE)
+        self.counted = self.words.len() - words.left();
+        self.complete.then_some(self.described)
     }
 
     /// The next content of the block.

@@ -1,5 +1,7 @@
 //! Reads a stream: the words of its packets, and its content.
 
+pub(super) mod beside;
+
 use super::super::words;
 use super::super::xz::check_len;
 use super::{ALONE_HEAD, AloneHead, ChunkKind, Frame, LZIP_HEAD, LZIP_TAIL, LzmaRecipe, NO_STREAM};
@@ -10,13 +12,14 @@ use crate::packets::window::Window;
 use crate::packets::{END, Model, PACKET_MAX, Packet, Place};
 use crate::sequences::Sequence;
 use alloc::vec::Vec;
+use beside::Beside;
 
 /// The most content of a chunk of LZMA2, and its most bytes.
 pub(crate) const CHUNK_MAX: usize = 2 << 20;
 pub(crate) const CHUNK_PACKED: usize = 64 << 10;
 
 /// Bytes that are read at a time before they are given: little more than so many.
-const READY: usize = 16 << 10;
+pub(super) const READY: usize = 16 << 10;
 
 /// Bytes of heap beside window and model.
 pub(super) const HEAP: u64 = 24 << 10;
@@ -37,6 +40,8 @@ pub(crate) struct ToldReader {
     /// Words, or content, and how many bytes of them went out.
     ready: Vec<u8>,
     given: usize,
+    /// Content that is read beside words.
+    beside: Option<Beside>,
     /// Literals since the last match.
     literals: u32,
     /// Content that is still to come of a chunk, or of all, where that is known.
@@ -89,6 +94,7 @@ impl ToldReader {
             place: Place::default(),
             ready: Vec::with_capacity(READY + READY / 16),
             given: 0,
+            beside: None,
             literals: 0,
             left: None,
             packed: 0,
@@ -278,7 +284,13 @@ impl ToldReader {
     fn end_of_block(&mut self) -> Doing {
         self.end_words();
         let Frame::Xz { check, branch } = self.recipe.frame else { return self.over() };
-        let content = self.window.held_mut(self.block);
+        if let Some(beside) = &mut self.beside {
+            beside.end();
+        }
+        let content = match self.holds() {
+            true => self.window.held_mut(self.block),
+            false => &mut [],
+        };
         if let Some(mut branch) = Branch::new(branch, Way::ToDistances) {
             branch.code(content);
         }
@@ -296,7 +308,7 @@ impl ToldReader {
 
     /// Everything was read.
     fn over(&mut self) -> Doing {
-        if self.recipe.holds() { Doing::Content(0) } else { Doing::Done }
+        if self.holds() { Doing::Content(0) } else { Doing::Done }
     }
 
     /// Bytes of a chunk as they are.
@@ -318,7 +330,7 @@ impl ToldReader {
     fn packets(&mut self, input: &[u8]) -> Result<usize, Fault> {
         let input = input.get(..input.len().min(self.packed)).unwrap_or_default();
         let mut used = 0;
-        while self.doing == Doing::Packets && self.ready.len() < READY {
+        while self.doing == Doing::Packets && !self.is_full() {
             let rest = input.get(used..).unwrap_or_default();
             if self.gathered.is_empty() && rest.len() >= PACKET_MAX {
                 used += self.several(rest)?;
@@ -366,7 +378,7 @@ impl ToldReader {
     fn several(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let mut decoder = Decoder::<false>::new(self.point.ok_or(NO_STREAM)?, bytes);
         let until = bytes.len().saturating_sub(PACKET_MAX);
-        while self.doing == Doing::Packets && self.ready.len() < READY && decoder.at <= until {
+        while self.doing == Doing::Packets && !self.is_full() && decoder.at <= until {
             self.look_back();
             let packet = self.model.code(&mut decoder, self.place, Packet::Short);
             self.follow(packet)?;
@@ -395,13 +407,17 @@ impl ToldReader {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(length.into()).ok_or(NO_STREAM)?;
         }
-        if self.recipe.holds() && self.window.left() < length as usize {
+        if self.holds() && self.window.left() < length as usize {
             return Err(NO_STREAM);
         }
         if self.doing == Doing::Packets {
             self.model.follow(packet);
         }
-        let content = if self.recipe.holds() { None } else { Some(&mut self.ready) };
+        let content = match &mut self.beside {
+            Some(beside) => Some(beside.bytes()),
+            None if self.recipe.holds() => None,
+            None => Some(&mut self.ready),
+        };
         if let Packet::Literal(byte) = packet {
             self.window.put(byte);
             self.literals = self.literals.checked_add(1).ok_or(NO_STREAM)?;

@@ -105,6 +105,80 @@ fn check(recipe: LzmaRecipe, encoded: &[u8], plain: &[u8]) -> Told {
     told
 }
 
+/// Bytes of a stream up to which it has to be there for so much of what it was made of.
+fn again(recipe: LzmaRecipe, told: &Told, encoded: &[u8], all: &[u8], until: usize) -> usize {
+    let mut again = again::again(recipe, told.clone(), all.len() as u64).unwrap();
+    let (mut out, mut took) = (vec![], 0);
+    let mut read = |at: u64, into: &mut [u8]| {
+        let from = encoded.get(at as usize..at as usize + into.len()).ok_or("behind the end")?;
+        into.copy_from_slice(from);
+        Ok::<(), Fault>(())
+    };
+    // In steps, as spans are looked at.
+    for until in [until / 3, until / 2, until] {
+        let count = (until - out.len()) as u64;
+        let mut sink = |bytes: &[u8]| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        };
+        took = again.give(count, encoded.len() as u64, &mut read, &mut sink).unwrap() as usize;
+    }
+    assert!(out == all[..until], "other bytes up to {until}");
+    took
+}
+
+/// Words between the content lead to the same stream, whose start tells both again; an
+/// encoder that gets them stands where it stood.
+fn check_woven(recipe: LzmaRecipe, encoded: &[u8], plain: &[u8], runs: &[usize]) {
+    let recipe = LzmaRecipe { told: true, ..recipe };
+    let (words, marked) = tell::words(encoded, plain.len(), recipe).unwrap();
+    let (_, correction) = tell::told(encoded, plain, recipe, &words, marked).unwrap();
+    let mut told = Told::read(correction.sequences()).unwrap();
+    let runs: Vec<usize> = runs.iter().map(|units| units * RUN_UNIT).collect();
+    let (all, places) = told.weave(&words, plain, runs.clone()).unwrap();
+    assert_eq!(Told::read(&told.to_bytes()).as_ref(), Ok(&told));
+    assert!(places.len() == runs.len() + 1 && told.held() < words.len(), "{places:?}");
+    for piece in [1 << 30, 4099, 7] {
+        assert!(make(recipe, &told, &all, piece).as_deref() == Some(encoded), "by {piece}");
+    }
+    let correction = Correction::of_sequences(told.to_bytes());
+    let maker = || Recipe::Lzma(recipe).corrected(all.len() as u64, correction.clone()).unwrap();
+    let heap = again::heap(recipe, &told, all.len() as u64).unwrap();
+    for until in (0..all.len()).step_by(all.len() / 19).chain([all.len()]) {
+        let took = again(recipe, &told, encoded, &all, until);
+        assert_eq!(again(recipe, &told, &encoded[..took], &all, until), took);
+        let (mut encoder, mut out) = (maker(), vec![]);
+        encoder.push(&all[..until], &mut out).unwrap();
+        assert!(encoded.starts_with(&out), "up to {until}");
+        encoder.push(&all[until..], &mut out).unwrap();
+        encoder.finish(&mut out).unwrap();
+        assert!(out == encoded, "from {until}");
+    }
+    // The first half is read out of little more than the first half.
+    let half = again(recipe, &told, encoded, &all, all.len() / 2);
+    assert!(half < encoded.len() * 4 / 5, "{half} of {}", encoded.len());
+    assert!(heap < Recipe::Lzma(recipe).decoder_heap(2 * all.len() as u64), "{heap}");
+    // Less is granted than waits.
+    let mut less = told.clone();
+    less.weave.as_mut().unwrap().weave.held /= 3;
+    assert!(make(recipe, &less, &all, 4099).is_none());
+}
+
+#[test]
+fn what_is_told_between_the_content_is_gone_on_with() {
+    let plain = [&content(300_000), &*noise(70_000), &vec![0; 90_000], &content(200_000)].concat();
+    for (branch, check, block) in [(0, 1, 0), (4, 4, 0), (7, 10, 250_001), (8, 1, 90_000)] {
+        let xz = odd(|xz| {
+            (xz.branch, xz.check, xz.block) = (branch, check, block);
+            xz.options.dict = 1 << 17;
+            xz.dict_byte = 10;
+            xz.options.nice = 9;
+        });
+        let recipe = tell::telling(&Recipe::Xz(xz)).unwrap();
+        check_woven(recipe, &made(xz, &plain), &plain, &[1, 9, 12]);
+    }
+}
+
 fn check_xz(xz: XzRecipe, plain: &[u8]) -> Told {
     let recipe = tell::telling(&Recipe::Xz(xz)).unwrap();
     check(recipe, &made(xz, plain), plain)
@@ -244,7 +318,7 @@ proptest! {
         };
         let marked = match frame { Frame::Alone => marked, frame => frame == Frame::Lzip };
         let reach = plain.len() as u64;
-        let told = Told { words: words.len(), reach, chunks: vec![], heads, marked, tail };
+        let told = Told { words: words.len(), reach, heads, marked, tail, ..Told::default() };
         let all = [words.as_slice(), &plain].concat();
         let encoded = make(recipe, &told, &all, 100).unwrap();
         let out = read(recipe, &encoded, all.len(), 1000).unwrap();
@@ -259,9 +333,14 @@ proptest! {
     fn any_words_are_refused_or_harmless(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
         stored in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        woven in any::<bool>(),
     ) {
         let (recipe, _, told, all) = &*STREAM;
-        let mut all = all.clone();
+        let (mut told, mut all) = (told.clone(), all.clone());
+        if woven {
+            let (words, plain) = all.split_at(told.words);
+            (all, _) = told.weave(words, plain, vec![RUN_UNIT]).unwrap();
+        }
         for (at, byte) in changes {
             all[at.index(told.words)] = byte;
         }
@@ -300,6 +379,49 @@ proptest! {
                 }
             }
         }
+    }
+
+    /// A stream with other bytes in it, of which anything is told, is read again to an end.
+    #[test]
+    fn any_stream_is_read_again_or_refused(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        stored in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in any::<prop::sample::Index>(),
+        until in any::<prop::sample::Index>(),
+    ) {
+        let (recipe, encoded, told, all) = &*STREAM;
+        let (mut encoded, mut told) = (encoded.clone(), told.clone());
+        let (words, plain) = all.split_at(told.words);
+        told.weave(words, plain, vec![RUN_UNIT]).unwrap();
+        for (at, byte) in changes {
+            *at.get_mut(&mut encoded) = byte;
+        }
+        let mut bytes = told.to_bytes();
+        for (at, byte) in stored {
+            *at.get_mut(&mut bytes) = byte;
+        }
+        let Ok(told) = Told::read(&bytes) else { return Ok(()) };
+        let size = all.len() as u64;
+        if again::heap(*recipe, &told, size).is_none_or(|heap| heap > 1 << 20) {
+            return Ok(());
+        }
+        let (count, there) = (until.index(all.len()) as u64, cut.index(encoded.len()) as u64);
+        let mut out = 0;
+        let mut read = |at: u64, into: &mut [u8]| {
+            let from = encoded.get(at as usize..at as usize + into.len()).ok_or("behind the end")?;
+            into.copy_from_slice(from);
+            Ok::<(), Fault>(())
+        };
+        let mut sink = |bytes: &[u8]| {
+            out += bytes.len() as u64;
+            Ok(())
+        };
+        if let Ok(mut again) = again::again(*recipe, told, size)
+            && again.give(count, there, &mut read, &mut sink).is_ok()
+        {
+            prop_assert_eq!(out, count);
+        }
+        prop_assert!(out <= count);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Streams of many programs, told and in patches.
 
-use super::super::tests::{changed, text};
+use super::super::tests::{changed, letters, text};
 use super::*;
-use crate::apply::tests::apply;
+use crate::apply::tests::{apply, resume};
 use crate::open::tests::{content, run};
 use crate::open::{ContainerKind, Form, guess};
 use crate::{Delta, DiffOptions, diff};
@@ -116,4 +116,21 @@ fn what_only_begins_like_lzma_is_left_alone() {
         bytes[at..at + head.len()].copy_from_slice(&head);
     }
     assert!(crate::open::tests::opened(&bytes, crate::open::Purpose::New).streams.is_empty());
+}
+
+/// A cut inside of what is told costs little of the patch.
+#[test]
+fn long_streams_are_gone_on_with() {
+    let old = b"nothing of it";
+    let plain = letters(700_000, 7);
+    for command in ["xz -F lzma -c -0 it > out", "xz -c --x86 --lzma2=preset=1,nice=11 it > out"] {
+        let new = [&b"head"[..], &pack(&plain, command), b"tail"].concat();
+        let delta = patch(old, &new, 16 << 20);
+        let (_, resets) = apply(&delta.bytes, old).unwrap();
+        assert!(resets.len() > 3, "{command}: {resets:?} {:?}", delta.explanation);
+        for at in resets {
+            let rest = resume(&delta.bytes, old, &new[..at.out as usize], at).unwrap();
+            assert!(rest == new[at.out as usize..], "{command}: {at:?}");
+        }
+    }
 }
