@@ -381,6 +381,8 @@ impl Work<'_> {
         let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
         if tell::is_told(&stream.recipe) {
             tell::weave(&mut stream, start, encoded, self.spoken);
+        } else if stream.recipe.is_edited() {
+            tell::edits::weave(&mut stream, &start, encoded);
         } else if !start.is_empty() {
             stream.begin_with(start);
         }

@@ -9,6 +9,7 @@ pub(crate) mod again;
 pub(crate) mod chosen;
 pub(crate) mod corrector;
 mod deflate;
+pub(crate) mod edited;
 pub(crate) mod lz4;
 pub(crate) mod lzma;
 mod running;

@@ -11,6 +11,7 @@
 #[cfg(any(test, feature = "diff"))]
 use crate::correction::put_number;
 use crate::correction::{CorrectionError, number};
+use crate::recipe::words::{self, Words};
 use alloc::vec::Vec;
 
 /// Literals and the match that follows; libzstd's `ZSTD_Sequence`. One without a
@@ -76,32 +77,6 @@ pub(crate) fn heap(chosen: usize, edits: usize, plain: u64) -> u64 {
     plain.saturating_add(chosen).saturating_add(next)
 }
 
-/// What a correction says whose edits come before the content.
-pub(crate) struct Ahead {
-    /// How many sequences the matcher chose.
-    pub(crate) chosen: usize,
-    /// Bytes of the edits.
-    pub(crate) edits: usize,
-}
-
-impl Ahead {
-    /// Reads the stored form.
-    pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
-        let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (chosen, edits) = (size()?, size()?);
-        if bytes.is_empty() { Ok(Self { chosen, edits }) } else { Err(CorrectionError::Sequence) }
-    }
-
-    /// The stored form.
-    #[cfg(any(test, feature = "diff"))]
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_number(&mut out, self.chosen as u64);
-        put_number(&mut out, self.edits as u64);
-        out
-    }
-}
-
 /// Applies stored edits to what the matcher chose for `plain` bytes. The outcome
 /// ends each block with a sequence without a match, and describes exactly them.
 pub(crate) fn apply(
@@ -143,21 +118,54 @@ pub(crate) fn apply(
         let drop = usize::try_from(number(&mut edits)?).unwrap_or(usize::MAX);
         chosen = later.get(drop..).ok_or(CorrectionError::Short)?;
         for _ in 0..number(&mut edits)? {
-            let literals = u32::try_from(number(&mut edits)?).unwrap_or(u32::MAX);
-            let length = u32::try_from(number(&mut edits)?).unwrap_or(u32::MAX);
-            let mut sequence = Sequence { literals, ..Sequence::default() };
-            if length > 0 {
-                sequence.length = length.saturating_add(2);
-                match u32::try_from(number(&mut edits)?).unwrap_or(u32::MAX) {
-                    code @ 0..3 => sequence.repeat = code + 1,
-                    code => sequence.offset = code - 2,
-                }
-            }
+            let sequence = read_one(&mut edits)?;
             place(sequence, &mut rest)?;
         }
     }
     chosen.iter().try_for_each(|sequence| place(*sequence, &mut rest))?;
     if rest == 0 { Ok(out) } else { Err(CorrectionError::Short) }
+}
+
+/// Applies stored edits to what was chosen for a block, in words: those that are wanted go
+/// to `out`, which may have `most` bytes. Whether they make sense is not looked at.
+pub(crate) fn retell(
+    mut edits: &[u8],
+    chosen: &[u8],
+    out: &mut Vec<u8>,
+    most: usize,
+) -> Result<(), CorrectionError> {
+    let mut chosen = Words::new(chosen);
+    let mut put = |sequence: Sequence| {
+        words::put(out, sequence);
+        if out.len() > most { Err(CorrectionError::Size(most)) } else { Ok(()) }
+    };
+    while !edits.is_empty() {
+        for _ in 0..number(&mut edits)? {
+            put(chosen.next().ok_or(CorrectionError::Short)?)?;
+        }
+        for _ in 0..number(&mut edits)? {
+            chosen.next().ok_or(CorrectionError::Short)?;
+        }
+        for _ in 0..number(&mut edits)? {
+            put(read_one(&mut edits)?)?;
+        }
+    }
+    chosen.try_for_each(put)
+}
+
+/// A sequence that is put in.
+fn read_one(edits: &mut &[u8]) -> Result<Sequence, CorrectionError> {
+    let literals = u32::try_from(number(edits)?).unwrap_or(u32::MAX);
+    let length = u32::try_from(number(edits)?).unwrap_or(u32::MAX);
+    let mut sequence = Sequence { literals, ..Sequence::default() };
+    if length > 0 {
+        sequence.length = length.saturating_add(2);
+        match u32::try_from(number(edits)?).unwrap_or(u32::MAX) {
+            code @ 0..3 => sequence.repeat = code + 1,
+            code => sequence.offset = code - 2,
+        }
+    }
+    Ok(sequence)
 }
 
 /// The edits that turn `chosen` into `wanted`.

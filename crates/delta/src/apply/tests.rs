@@ -36,6 +36,23 @@ pub(crate) fn resume(
     Ok(out[finished.len()..].to_vec())
 }
 
+/// The most bytes of a patch that are taken again after a cut.
+pub(crate) fn cut_cost(patch: &[u8], mut old: &[u8]) -> u64 {
+    let (header, at) = PatchHeader::read(patch).unwrap().unwrap();
+    let mut applier = Applier::new(header, &LIMITS).unwrap();
+    let (mut rest, mut out, mut most, mut piece) = (&patch[at..], vec![], 0, vec![0; 4096]);
+    loop {
+        let now = &rest[..rest.len().min(10_007)];
+        let step = applier.step(now, &mut piece, &mut old, &mut &out[..]).unwrap();
+        rest = &rest[step.consumed..];
+        out.extend_from_slice(&piece[..step.filled]);
+        most = most.max((patch.len() - rest.len()) as u64 - applier.reset().input);
+        if step.end {
+            return most;
+        }
+    }
+}
+
 fn drive(
     mut applier: Applier,
     mut patch: &[u8],

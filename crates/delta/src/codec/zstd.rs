@@ -1,10 +1,12 @@
 //! libzstd's encoder with every parameter, and its decoder into any buffer.
 
+mod choosing;
 mod telling;
 
 use super::{Fault, Progress, drain};
 use crate::sequences::Sequence;
 use alloc::vec::Vec;
+pub(crate) use choosing::Chooser;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 pub(crate) use telling::Telling;
@@ -44,7 +46,7 @@ impl ZstdOptions {
     /// Sequences are told: words of them come before the content, and `level` is the
     /// strategy by libzstd's numbers.
     pub const TOLD: u16 = 128;
-    /// Edits of sequences come before the content.
+    /// Edits of sequences come between the content.
     pub const EDITS: u16 = 256;
     /// All switches that there are.
     pub const ALL: u16 = 511;
@@ -85,6 +87,14 @@ impl ZstdOptions {
         let fits = plain.max(1 << 10).next_power_of_two().ilog2();
         let wanted = if asked == 0 { chosen } else { asked };
         if known == 0 { wanted } else { wanted.min(fits.max(10)) }
+    }
+
+    /// The strategy of an encoder of `plain` bytes, by libzstd's numbers.
+    pub(crate) fn strategy(self, plain: u64) -> i8 {
+        let known = if self.has(Self::PLEDGED | Self::AT_ONCE) { plain.max(1) } else { 0 };
+        // SAFETY: plain arguments, no state.
+        let params = unsafe { sys::ZSTD_getCParams(self.level.into(), known, 0) };
+        i8::try_from(params.strategy as u32).unwrap_or(1)
     }
 
     /// Bytes that an encoder of `plain` bytes allocates.

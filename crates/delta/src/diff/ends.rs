@@ -1,11 +1,12 @@
 //! Where spans end: what a cut costs.
 
 use super::cover::Cover;
-use super::plain::{LONG, Outermost, PlainNew, Turn};
+use super::plain::{LONG, PlainNew, Turn};
 use super::resume::Reader;
 use crate::coder::Pace;
 use crate::patch::{Inside, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Bytes after which a span ends, wherever it is; some are left for what the
 /// last symbol and the lists take more than was thought.
@@ -38,15 +39,15 @@ const LAG: usize = 4 << 10;
 /// Where a stream begins whose correction has more bytes, the span may have to end.
 const LIGHT: usize = 64;
 
-/// What outermost streams will take of a patch, about: where each begins, and bytes.
+/// What streams will take of a patch, about: where each begins, and bytes.
 struct Weights(Vec<(usize, usize)>);
 
 impl Weights {
     /// What no cover explains counts whole, what changes a quarter.
-    fn new(new: &PlainNew, covers: &[Cover]) -> Self {
+    fn new(streams: impl Iterator<Item = Range<usize>>, covers: &[Cover]) -> Self {
         let mut covers = covers.iter().peekable();
-        let weigh = |stream: &Outermost| {
-            let (start, end, mut covered) = (stream.start, stream.end, 0);
+        let weigh = |Range { start, end }: Range<usize>| {
+            let mut covered = 0;
             while covers.next_if(|cover| cover.to + cover.len <= start).is_some() {}
             // The last one may go on into the next stream.
             while let Some(cover) = covers.peek().filter(|cover| cover.to < end) {
@@ -59,7 +60,7 @@ impl Weights {
             let plain = end - start;
             (start, if plain > LONG { usize::MAX / 2 } else { plain - covered + covered / 4 })
         };
-        Self(new.streams.iter().map(weigh).collect())
+        Self(streams.map(weigh).collect())
     }
 
     /// Of the stream that begins at a place, if one does.
@@ -73,7 +74,9 @@ impl Weights {
 pub(super) struct Ends<'a> {
     new: &'a PlainNew,
     weights: Weights,
-    /// Where streams begin whose corrections weigh something.
+    /// The same of streams in outermost ones, in which no span can be begun.
+    inner: Weights,
+    /// Where streams begin whose corrections weigh something, and edits.
     corrected: Vec<usize>,
     reader: Reader<'a>,
     /// The stream in which the span begins.
@@ -102,14 +105,20 @@ impl<'a> Ends<'a> {
         let alone = new.streams.is_empty() && header.models.pace == Pace::Mixed;
         let most = if alone { FULL } else { ALMOST_FULL };
         let usual = usual.min(most);
-        let (weights, reader) = (Weights::new(new, covers), Reader::new(header, image));
+        let outermost = new.streams.iter().map(|stream| stream.start..stream.end);
+        let weights = Weights::new(outermost, covers);
+        let inner = Weights::new(new.inner.iter().cloned(), covers);
+        let reader = Reader::new(header, new, image);
         let weighs =
             |turn: &Turn| matches!(turn, Turn::Open { correction, .. } if correction.len() > LIGHT);
         let corrected = new.turns.iter().filter(|(_, turn)| weighs(turn));
-        let corrected = corrected.map(|(start, _)| *start).collect();
+        let corrected = corrected.map(|(start, _)| *start);
+        let mut corrected: Vec<_> = corrected.chain(new.starts_of_edits()).collect();
+        corrected.sort_unstable();
         Self {
             new,
             weights,
+            inner,
             corrected,
             reader,
             inside: None,
@@ -126,14 +135,24 @@ impl<'a> Ends<'a> {
         if at == base {
             return false;
         }
+        // No span begins within edits.
+        let edits = self.new.edits(at);
+        if edits.as_ref().is_some_and(|edits| edits.start < at) {
+            return bytes >= FULL;
+        }
         let full = if at > self.reached { FULL } else { self.full };
-        if bytes >= full || self.new.is_tree(at) {
+        if bytes + edits.map_or(0, |edits| edits.len()) >= full || self.new.is_tree(at) {
             return true;
         }
         let almost = bytes >= self.almost
             || at - base >= PLAIN_MAX
             || bytes >= WEIGHED && bytes + self.weights.at(at) > FULL;
         if almost && self.new.is_outside(at) {
+            return true;
+        }
+        let inner = self.inner.at(at);
+        let fits = inner > LONG || bytes + inner <= full;
+        if bytes >= WEIGHED && !fits && self.new.left_of_long(at - 1).is_some() {
             return true;
         }
         // What is left of a long stream may not fit.
@@ -150,7 +169,7 @@ impl<'a> Ends<'a> {
         if bytes < WEIGHED && self.almost > 0 {
             return tree;
         }
-        tree.min(self.new.next_stream(at))
+        tree.min(self.new.next_stream(at)).min(self.new.next_inner(at))
     }
 
     /// The stream in which the span begins, if it can be begun there.
@@ -169,7 +188,10 @@ impl<'a> Ends<'a> {
             Some(place) => (place, MOST),
             None => (usize::MAX, HALF),
         };
-        let long = self.inside.is_some() && self.new.left_of_long(at).is_some();
+        // It may begin with a stream in it.
+        let places = [at, at.saturating_sub(1)];
+        let is_long = places.iter().any(|at| self.new.left_of_long(*at).is_some());
+        let long = self.inside.is_some() && is_long;
         self.full = if long { TWO.saturating_sub(bytes).min(FULL) } else { FULL };
         // Inside a short stream nothing can be begun until it ends.
         let waits = !long && !self.new.is_outside(at);

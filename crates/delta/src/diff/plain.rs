@@ -4,6 +4,8 @@ use super::budget::{Budget, heap};
 use crate::open::{Opened, Stream};
 use crate::patch::{Holes, OldStream, PatchHeader, RECIPES_MAX};
 use crate::recipe::Recipe;
+use crate::recipe::chosen::Told;
+use crate::recipe::edited::Replaced;
 use crate::verity::Verity;
 use crate::verity::find::Found;
 use alloc::borrow::Cow;
@@ -59,11 +61,17 @@ pub(crate) struct PlainNew {
     work: u64,
     /// The outermost streams in order.
     pub(crate) streams: Vec<Outermost>,
+    /// Where streams directly in those begin and end, in order.
+    pub(super) inner: Vec<Range<usize>>,
     /// The places in `bytes` where trees of hashes stand: a span begins at each, because
     /// what is hashed has to be finished.
     trees: Vec<usize>,
     /// The places in `bytes` where words or edits say what an encoder chose, sorted.
     chosen: Vec<Range<usize>>,
+    /// Those of edits in outermost streams, where no span begins; and by the turn that opens
+    /// the stream what a terminal tells in their place that begins behind them.
+    edits: Vec<Range<usize>>,
+    pub(super) replaced: HashMap<usize, Vec<Replaced>>,
 }
 
 /// A stream of the new image that no other one holds.
@@ -207,6 +215,7 @@ impl PlainNew {
         }
         plain.lay(image, done, &mut streams, 0, budget.encoders, recipes);
         plain.chosen.sort_by_key(|range| range.start);
+        plain.edits.sort_by_key(|range| range.start);
         plain
     }
 
@@ -252,8 +261,23 @@ impl PlainNew {
             {
                 let from = start + range.start.saturating_sub(*at);
                 self.chosen.push(from..from + range.len());
+                if stream.recipe.is_edited() && depth == 1 {
+                    self.edits.push(from..from + range.len());
+                }
             }
         }
+    }
+
+    /// The edits that stand at a place or around it.
+    pub(crate) fn edits(&self, at: usize) -> Option<Range<usize>> {
+        let before = self.edits.partition_point(|range| range.start <= at);
+        let last = before.checked_sub(1).and_then(|number| self.edits.get(number));
+        last.filter(|range| at < range.end).cloned()
+    }
+
+    /// Where edits begin.
+    pub(crate) fn starts_of_edits(&self) -> impl Iterator<Item = usize> {
+        self.edits.iter().map(|range| range.start)
     }
 
     /// The first place behind `at` where a span has to begin.
@@ -297,14 +321,23 @@ impl PlainNew {
             self.work -= plain;
             let before = self.corrections;
             self.corrections += correction.len();
-            let holes = stream.holes.clone();
+            let (holes, opened) = (stream.holes.clone(), self.turns.len());
             self.turns.push((start, Turn::Open { at, recipe, plain, correction, holes }));
             let between = stream.between(bytes);
             self.raw(&between, 0, between.len(), depth + 1);
+            if depth == 0
+                && let Some(Told::Edits(edits)) = stream.recipe.told(&stream.correction)
+                && let Some(replaced) = edits.replaced(&stream.encoded(bytes), &stream.plain)
+            {
+                self.replaced.insert(opened, replaced);
+            }
             let first = self.turns.len();
             self.lay(&stream.plain, 0, &mut stream.inner.iter(), depth + 1, room - heap, recipes);
             self.note_chosen(stream, first, depth + 1);
             self.turns.push((self.bytes.len(), Turn::Close));
+            if depth == 1 {
+                self.inner.push(start..self.bytes.len());
+            }
             if depth == 0 {
                 self.streams.push(Outermost {
                     start,
@@ -337,6 +370,12 @@ impl PlainNew {
     pub(crate) fn next_stream(&self, at: usize) -> usize {
         let number = self.streams.partition_point(|stream| stream.start <= at);
         self.streams.get(number).map_or(usize::MAX, |stream| stream.start)
+    }
+
+    /// The first place behind `at` where a stream begins in an outermost one.
+    pub(crate) fn next_inner(&self, at: usize) -> usize {
+        let number = self.inner.partition_point(|stream| stream.start <= at);
+        self.inner.get(number).map_or(usize::MAX, |stream| stream.start)
     }
 
     /// How much content of the outermost stream is to come at a place that lies in it
@@ -405,15 +444,18 @@ fn digest(bytes: &[u8]) -> [u8; 16] {
 
 /// What a header says about recipes and work.
 pub(crate) fn declare(header: &mut PatchHeader, recipes: Recipes, new: &PlainNew) {
-    for (_, turn) in &new.turns {
+    for (number, (_, turn)) in new.turns.iter().enumerate() {
         let Turn::Open { recipe, plain, .. } = turn else { continue };
+        // A terminal that begins in the stream tells more than edits.
+        let replaced = new.replaced.get(&number).into_iter().flatten();
+        let more: u64 = replaced.map(|(_, told)| *told as u64).sum();
         let Some(recipe) = recipes.list.get(*recipe) else { continue };
         let library = recipe.library();
         let codec = library.codec as usize;
         if let (Some(work), Some(version)) =
             (header.work.get_mut(codec), header.libraries.get_mut(codec))
         {
-            *work = work.saturating_add(*plain);
+            *work = work.saturating_add(*plain).saturating_add(more);
             if recipe.needs_library() {
                 *version = library.version;
             }

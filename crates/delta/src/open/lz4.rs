@@ -103,7 +103,7 @@ fn told(framing: Framing, encoded: &[u8]) -> Option<(Recipe, Correction, Vec<u8>
         _ => 0,
     };
     let tail = encoded.get(encoded.len().checked_sub(tail)?..)?.to_vec();
-    let told = Told { words: words.len(), head, tail };
+    let told = Told { words: words.len(), weave: None, head, tail };
     let recipe = Recipe::Lz4(Lz4Recipe { framing, told: true });
     Some((recipe, Correction::of_sequences(told.to_bytes()), words))
 }

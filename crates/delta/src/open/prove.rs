@@ -5,12 +5,13 @@ use super::lz4;
 use super::shared::Shared;
 use super::tell::{self, Spoken};
 use super::{Form, Place};
-use crate::codec::zstd::{ZstdEncoder, ZstdOptions, sequences_max};
+use crate::codec::zstd::{Chooser, ZstdEncoder, sequences_max};
 use crate::correction::Correction;
 use crate::recipe::words::Words;
 use crate::recipe::{Recipe, Wrapper, zstd_frame};
-use crate::sequences::{self, Ahead, BLOCK, Sequence, Stored};
+use crate::sequences::{self, BLOCK, Sequence, Stored};
 use crate::tokens::{self, Told};
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 /// How much content the encoder gets before its output is looked at.
@@ -55,7 +56,7 @@ const RECHOSEN_PERCENT: usize = 60;
 /// takes long.
 const LITTLE_SHARE: usize = 20;
 
-/// More bytes of edits of sequences come before the content: a correction is in the lists
+/// More bytes of edits of sequences come between the content: a correction is in the lists
 /// of a span, which must not be too long.
 const EDITS_MAX: usize = 64 << 10;
 
@@ -212,8 +213,7 @@ fn agreement(recipe: &Recipe, plain: &[u8], encoded: &[u8]) -> usize {
 }
 
 /// What makes a frame of another release of libzstd: its choice is told, or that of the
-/// linked release is put right, whichever is likely to take fewer bytes; in a long frame
-/// something is paid for being gone on with after a cut.
+/// linked release is put right, whichever is likely to take fewer bytes.
 fn of_another_release(
     all: &[Recipe],
     plain: &[u8],
@@ -225,12 +225,12 @@ fn of_another_release(
     let words = zstd_frame::words(encoded, plain.len())?;
     let wanted: Vec<Sequence> = Words::new(&words).collect();
     let cost = tell::cost(&wanted, known);
-    let look = || edited(all, plain, encoded, &wanted, max_heap);
+    let look = || edited(all, plain, encoded, &words, max_heap);
     let little = plain.len() > TRIED && cost < encoded.len() / LITTLE_SHARE;
     let mut edited = if little { None } else { look() };
     let edits = edited.as_ref().map_or(usize::MAX, |edited| edited.size);
-    if edits.saturating_add(tell::worth(encoded)) > cost
-        && let Some((recipe, correction, words)) = tell::told(encoded, plain, words, place)
+    if edits > cost
+        && let Some((recipe, correction, words)) = tell::told(encoded, plain, words.clone(), place)
         && recipe.corrected_heap((words.len() + plain.len()) as u64, &correction) <= max_heap
     {
         place.worked(recipe);
@@ -239,13 +239,12 @@ fn of_another_release(
     if little {
         edited = look();
     }
-    let Edited { recipe, correction, ahead, .. } = edited?;
-    place.worked(recipe);
-    if ahead.is_empty() {
-        return Some(Proof::Made(recipe, correction));
-    }
-    let Recipe::Zstd(options) = recipe else { return None };
-    Some(Proof::Begun(Recipe::Zstd(edits_ahead(options)), correction, ahead))
+    let Edited { recipe, of, correction, records, .. } = edited?;
+    place.worked(of);
+    Some(match records.is_empty() {
+        true => Proof::Made(recipe, correction),
+        false => Proof::Begun(recipe, correction, records),
+    })
 }
 
 /// What makes a stream of LZMA whose encoder is not known, or takes too much memory: its
@@ -267,17 +266,14 @@ fn of_any_encoder(
     (heap <= max_heap).then_some(Proof::Begun(recipe, correction, words))
 }
 
-/// The recipe of a frame whose edits come before its content.
-fn edits_ahead(options: ZstdOptions) -> ZstdOptions {
-    ZstdOptions { switches: options.switches | ZstdOptions::EDITS, ..options }
-}
-
 /// What puts the linked release's choice right.
 struct Edited {
     recipe: Recipe,
+    /// The recipe whose choice it is.
+    of: Recipe,
     correction: Correction,
-    /// The edits, where they are more than a correction can hold.
-    ahead: Vec<u8>,
+    /// The edits, where they come between the content.
+    records: Vec<u8>,
     /// Bytes of the edits.
     size: usize,
 }
@@ -288,27 +284,30 @@ fn edited(
     all: &[Recipe],
     plain: &[u8],
     encoded: &[u8],
-    wanted: &[Sequence],
+    words: &[u8],
     max_heap: u64,
 ) -> Option<Edited> {
     (plain.len() <= RECHOSEN_MAX).then_some(())?;
+    let wanted: Vec<Sequence> = Words::new(words).collect();
     let made = |recipe: &Recipe| {
-        let edited = rechosen(*recipe, plain, encoded, wanted)?;
-        let recipe = match (recipe, edited.ahead.is_empty()) {
-            (Recipe::Zstd(options), false) => Recipe::Zstd(edits_ahead(*options)),
-            _ => *recipe,
+        let of = *recipe;
+        let short =
+            if tell::is_long(encoded) { None } else { rechosen(of, plain, encoded, &wanted) };
+        let (edited, content) = match short {
+            Some(edited) => (edited, Cow::Borrowed(plain)),
+            None => between(of, plain, encoded, words, max_heap)?,
         };
-        let content = [&edited.ahead, plain].concat();
-        let heap = recipe.corrected_heap(content.len() as u64, &edited.correction);
+        let heap = edited.recipe.corrected_heap(content.len() as u64, &edited.correction);
         let right = heap <= max_heap
-            && corrected_bytes(&recipe, &content, &edited.correction).as_deref() == Some(encoded);
+            && corrected_bytes(&edited.recipe, &content, &edited.correction).as_deref()
+                == Some(encoded);
         right.then_some(edited)
     };
     let small = plain.len() <= TRIED;
     if let Some(proof) = all.first().filter(|_| small).and_then(made) {
         return Some(proof);
     }
-    let (edits, recipe) = nearest(all, plain, wanted)?;
+    let (edits, recipe) = nearest(all, plain, &wanted)?;
     // All of it is only looked at where its start promises something.
     let promised = edits as u64 * plain.len() as u64 / plain.len().min(TRIED) as u64;
     (promised <= encoded.len() as u64).then(|| made(&recipe)).flatten()
@@ -340,21 +339,37 @@ fn choice(recipe: &Recipe, plain: &[u8]) -> Option<Vec<Sequence>> {
     chooser.choose(plain, sequences_max(plain.len())).ok()
 }
 
-/// The edits of what libzstd chooses, if they are worth it.
-fn rechosen(recipe: Recipe, plain: &[u8], encoded: &[u8], wanted: &[Sequence]) -> Option<Edited> {
-    let chosen = choice(&recipe, plain)?;
+/// The edits of what libzstd chooses, if they are worth it and a correction can hold them.
+fn rechosen(of: Recipe, plain: &[u8], encoded: &[u8], wanted: &[Sequence]) -> Option<Edited> {
+    let chosen = choice(&of, plain)?;
     let edits = sequences::find(&chosen, wanted);
     let (chosen, size) = (chosen.len(), edits.len());
-    let worth = size <= encoded.len() * RECHOSEN_PERCENT / 100 && size > 0;
+    let worth = size < EDITS_MAX && size <= rechosen_max(encoded) && size > 0;
     worth.then(|| {
-        if size < EDITS_MAX {
-            let stored = Stored { chosen, edits: &edits }.to_bytes();
-            let correction = Correction::of_sequences(stored);
-            return Edited { recipe, correction, ahead: Vec::new(), size };
-        }
-        let stored = Ahead { chosen, edits: size }.to_bytes();
-        Edited { recipe, correction: Correction::of_sequences(stored), ahead: edits, size }
+        let correction = Correction::of_sequences(Stored { chosen, edits: &edits }.to_bytes());
+        Edited { recipe: of, of, correction, records: Vec::new(), size }
     })
+}
+
+/// The same with edits between the content, and both.
+fn between<'a>(
+    of: Recipe,
+    plain: &[u8],
+    encoded: &[u8],
+    words: &[u8],
+    max_heap: u64,
+) -> Option<(Edited, Cow<'a, [u8]>)> {
+    let Recipe::Zstd(options) = of else { return None };
+    (Chooser::heap(options, plain.len() as u64) <= max_heap).then_some(())?;
+    let frame = tell::edits::edits(options, encoded, plain, words, rechosen_max(encoded))?;
+    let tell::edits::Frame { recipe, correction, records, plain } = frame;
+    let size = records.len();
+    Some((Edited { recipe, of, correction, records, size }, Cow::Owned(plain)))
+}
+
+/// The most bytes of edits of a frame.
+fn rechosen_max(encoded: &[u8]) -> usize {
+    encoded.len() * RECHOSEN_PERCENT / 100
 }
 
 /// Whether edits of choices are small enough.

@@ -1,6 +1,7 @@
 //! Streams whose encoders' choices are told: how frames of zstd are made of them, and what
 //! the old image has told already.
 
+pub(crate) mod edits;
 pub(crate) mod lzma;
 
 use super::{Place, Stream};
@@ -13,6 +14,7 @@ use crate::recipe::zstd_frame::{self, Head, Reader};
 use crate::sequences::{BLOCK, Sequence};
 use alloc::borrow::ToOwned as _;
 use alloc::vec::Vec;
+use core::ops::Range;
 use std::sync::OnceLock;
 
 /// So many sequences that follow each other in old and new are probably the same ones.
@@ -65,32 +67,38 @@ pub(super) fn told(
 /// cost all of a patch.
 const WOVEN: usize = 192 << 10;
 
-/// Frames of more bytes are told for this part of them, too, where edits are shorter: all
-/// of those have to be there before the first byte is made.
-const LONG: usize = 1 << 20;
-const WORTH_SHARE: usize = 16;
-
-/// What it is worth in bytes of a patch that a frame can be gone on with.
-pub(super) fn worth(encoded: &[u8]) -> usize {
-    if encoded.len() > LONG { encoded.len() / WORTH_SHARE } else { 0 }
+/// A frame has so many bytes that it is gone on with in its middle.
+pub(super) fn is_long(encoded: &[u8]) -> bool {
+    encoded.len() > WOVEN
 }
 
 /// Puts the words of a long stream into its content, between the streams in it.
 pub(super) fn weave(stream: &mut Stream, words: Vec<u8>, encoded: &[u8], known: &Spoken<'_>) {
-    if encoded.len() <= WOVEN || woven(stream, &words, encoded, known).is_none() {
+    if !is_long(encoded) || woven(stream, &words, encoded, known).is_none() {
         stream.begin_with(words);
     }
 }
 
 fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8], known: &Spoken<'_>) -> Option<()> {
     let mut told = stream.recipe.told(&stream.correction)?;
-    let range = |inner: &Stream| inner.at as usize..(inner.at + inner.len) as usize;
-    let closed: Vec<_> = stream.inner.iter().map(range).collect();
+    let closed = closed(stream);
     let runs = || lzma::runs(words, &closed, known);
     let (plain, places) = told.weave(words, &stream.plain, &closed, &runs)?;
     let correction = Correction::of_sequences(told.to_bytes());
     is_made(stream.recipe, &correction, &plain, encoded).then_some(())?;
     (stream.plain, stream.correction) = (plain, correction);
+    shift(stream, places);
+    Some(())
+}
+
+/// Where in a stream's content no words have room.
+fn closed(stream: &Stream) -> Vec<Range<usize>> {
+    let range = |inner: &Stream| inner.at as usize..(inner.at + inner.len) as usize;
+    stream.inner.iter().map(range).collect()
+}
+
+/// Streams in content stand behind the words that came between it.
+fn shift(stream: &mut Stream, places: Vec<(usize, usize)>) {
     let (mut places, mut before) = (places.into_iter().peekable(), 0);
     for inner in &mut stream.inner {
         while let Some((_, words)) = places.next_if(|(at, _)| *at as u64 <= inner.at) {
@@ -98,7 +106,6 @@ fn woven(stream: &mut Stream, words: &[u8], encoded: &[u8], known: &Spoken<'_>) 
         }
         inner.at += before;
     }
-    Some(())
 }
 
 /// The frame comes out with words in other places, too.
@@ -386,4 +393,4 @@ fn tell_what_is_noted(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -2,10 +2,8 @@
 
 use super::again::{Again, Read, Sink};
 #[cfg(any(test, feature = "diff"))]
-use super::lz4;
-#[cfg(any(test, feature = "diff"))]
 use super::weave::{Mixed, Woven};
-use super::{LzmaRecipe, MAKES, MAKES_NONE, Recipe, lzma, told};
+use super::{Framing, LzmaRecipe, MAKES, MAKES_NONE, Recipe, edited, lz4, lzma, told};
 use crate::codec::Fault;
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
@@ -19,12 +17,16 @@ use core::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
     Zstd(told::Told),
+    Edits(edited::Edits),
+    Lz4(Framing, lz4::Told),
     Lzma(LzmaRecipe, lzma::Told),
 }
 
 /// Reads a stream that is being made, with what is told of it.
 pub(crate) enum Retelling {
     Zstd(Box<Again<told::again::ToldAgain>>),
+    Edits(Box<Again<edited::again::EditedAgain>>),
+    Lz4(Box<Again<lz4::again::Retells>>),
     Lzma(Box<Again<lzma::again::LzmaAgain>>),
 }
 
@@ -34,6 +36,8 @@ impl Retelling {
     pub(crate) fn reached(&self) -> Option<usize> {
         match self {
             Self::Zstd(again) => again.reached(),
+            Self::Edits(again) => again.reached(),
+            Self::Lz4(again) => again.reached(),
             Self::Lzma(again) => again.reached(),
         }
     }
@@ -49,6 +53,8 @@ impl Retelling {
         match self {
             _ if !MAKES => Err(E::from(MAKES_NONE)),
             Self::Zstd(again) => again.give(count, there, read, sink),
+            Self::Edits(again) => again.give(count, there, read, sink),
+            Self::Lz4(again) => again.give(count, there, read, sink),
             Self::Lzma(again) => again.give(count, there, read, sink),
         }
     }
@@ -60,6 +66,10 @@ impl Told {
         Ok(match self {
             _ if !MAKES => return Err(MAKES_NONE),
             Self::Zstd(told) => Retelling::Zstd(Box::new(told::again::again(told, plain)?)),
+            Self::Edits(edits) => Retelling::Edits(Box::new(edited::again::again(edits, plain)?)),
+            Self::Lz4(framing, told) => {
+                Retelling::Lz4(Box::new(lz4::again::again(framing, told, plain)?))
+            }
             Self::Lzma(recipe, told) => {
                 Retelling::Lzma(Box::new(lzma::again::again(recipe, told, plain)?))
             }
@@ -72,6 +82,8 @@ impl Told {
         match self {
             _ if !MAKES => None,
             Self::Zstd(told) => told::again::heap(told),
+            Self::Edits(edits) => edited::again::heap(edits),
+            Self::Lz4(_, told) => told.weave.as_ref().map(|_| lz4::again::HEAP),
             Self::Lzma(recipe, told) => lzma::again::heap(*recipe, told, plain),
         }
     }
@@ -83,6 +95,8 @@ impl Told {
     fn woven(&self) -> (Option<Woven<'_>>, usize) {
         match self {
             Self::Zstd(told) => (told.woven(), told.words),
+            Self::Edits(edits) => (Some(edits.woven()), edits.bytes),
+            Self::Lz4(_, told) => (told.woven(), told.words),
             Self::Lzma(_, told) => (told.woven(), told.words),
         }
     }
@@ -91,6 +105,8 @@ impl Told {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Zstd(told) => told.to_bytes(),
+            Self::Edits(edits) => edits.to_bytes(),
+            Self::Lz4(_, told) => told.to_bytes(),
             Self::Lzma(_, told) => told.to_bytes(),
         }
     }
@@ -106,6 +122,8 @@ impl Told {
     ) -> Option<Mixed> {
         match self {
             Self::Zstd(told) => told.weave(words, content, closed),
+            Self::Edits(edits) => edits.weave(words, content, closed),
+            Self::Lz4(_, told) => told.weave(words, content, closed),
             Self::Lzma(_, told) => told.weave(words, content, runs()),
         }
     }
@@ -118,8 +136,10 @@ impl Told {
         }
     }
 
-    /// The words alone, out of those and the content.
+    /// The words alone, out of those and the content; none of
+    /// edits and of LZ4.
     pub(crate) fn words_of(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let (Self::Zstd(_) | Self::Lzma(..)) = self else { return None };
         let places = self.places(plain)?.into_iter();
         let words = places.map(|place| plain.get(place)).collect::<Option<Vec<_>>>()?;
         Some(words.concat())
@@ -134,6 +154,13 @@ impl Recipe {
             Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
                 told::Told::read(correction.sequences()).ok().map(Told::Zstd)
             }
+            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
+                edited::Edits::read(correction.sequences()).ok().map(Told::Edits)
+            }
+            Self::Lz4(recipe) => {
+                let told = lz4::Told::read(correction.sequences()).ok();
+                told.map(|told| Told::Lz4(recipe.framing, told))
+            }
             Self::Lzma(recipe) if recipe.told => {
                 let told = lzma::Told::read(correction.sequences()).ok()?;
                 Some(Told::Lzma(*recipe, told))
@@ -142,33 +169,28 @@ impl Recipe {
         }
     }
 
+    /// Edits of what an encoder chooses come between the content.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn is_edited(&self) -> bool {
+        matches!(self, Self::Zstd(options) if options.has(ZstdOptions::EDITS))
+    }
+
     /// Nothing comes out before all of the content is there.
     pub(crate) fn is_made_whole(&self, correction: &Correction) -> bool {
         match self {
-            Self::Zstd(options) if options.has(ZstdOptions::TOLD) => false,
+            Self::Zstd(options) if options.has(ZstdOptions::TOLD | ZstdOptions::EDITS) => false,
             Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
             Self::Deflate { .. } | Self::Xz(_) => false,
             // Words come first.
-            Self::Lzma(_) | Self::Lz4(_) => true,
+            Self::Lzma(_) => true,
+            Self::Lz4(_) => self.told(correction).is_none(),
         }
     }
 
     /// Where in a stream's content it is said what an encoder chose: words or edits.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn chosen(&self, correction: &Correction, plain: &[u8]) -> Vec<Range<usize>> {
-        if let Some(told) = self.told(correction) {
-            return told.places(plain).unwrap_or_default();
-        }
-        match self {
-            Self::Lz4(_) => {
-                let told = lz4::Told::read(correction.sequences());
-                told.iter().map(|told| 0..told.words).collect()
-            }
-            Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
-                let ahead = crate::sequences::Ahead::read(correction.sequences());
-                ahead.iter().map(|ahead| 0..ahead.edits).collect()
-            }
-            _ => Vec::new(),
-        }
+        let told = self.told(correction);
+        told.and_then(|told| told.places(plain)).unwrap_or_default()
     }
 }

@@ -3,10 +3,14 @@
 //! A block is its sequences and nothing else, so that no library is needed to make it
 //! again, and no window: what a match repeats is left out.
 
+pub(crate) mod again;
 pub(crate) mod block;
 mod maker;
 mod reader;
 
+#[cfg(any(test, feature = "diff"))]
+use super::weave::Mixed;
+use super::weave::{Rule, Weave, Woven};
 use super::{RecipeError, byte, within};
 use crate::correction::{CorrectionError, number};
 use alloc::vec::Vec;
@@ -102,11 +106,16 @@ pub(crate) fn encoded_max(plain: u64) -> u64 {
     plain.saturating_add(plain / 64).saturating_add(5 << 10)
 }
 
+/// Words that come between the content describe about so much of it together.
+const RUN: usize = 64 << 10;
+
 /// What a correction says of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Told {
     /// Bytes of words.
     pub(crate) words: usize,
+    /// Where they come between the content; none: all before it.
+    pub(crate) weave: Option<Weave>,
     /// What stands before the first block.
     pub(crate) head: Vec<u8>,
     /// What stands behind the last one.
@@ -121,21 +130,44 @@ impl Told {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
         let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (words, head) = (size()?, size()?);
+        let (words, held) = (size()?, size()?);
+        let weave = match held {
+            0 => None,
+            held => {
+                let (mut early, mut run) = (Vec::new(), 0usize);
+                for _ in 0..size()? {
+                    run = run.saturating_add(size()?);
+                    early.push((run, size()?));
+                }
+                Some(Weave { held, early })
+            }
+        };
+        let head = size()?;
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > HEAD_MAX || tail.len() > TAIL_MAX {
             return Err(CorrectionError::Size(HEAD_MAX));
         }
-        Ok(Self { words, head: head.to_vec(), tail: tail.to_vec() })
+        Ok(Self { words, weave, head: head.to_vec(), tail: tail.to_vec() })
     }
 
     /// The stored form.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        for value in [self.words, self.head.len()] {
-            crate::correction::put_number(&mut out, value as u64);
+        let mut sizes = alloc::vec![self.words];
+        match &self.weave {
+            Some(weave) => {
+                sizes.extend([weave.held, weave.early.len()]);
+                let mut last = 0;
+                for (run, early) in &weave.early {
+                    sizes.extend([run - last, *early]);
+                    last = *run;
+                }
+            }
+            None => sizes.push(0),
         }
+        sizes.push(self.head.len());
+        let mut out = Vec::new();
+        sizes.iter().for_each(|size| crate::correction::put_number(&mut out, *size as u64));
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
         out
@@ -143,7 +175,31 @@ impl Told {
 
     /// Bytes of heap that making the stream takes.
     pub(super) fn heap(&self) -> u64 {
-        (self.words as u64).saturating_add(maker::HEAP)
+        let words = self.weave.as_ref().map_or(self.words, |weave| weave.held);
+        let early = self.weave.as_ref().map_or(0, |weave| weave.early.len());
+        let lists = early.saturating_mul(4 * size_of::<usize>());
+        (words as u64).saturating_add(lists as u64).saturating_add(maker::HEAP)
+    }
+
+    /// How words come between the content, if they do.
+    pub(crate) fn woven(&self) -> Option<Woven<'_>> {
+        let weave = self.weave.as_ref()?;
+        Some(Woven { weave, words: self.words, rule: Rule::Blocks, runs: &[], usual: RUN })
+    }
+
+    /// Puts words between the content, with what states the bytes of each block.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn weave(
+        &mut self,
+        words: &[u8],
+        content: &[u8],
+        closed: &[core::ops::Range<usize>],
+    ) -> Option<Mixed> {
+        let words = maker::with_heads(words)?;
+        (self.words, self.weave) = (words.len(), Some(Weave::default()));
+        let (weave, mixed) = self.woven()?.mix(&words, content, closed, 0)?;
+        self.weave = Some(weave);
+        Some(mixed)
     }
 }
 

@@ -143,10 +143,14 @@ impl ToldEncoder {
     /// As an encoder with this strategy, by libzstd's numbers, codes it.
     pub(crate) fn new(told: Told, strategy: i8, splits: bool, plain: u64) -> Result<Self, Fault> {
         let content = usize::try_from(plain).ok().and_then(|all| all.checked_sub(told.words));
-        let content = content.ok_or(IMPOSSIBLE)?;
+        Ok(Self::of(told, strategy, splits, content.ok_or(IMPOSSIBLE)?))
+    }
+
+    /// Of so many bytes of content, with any bytes of words.
+    pub(crate) fn of(told: Told, strategy: i8, splits: bool, content: usize) -> Self {
         let wanted = if told.weave.is_some() { 0 } else { told.words };
         let words = Vec::with_capacity(wanted);
-        Ok(Self {
+        Self {
             told,
             strategy,
             splits,
@@ -159,7 +163,7 @@ impl ToldEncoder {
             done: 0,
             ended: 0,
             begun: 0,
-        })
+        }
     }
 
     /// Takes words off the front of what comes, where they come between the content;
@@ -206,9 +210,13 @@ impl ToldEncoder {
             let block = self.told.blocks.get(self.ended).map_or(usize::MAX, |len| len - self.begun);
             let (now, later) = plain.split_at(room.min(block).min(until).min(plain.len()));
             let Some((last, start)) = now.split_last() else { return Err(IMPOSSIBLE) };
-            self.code(start, out)?;
-            self.held = Some(*last);
             self.done = self.done.saturating_add(now.len());
+            if self.done < self.content {
+                self.code(now, out)?;
+            } else {
+                self.code(start, out)?;
+                self.held = Some(*last);
+            }
             self.begun = self.begun.saturating_add(now.len());
             plain = later;
         }
@@ -290,7 +298,7 @@ enum Doing {
 
 /// Bytes of heap for the words of a block, which grow as a vector does: a block has at
 /// most 43,691 sequences, and few have more than a word and its offset.
-const WORDS_HEAP: u64 = 3 << 19;
+pub(crate) const WORDS_HEAP: u64 = 3 << 19;
 
 /// The most bytes of a frame of so many bytes of words and content.
 fn frame_max(plain: u64) -> u64 {

@@ -5,6 +5,7 @@
 //! run come follows from the words so far, and is described once for all kinds of streams.
 
 use super::words::Gather;
+use crate::correction::number;
 use crate::sequences::Sequence;
 use alloc::vec::Vec;
 
@@ -23,6 +24,11 @@ pub(crate) struct Weave {
 pub(crate) enum Rule {
     /// With a sequence without a match.
     Ends,
+    /// When they describe more content than up to its end, where the first sequence of each
+    /// block describes none, and one without a match ends it; or when no more words come.
+    Blocks,
+    /// With as many bytes as half of the number says with which they begin.
+    Stated,
     /// When they describe more content than up to its end, where lengths of matches are
     /// told so much longer; or when no more words come.
     Describes { longer: u32 },
@@ -66,6 +72,11 @@ pub(crate) struct Loom {
     ended: usize,
     described: usize,
     taken: usize,
+    /// A block's first sequence came, and not its last.
+    is_in_block: bool,
+    /// Of what states its bytes: how it begins, and how many of them are to come.
+    stated: Vec<u8>,
+    missing: Option<usize>,
 }
 
 impl Loom {
@@ -91,10 +102,21 @@ impl Loom {
         pieces: &mut &[u8],
         out: &mut Vec<u8>,
     ) -> Option<bool> {
-        let end = self.end(woven);
         let left = woven.words.saturating_sub(self.taken);
         let (mut now, _) = pieces.split_at(left.min(pieces.len()));
         let offered = now.len();
+        if woven.rule == Rule::Stated {
+            let are_told = self.take_stated(&mut now, out)?;
+            let used = offered - now.len();
+            self.taken += used;
+            *pieces = pieces.get(used..).unwrap_or_default();
+            (are_told || self.taken < woven.words).then_some(())?;
+            if are_told {
+                self.pass(woven);
+            }
+            return Some(are_told);
+        }
+        let end = self.end(woven);
         let mut are_told = self.are_told(woven, end);
         if !are_told {
             let mut gather = core::mem::take(&mut self.gather);
@@ -118,8 +140,36 @@ impl Loom {
         Some(are_told)
     }
 
+    /// Moves what states its bytes; says whether all of it came.
+    fn take_stated(&mut self, pieces: &mut &[u8], out: &mut Vec<u8>) -> Option<bool> {
+        while self.missing.is_none() {
+            let Some((first, rest)) = pieces.split_first() else { return Some(false) };
+            *pieces = rest;
+            self.stated.push(*first);
+            if first & 0x80 == 0 {
+                let stated = number(&mut self.stated.as_slice()).ok()?;
+                self.missing = Some(usize::try_from(stated >> 1).unwrap_or(usize::MAX));
+                out.append(&mut self.stated);
+            } else if self.stated.len() > 9 {
+                return None;
+            }
+        }
+        let missing = self.missing.unwrap_or(0);
+        let (now, later) = pieces.split_at(missing.min(pieces.len()));
+        out.extend_from_slice(now);
+        *pieces = later;
+        self.missing = Some(missing - now.len()).filter(|missing| *missing > 0);
+        Some(self.missing.is_none())
+    }
+
     fn count(&mut self, woven: Woven<'_>, sequence: &Sequence) {
+        let is_head = woven.rule == Rule::Blocks && !self.is_in_block;
+        self.is_in_block = is_head || sequence.length > 0;
         self.ended += usize::from(sequence.length == 0);
+        if woven.rule == Rule::Blocks && !is_head {
+            let more = (sequence.length as usize).saturating_add(sequence.literals as usize);
+            self.described = self.described.saturating_add(more);
+        }
         if let Rule::Describes { longer } = woven.rule {
             let length = sequence.length.saturating_sub(longer) as usize;
             let more = length.saturating_add(sequence.literals as usize);
@@ -130,7 +180,8 @@ impl Loom {
     fn are_told(&self, woven: Woven<'_>, end: usize) -> bool {
         match woven.rule {
             Rule::Ends => self.ended > self.runs,
-            Rule::Describes { .. } => self.described > end,
+            Rule::Stated => false,
+            Rule::Blocks | Rule::Describes { .. } => self.described > end,
         }
     }
 

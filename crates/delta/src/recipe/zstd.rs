@@ -1,9 +1,10 @@
 //! Frames of zstd: as libzstd makes them, with its choice put right, or told.
 
+use super::edited::{EditedEncoder, Edits};
 use super::told::{self, Told, ToldDecoder, ToldEncoder};
 use crate::codec::zstd::{self, ZstdDecoder, ZstdEncoder, ZstdOptions};
 use crate::codec::{Fault, Progress, drain};
-use crate::sequences::{self, Ahead, Stored};
+use crate::sequences::{self, Stored};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -13,36 +14,17 @@ pub(crate) struct Edited {
     /// How many sequences libzstd chooses.
     chosen: usize,
     edits: Vec<u8>,
-    /// Bytes of edits that are still to come, before the content.
-    missing: usize,
     content: Vec<u8>,
 }
 
 impl Edited {
-    fn new(options: ZstdOptions, plain: u64, correction: &[u8]) -> Result<Self, Fault> {
-        let content = Vec::new();
-        if options.has(ZstdOptions::EDITS) {
-            let ahead = Ahead::read(correction).map_err(|_| IMPOSSIBLE)?;
-            let missing = ahead.edits;
-            if missing as u64 > plain {
-                return Err(IMPOSSIBLE);
-            }
-            let edits = Vec::with_capacity(missing);
-            return Ok(Self { options, chosen: ahead.chosen, edits, missing, content });
-        }
+    fn new(options: ZstdOptions, correction: &[u8]) -> Result<Self, Fault> {
         let Stored { chosen, edits } = Stored::read(correction).map_err(|_| IMPOSSIBLE)?;
-        Ok(Self { options, chosen, edits: edits.to_vec(), missing: 0, content })
-    }
-
-    fn push(&mut self, plain: &[u8]) {
-        let (edits, content) = plain.split_at(self.missing.min(plain.len()));
-        self.missing -= edits.len();
-        self.edits.extend_from_slice(edits);
-        self.content.extend_from_slice(content);
+        Ok(Self { options, chosen, edits: edits.to_vec(), content: Vec::new() })
     }
 
     fn finish(&self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        let Self { options, chosen, edits, content, .. } = self;
+        let Self { options, chosen, edits, content } = self;
         let most = (*chosen).min(zstd::sequences_max(content.len()));
         let plain = content.len() as u64;
         let chosen = ZstdEncoder::new(*options, plain)?.choose(content, most)?;
@@ -60,6 +42,8 @@ pub(crate) enum FrameMaker {
     Whole { codec: ZstdEncoder, content: Vec<u8> },
     /// In the same way, with edits of what libzstd chooses.
     Edited(Edited),
+    /// Edits come between the content.
+    Woven(Box<EditedEncoder>),
     /// Nothing is chosen.
     Told(Box<ToldEncoder>),
 }
@@ -73,9 +57,13 @@ impl FrameMaker {
             let encoder = ToldEncoder::new(told, options.level, splits, plain)?;
             return Ok(Self::Told(Box::new(encoder)));
         }
+        if options.has(ZstdOptions::EDITS) {
+            let edits = Edits::read(correction).map_err(|_| IMPOSSIBLE)?;
+            return Ok(Self::Woven(Box::new(EditedEncoder::new(options, edits, plain)?)));
+        }
         let content = Vec::new();
-        if !correction.is_empty() || options.has(ZstdOptions::EDITS) {
-            return Ok(Self::Edited(Edited::new(options, plain, correction)?));
+        if !correction.is_empty() {
+            return Ok(Self::Edited(Edited::new(options, correction)?));
         }
         let codec = ZstdEncoder::new(options, plain)?;
         Ok(match options.has(ZstdOptions::AT_ONCE) {
@@ -93,10 +81,11 @@ impl FrameMaker {
                 content.extend_from_slice(plain);
                 Ok(())
             }
-            Self::Edited(edited) => {
-                edited.push(plain);
+            Self::Edited(Edited { content, .. }) => {
+                content.extend_from_slice(plain);
                 Ok(())
             }
+            Self::Woven(encoder) => encoder.push(plain, out),
             Self::Told(encoder) => encoder.push(plain, out),
         }
     }
@@ -108,6 +97,7 @@ impl FrameMaker {
             }
             Self::Whole { codec, content } => codec.encode(content, out),
             Self::Edited(edited) => edited.finish(out),
+            Self::Woven(encoder) => encoder.finish(out),
             Self::Told(encoder) => encoder.finish(out),
         }
     }
@@ -120,6 +110,10 @@ pub(crate) fn encoder_heap(options: ZstdOptions, plain: u64) -> u64 {
     if options.has(ZstdOptions::TOLD) {
         return told::encoder_heap(options.level, !options.has(ZstdOptions::NO_SPLIT_AFTER));
     }
+    if options.has(ZstdOptions::EDITS) {
+        // By what is told alone.
+        return 0;
+    }
     let buffered = if options.has(ZstdOptions::AT_ONCE) { plain } else { 0 };
     options.encoder_heap(plain).saturating_add(buffered)
 }
@@ -130,10 +124,7 @@ pub(crate) fn corrected_heap(options: ZstdOptions, plain: u64, correction: &[u8]
         return Told::read(correction).map_or(u64::MAX, |told| told.heap());
     }
     if options.has(ZstdOptions::EDITS) {
-        let heap = |Ahead { chosen, edits }| {
-            sequences::heap(chosen, edits, plain).saturating_add(edits as u64)
-        };
-        return Ahead::read(correction).map_or(u64::MAX, heap);
+        return Edits::read(correction).map_or(u64::MAX, |edits| edits.heap(options, plain));
     }
     // Two contexts in turn.
     Stored::read(correction).map_or(u64::MAX, |stored| stored.heap(plain))

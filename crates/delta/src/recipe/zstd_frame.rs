@@ -299,7 +299,6 @@ impl Reader {
     }
 
     /// Bytes of content of what was read.
-    #[cfg(any(test, feature = "diff"))]
     pub(crate) fn done(&self) -> usize {
         self.frame.done
     }

@@ -149,3 +149,23 @@ fn damaged_images_are_left_alone() {
         makes(&image, &opened(&image, Purpose::New).streams);
     }
 }
+
+/// A long stream of which a patch takes many spans, with a stream in it, can be gone on with
+/// in its middle: words of a whole block of megabytes do not come before it.
+#[test]
+fn long_streams_can_be_gone_on_with() {
+    let mut next = numbers(4);
+    let mut letters = |count| {
+        std::iter::repeat_with(|| (next() >> 11) as u8 & 0x1f).take(count).collect::<Vec<_>>()
+    };
+    let old = letters(400_000);
+    let plain = [&old[..], &content(300_000, 5), &letters(500_000)].concat();
+    for arguments in [&["-9"][..], &["-l"], &["-B4", "-1"]] {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("content"), &plain).unwrap();
+        run(folder.path(), "lz4", &[arguments, &["content", "packed"]].concat());
+        let packed = fs::read(folder.path().join("packed")).unwrap();
+        let new = [b"head", &packed[..], &(plain.len() as u32).to_le_bytes()].concat();
+        super::super::tell::tests::check_resets(&old, &new, 3);
+    }
+}

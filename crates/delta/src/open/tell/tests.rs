@@ -3,7 +3,7 @@
 use super::super::tests::{check, content, makes, numbers, opened, run};
 use super::super::{ContainerKind, Purpose};
 use super::*;
-use crate::apply::tests::{apply, resume};
+use crate::apply::tests::{apply, cut_cost, resume};
 use crate::codec::zstd::{ZstdEncoder, sequences_max};
 use crate::{Delta, DiffOptions, diff};
 use std::fs;
@@ -288,9 +288,35 @@ fn long_corrections_find_room_in_spans() {
 
 /// More edits than a correction has room for.
 #[test]
-fn many_edits_come_before_the_content() {
+fn many_edits_come_between_the_content() {
     let (delta, streams) = opened_by_edits(7 * BLOCK, 1);
-    let ahead = |stream: &Stream| matches!(stream.recipe, Recipe::Zstd(options) if options.has(ZstdOptions::EDITS));
-    assert!(streams.iter().all(ahead), "{}", delta.census);
+    assert!(streams.iter().all(|stream| stream.recipe.is_edited()), "{}", delta.census);
     assert!(delta.explanation.corrections < 100, "{:?}", delta.explanation);
+}
+
+/// A long frame by edits of which a patch takes many spans, with a stream in it, can be gone
+/// on with in its middle.
+#[test]
+fn long_frames_by_edits_can_be_gone_on_with() {
+    let old = content(900_000, 1);
+    let content = [&*old, &*inner(&letters(90_000, 2)), &*letters(400_000, 3)].concat();
+    let new = [&b"head"[..], &odd(&content), b"tail"].concat();
+    let streams = opened(&new, Purpose::New).streams;
+    assert!(streams[0].recipe.is_edited() && streams[0].inner.len() == 1);
+    check_resets(&old, &new, 3);
+}
+
+/// A patch can be gone on with in its middle, wherever a cut was: that costs at most 256 KiB.
+pub(in super::super) fn check_resets(old: &[u8], new: &[u8], least: usize) {
+    let delta = patch(old, new);
+    let (_, resets) = apply(&delta.bytes, old).unwrap();
+    assert!(resets.len() > least, "{resets:?} {:?}", delta.explanation);
+    assert!(delta.bytes.len() > 300 << 10 && delta.explanation.packed == 0, "{resets:?}");
+    let cost = cut_cost(&delta.bytes, old);
+    assert!(cost <= 256 << 10, "{cost} of {}", delta.bytes.len());
+    for at in resets {
+        let done = &new[..at.out as usize];
+        let rest = resume(&delta.bytes, old, done, at).unwrap();
+        assert!(rest == new[at.out as usize..], "{at:?}");
+    }
 }

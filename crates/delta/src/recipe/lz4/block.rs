@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 pub(super) const MATCH_MIN: u32 = 4;
 
 /// A length from here on goes on in bytes of its own.
-const LONG: u32 = 15;
+pub(super) const LONG: u32 = 15;
 
 /// Of a block's size in a frame: it is stored as it is.
 pub(super) const STORED: u32 = 1 << 31;
@@ -172,7 +172,7 @@ pub(super) fn spend(part: Part, bytes: &[u8], made: &mut Vec<u8>, until: usize) 
 }
 
 /// Appends so many bytes that stand `offset` before.
-fn repeat(made: &mut Vec<u8>, offset: usize, count: usize) -> Option<()> {
+pub(super) fn repeat(made: &mut Vec<u8>, offset: usize, count: usize) -> Option<()> {
     let mut left = count;
     while left > 0 {
         let from = made.len().checked_sub(offset)?;

@@ -48,7 +48,7 @@ fn outside(framing: Framing, words: usize) -> Told {
         Framing::Legacy => (&block::LEGACY[..], &[][..]),
         _ => (&[][..], &[][..]),
     };
-    Told { words, head: head.to_vec(), tail: tail.to_vec() }
+    Told { words, weave: None, head: head.to_vec(), tail: tail.to_vec() }
 }
 
 /// What is made of words and content, in pieces.
@@ -182,7 +182,9 @@ proptest! {
 
     #[test]
     fn what_is_told_is_read_again(words in 0..1usize << 40, head in 0..19usize, tail in 0..8usize) {
-        let told = Told { words, head: vec![1; head], tail: vec![2; tail] };
+        let told = Told { words, weave: None, head: vec![1; head], tail: vec![2; tail] };
         prop_assert_eq!(Told::read(&told.to_bytes()), Ok(told));
     }
 }
+
+mod woven;

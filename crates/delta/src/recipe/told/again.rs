@@ -39,13 +39,18 @@ pub(crate) fn heap(told: &Told) -> Option<u64> {
 
 /// Of a frame of `plain` bytes of words and content.
 pub(crate) fn again(told: Told, plain: u64) -> Result<again::Again<ToldAgain>, Fault> {
-    let decoder = ZstdDecoder::new(window(&told).ok_or(NO_FRAME)?)?;
     let content = usize::try_from(plain).ok().and_then(|all| all.checked_sub(told.words));
+    let content = content.ok_or(NO_FRAME)?;
+    Ok(again::Again::new(reader(told)?, content))
+}
+
+/// What reads such a frame.
+pub(crate) fn reader(told: Told) -> Result<ToldAgain, Fault> {
+    let decoder = ZstdDecoder::new(window(&told).ok_or(NO_FRAME)?)?;
     let reader = if told.blocks.is_empty() { Reader::new() } else { Reader::each() };
     let at = (MAGIC.len() + told.head.len()) as u64;
     let block = Vec::with_capacity(BLOCK + 3);
-    let reader = ToldAgain { told, reader, at, block, decoder, fed: 0, input: Vec::new() };
-    Ok(again::Again::new(reader, content.ok_or(NO_FRAME)?))
+    Ok(ToldAgain { told, reader, at, block, decoder, fed: 0, input: Vec::new() })
 }
 
 impl Retold for ToldAgain {

@@ -157,7 +157,7 @@ fn what_is_told_between_the_content_is_gone_on_with() {
             assert!(out == frame, "from {until}");
         }
         // Less is granted than waits.
-        told.weave.as_mut().unwrap().held -= 1;
+        told.weave.as_mut().unwrap().held /= 2;
         assert!(make(told, 9, &all, 4099).is_err());
     }
 }
