@@ -18,6 +18,7 @@ mod moves;
 mod packed;
 mod plain;
 mod price;
+mod recent;
 mod repeats;
 mod resume;
 mod spaces;
@@ -61,8 +62,9 @@ pub struct DiffOptions {
     pub threads: usize,
     /// Bytes of memory that comparing and writing may take, with both images and
     /// what their streams hold. When old does not fit sorted, it is sampled, as
-    /// with [`Effort::Fast`]; when what the streams hold does not fit, none is opened;
-    /// what needs more to be proven stays as it is.
+    /// with [`Effort::Fast`], and more closely whatever there may be when it has more than
+    /// 512 MiB; when what the streams hold does not fit, none is opened; what needs more
+    /// to be proven stays as it is.
     pub memory: u64,
     /// Bytes of a span, about, where no stream is open: what is fetched again after a
     /// cut. Shorter spans make a longer patch; none is longer than [`SPAN_MAX`].
@@ -213,7 +215,7 @@ fn whole(
     let mut maker = Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
     let mut shut = HashSet::new();
     let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
-    if !shut.is_empty() && options.effort == Effort::Best {
+    if !shut.is_empty() && options.effort == Effort::Best && new.len() <= MANY_PROGRAMS {
         let other = maker.make(&opened_new.streams, &mut shut, progress)?;
         if other.bytes.len() < best.bytes.len() {
             best = other;
@@ -227,6 +229,10 @@ fn whole(
     }
     Ok(Delta { bytes, census: opened_new.census, explanation })
 }
+
+/// A larger image is one of many programs, whose addresses do not follow the moves of all:
+/// to look for what does takes as long as to compare it. Its patch is written once.
+const MANY_PROGRAMS: usize = 512 << 20;
 
 /// What every way to write the patch starts from.
 struct Maker<'a> {
@@ -302,6 +308,9 @@ impl Maker<'_> {
         };
         let first = way.first_look(old.len());
         let covers = compare(old, new, first)?;
+        if old.len() > MANY_PROGRAMS {
+            return Ok((covers, Vec::new()));
+        }
         let placed = spaces::placed(&covers, spaces);
         let moves = moves::find(&placed, old, new, spaces);
         let known = Moves::from_bytes(&moves).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::cover::Cover;
 use super::index::common;
+use super::recent::Recent;
 use crate::coder::{Meter, Models, Moves, Symbols};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -19,6 +20,12 @@ pub(crate) const LONG: usize = 512;
 /// is most of what is, and to remember all takes four times as much as new.
 pub(super) const ALL: usize = 16 << 20;
 
+/// More bytes of gaps are not chained ...
+const LARGE: usize = 64 << 20;
+
+/// ... and so many times fewer places that start alike are looked at there.
+const FEWER: usize = 8;
+
 /// The gaps between covers, and chains of places that start alike.
 pub(crate) struct Earlier<'a> {
     new: &'a [u8],
@@ -29,6 +36,10 @@ pub(crate) struct Earlier<'a> {
     anchors: Vec<u32>,
     /// For every byte of all that is known, the one before it that starts alike, plus one.
     chain: Vec<u32>,
+    /// In the place of chains, where gaps are large: the last places, and the gap and
+    /// where in it the next byte stands that is not noted yet.
+    recent: Option<Recent>,
+    noted: (usize, usize),
     depth: usize,
     /// What each byte of all gaps would cost as a new byte, in 1/16 bits.
     costs: Vec<u8>,
@@ -76,9 +87,29 @@ impl<'a> Earlier<'a> {
         let gaps = gaps(new, covers);
         let known = (new.len() <= ALL).then(|| self::gaps(new, &[]));
         let (anchors, chain, costs) = (Vec::new(), Vec::new(), Vec::new());
-        let mut earlier = Self { new, gaps, known, anchors, chain, depth, costs };
-        earlier.link();
+        let recent = (sum(&gaps) > LARGE).then(Recent::new);
+        let depth = if recent.is_some() { depth / FEWER } else { depth };
+        let noted = (0, 0);
+        let mut earlier = Self { new, gaps, known, anchors, chain, recent, noted, depth, costs };
+        if earlier.recent.is_none() {
+            earlier.link();
+        }
         earlier
+    }
+
+    /// What stands before `end` will be looked for. Places are noted some at a time, so that
+    /// what was touched to note one is near when it is looked for.
+    pub(crate) fn reach(&mut self, end: usize) {
+        let Some(recent) = &mut self.recent else { return };
+        while let Some(gap) = self.gaps.get(self.noted.0).filter(|gap| gap.at < end) {
+            let until = gap.len.min(end - gap.at);
+            (self.noted.1..until).for_each(|at| recent.note(self.new, gap.at + at));
+            self.noted.1 = until;
+            if until < gap.len {
+                return;
+            }
+            self.noted = (self.noted.0 + 1, 0);
+        }
     }
 
     /// Estimates what new bytes cost; before, all cost the same.
@@ -149,8 +180,11 @@ impl<'a> Earlier<'a> {
     /// `place`, the nearest first, each longer than those before. At most `room`
     /// bytes match.
     pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, u64)) {
-        let Some((_, order)) = piece(self.known(), place) else { return };
         let wanted = self.new.get(place..place + room).unwrap_or_default();
+        if let Some(recent) = &self.recent {
+            return recent.matches(self.new, (place, wanted), self.depth, LONG, each);
+        }
+        let Some((_, order)) = piece(self.known(), place) else { return };
         let mut longest = HASHED - 1;
         let mut next = self.chain.get(order).copied().unwrap_or(0);
         for _ in 0..self.depth {

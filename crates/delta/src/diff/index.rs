@@ -25,13 +25,24 @@ pub(crate) enum Find {
 const FIRST_LOOK: usize = 4;
 
 /// Fewer bytes are looked through quickly, and what is not found costs more than to look.
-const SMALL: usize = 8 << 20;
+pub(super) const SMALL: usize = 8 << 20;
 
 /// What has more bytes is hardly one program, and it hardly pays to look at it twice: the
 /// first look is a good one then.
 const ONE_PROGRAM: usize = 64 << 20;
 
 impl Find {
+    /// Places so many bytes from each other, or more where old is large: half a GiB of
+    /// places and of those like them.
+    pub(crate) fn sparse(len: usize, wanted: usize) -> Self {
+        Self::Sampled(wanted.max(len.div_ceil(1 << 26)))
+    }
+
+    /// As many places as there may be of a large old image: up to three GiB of them.
+    pub(crate) fn dense(len: usize) -> Self {
+        Self::Sampled(len.div_ceil(SAMPLES_MAX).max(4))
+    }
+
     /// The way that is good enough to see where long pieces of `len` bytes of old went.
     pub(crate) fn first_look(self, len: usize) -> Self {
         match self {
@@ -51,7 +62,7 @@ impl Find {
             }
             Self::Sampled(step) => {
                 let samples = samples(len, step);
-                (4 << sampled_log(samples)) + (1 << (sampled_log(samples) - 1)) + 4 * samples as u64
+                (5 << sampled_log(samples)) + 4 * samples as u64
             }
         };
         places.saturating_add(len as u64)
@@ -139,7 +150,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// Every third or fourth place of old, or fewer of a large one, by a hash of what
+/// Every third place of old, or every fourth, or fewer of a large one, by a hash of what
 /// stands there.
 pub(crate) struct Sampled<'a> {
     bytes: &'a [u8],
@@ -147,8 +158,8 @@ pub(crate) struct Sampled<'a> {
     places: Vec<u32>,
     /// For each sample, the next one with its hash, plus one.
     next: Vec<u32>,
-    /// Which hashes there are, in four bits for each place: most of what is not there is
-    /// seen without waiting for the memory of the places.
+    /// Which hashes there are, two of eight bits for each place: most of what is not there
+    /// is seen without waiting for the memory of the places.
     seen: Vec<u64>,
     step: usize,
 }
@@ -169,8 +180,8 @@ const PATIENCE: usize = 4 << 10;
 /// does.
 const STRIDES: [usize; 4] = [3, 2, 5, 7];
 
-/// So many samples there are at most: half a GiB of places and of those like them.
-const SAMPLES_MAX: usize = 1 << 26;
+/// So many samples there are at most.
+const SAMPLES_MAX: usize = 3 << 27;
 
 /// Bytes from one sample to the next.
 fn step(len: usize, wanted: usize) -> usize {
@@ -182,7 +193,7 @@ impl<'a> Sampled<'a> {
         let step = self::step(bytes.len(), step);
         let mut next = alloc::vec![0u32; bytes.len().div_ceil(step)];
         let mut places = alloc::vec![0u32; 1 << sampled_log(next.len())];
-        let mut seen = alloc::vec![0u64; places.len() / 16];
+        let mut seen = alloc::vec![0u64; places.len() / 8];
         let mask = places.len() - 1;
         // From the end, so that each chain begins with the first place.
         for (number, next) in next.iter_mut().enumerate().rev() {
@@ -190,10 +201,10 @@ impl<'a> Sampled<'a> {
             if let Some(place) = places.get_mut(hash as usize & mask) {
                 *next = core::mem::replace(place, number as u32 + 1);
             }
-            let (word, bit) = seen_at(hash);
+            let (word, bits) = seen_at(hash);
             let number = word & (seen.len() - 1);
             if let Some(word) = seen.get_mut(number) {
-                *word |= bit;
+                *word |= bits;
             }
         }
         Self { bytes, places, next, seen, step }
@@ -203,9 +214,9 @@ impl<'a> Sampled<'a> {
     /// nearest to `near`.
     fn find(&self, new: &[u8], near: usize) -> Match {
         let Some(hash) = sample(new) else { return Match::default() };
-        let (word, bit) = seen_at(hash);
+        let (word, bits) = seen_at(hash);
         let seen = self.seen.get(word & (self.seen.len() - 1)).copied().unwrap_or(0);
-        if seen & bit == 0 {
+        if seen & bits != bits {
             return Match::default();
         }
         let place = hash as usize & (self.places.len() - 1);
@@ -242,9 +253,9 @@ fn sample(bytes: &[u8]) -> Option<u64> {
     Some(hash ^ hash >> 32)
 }
 
-/// Where it is noted that a hash is there: which word, which bit.
+/// Where it is noted that a hash is there: which word, which bits.
 fn seen_at(hash: u64) -> (usize, u64) {
-    ((hash >> 36) as usize, 1 << (hash >> 30 & 63))
+    ((hash >> 36) as usize, 1 << (hash >> 30 & 63) | 1 << (hash >> 24 & 63))
 }
 
 impl<'a> Piece<'a> {
@@ -437,6 +448,18 @@ mod tests {
             });
             assert_eq!(found.count(), 1, "{step} {missed} {stride}");
         }
+    }
+
+    /// As many samples as there are of a large image, and how far they are apart.
+    #[test]
+    fn samples_of_large_images_are_farther_apart() {
+        let gib = 1 << 30;
+        let [few, many] = [Find::sparse(gib, 4), Find::dense(gib)];
+        assert_eq!((few, many), (Find::Sampled(16), Find::Sampled(4)));
+        assert_eq!(Find::sparse(gib >> 6, 4), Find::Sampled(4));
+        assert_eq!(Find::dense(8 * gib), Find::Sampled(22));
+        // With both images and what writing takes: less than 8 times old.
+        assert!(few.memory(gib) < 3 * gib as u64 && many.memory(gib) < 4 * gib as u64);
     }
 
     #[test]

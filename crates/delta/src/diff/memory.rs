@@ -1,6 +1,6 @@
 //! What making a patch takes of the memory that there may be, before it is taken.
 
-use super::index::Find;
+use super::index::{Find, SMALL};
 use super::{DiffError, DiffOptions, Effort, spans};
 
 /// What of opening is not content or what proves it: streams grow while they are decoded.
@@ -9,6 +9,10 @@ const PROVING_SHARE: u64 = 2;
 /// A byte of old takes so many at most where old is sampled, and so does one of new.
 const OLD_BYTE: u64 = 5;
 const NEW_BYTE: u64 = 10;
+
+/// More bytes of old are not sorted: each search would wait for the memory some thirty times,
+/// and what is found of so much is as good when places are known here and there.
+const SORTED_MAX: usize = 512 << 20;
 
 /// Bytes that are taken beside: by threads, and for what is small.
 const BESIDE: u64 = 4 << 20;
@@ -49,7 +53,9 @@ impl Memory {
     /// The best way to look for old pieces that fits, with so much content.
     pub(super) fn way(&self, effort: Effort, content: [usize; 2]) -> Result<Find, DiffError> {
         let sampled = self.sampled(content[0]);
-        let ways = [Find::Sorted, sampled];
+        let len = self.old + content[0];
+        let best = if len > SORTED_MAX { Find::dense(len) } else { Find::Sorted };
+        let ways = [best, sampled];
         let fits = |way: &Find| self.takes(*way, content) <= self.limit;
         let way = ways.into_iter().skip(usize::from(effort == Effort::Fast)).find(fits);
         let (least, limit) = (self.takes(sampled, content), self.limit);
@@ -57,9 +63,14 @@ impl Memory {
     }
 
     /// Places here and there. Where streams are opened, that takes the time, and a closer
-    /// look costs little.
+    /// look costs little; what is small is compared in no time.
     fn sampled(&self, content: usize) -> Find {
-        Find::Sampled(if content > self.old / 2 { 3 } else { 4 })
+        let wanted = match () {
+            () if content > self.old / 2 => 3,
+            () if self.old < SMALL => 4,
+            () => 7,
+        };
+        Find::sparse(self.old + content, wanted)
     }
 
     /// Bytes that encoders may take together while streams are proven.

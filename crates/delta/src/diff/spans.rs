@@ -197,6 +197,7 @@ impl Writer<'_> {
             self.make_room(next)?;
             let base = self.base;
             let end = end.min(self.ends.boundary(self.coder.len(), self.at));
+            self.earlier.reach(end.min(self.at + PLAN));
             for step in self.plan(end) {
                 self.make_room(next)?;
                 if self.base != base {
