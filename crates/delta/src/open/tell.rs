@@ -1,12 +1,14 @@
 //! Streams whose encoders' choices are told: how frames of zstd are made of them, and what
 //! the old image has told already.
 
+pub(crate) mod deflate;
 pub(crate) mod lzma;
 
 use super::{Place, Stream};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 use crate::recipe::Recipe;
+use crate::recipe::deflate::told::Told as TellsDeflate;
 use crate::recipe::lzma::Told as TellsLzma;
 use crate::recipe::told::Told;
 use crate::recipe::words::Words;
@@ -313,6 +315,10 @@ fn told_words(stream: &Stream) -> Option<Cow<'_, [u8]>> {
             let told = TellsLzma::read(stream.correction.sequences()).ok()?;
             stream.plain.get(..told.words).map(Cow::Borrowed)
         }
+        Recipe::DeflateTold(_) => {
+            let told = TellsDeflate::read(stream.correction.sequences()).ok()?;
+            stream.plain.get(..told.words).map(Cow::Borrowed)
+        }
         recipe => recipe.told(&stream.correction)?.words_of(&stream.plain).map(Cow::from),
     }
 }
@@ -323,6 +329,9 @@ fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
     if let Recipe::Zstd(_) = stream.recipe {
         return zstd_frame::words(&encoded, plain);
     }
+    if let Some(wrapper) = deflate::around(&stream.recipe) {
+        return deflate::words(&encoded, plain, wrapper).map(|(words, _)| words);
+    }
     lzma::words(&encoded, plain, lzma::telling(&stream.recipe)?).map(|(words, _)| words)
 }
 
@@ -332,6 +341,7 @@ pub(super) fn is_told(recipe: &Recipe) -> bool {
         Recipe::Zstd(options) => options.has(ZstdOptions::TOLD),
         Recipe::Lz4(recipe) => recipe.told,
         Recipe::Lzma(recipe) => recipe.told,
+        Recipe::DeflateTold(_) => true,
         _ => false,
     }
 }
@@ -343,6 +353,7 @@ fn beginning(recipe: &Recipe) -> Option<Recipe> {
             let switches = options.switches | ZstdOptions::TOLD;
             Some(Recipe::Zstd(ZstdOptions { switches, ..options }))
         }
+        Recipe::Deflate { wrapper, .. } => Some(Recipe::DeflateTold(wrapper)),
         _ => lzma::telling(recipe).map(Recipe::Lzma),
     }
 }

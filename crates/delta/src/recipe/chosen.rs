@@ -2,7 +2,7 @@
 
 use super::{Recipe, told};
 #[cfg(any(test, feature = "diff"))]
-use super::{lz4, lzma};
+use super::{deflate, lz4, lzma};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 #[cfg(any(test, feature = "diff"))]
@@ -26,7 +26,7 @@ impl Recipe {
             Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
             Self::Deflate { .. } | Self::Xz(_) => false,
             // Words come first.
-            Self::Lzma(_) | Self::Lz4(_) => true,
+            Self::Lzma(_) | Self::Lz4(_) | Self::DeflateTold(_) => true,
         }
     }
 
@@ -47,6 +47,10 @@ impl Recipe {
             }
             Self::Lz4(_) => {
                 let told = lz4::Told::read(correction.sequences());
+                told.iter().map(|told| 0..told.words).collect()
+            }
+            Self::DeflateTold(_) => {
+                let told = deflate::told::Told::read(correction.sequences());
                 told.iter().map(|told| 0..told.words).collect()
             }
             Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
