@@ -5,7 +5,8 @@
 //! delta was made. Recipes come with patches, from anybody: they are bounded,
 //! and what they allocate is known before it is allocated.
 
-mod chosen;
+pub(crate) mod again;
+pub(crate) mod chosen;
 pub(crate) mod corrector;
 pub(crate) mod deflate;
 pub(crate) mod lz4;
@@ -13,6 +14,7 @@ pub(crate) mod lzma;
 mod running;
 mod stored;
 pub(crate) mod told;
+pub(crate) mod weave;
 pub(crate) mod words;
 pub(crate) mod xz;
 pub(crate) mod zstd;

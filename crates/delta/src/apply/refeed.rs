@@ -3,9 +3,9 @@
 
 use super::ApplyError;
 use crate::correction::Correction;
-use crate::recipe::told::again::{self, ToldAgain};
+use crate::recipe::again;
+use crate::recipe::chosen::Retelling;
 use crate::recipe::{Decoder, Recipe};
-use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -20,7 +20,7 @@ const BATCH: usize = 16 << 10;
 /// is made of a stream before all of its content is there.
 pub(crate) fn heap(recipe: &Recipe, plain: u64, correction: &Correction) -> Option<u64> {
     match recipe.told(correction) {
-        Some(told) => again::heap(&told),
+        Some(told) => told.again_heap(),
         None if recipe.is_made_whole(correction) => None,
         None => Some(recipe.decoder_heap(plain).saturating_add((PIECE + BATCH) as u64)),
     }
@@ -42,8 +42,8 @@ pub(crate) struct Refeed {
 /// What reads it.
 enum Source {
     Content(Reading),
-    /// What an encoder of zstd chose is read as well.
-    Told(Box<ToldAgain>),
+    /// What an encoder chose is read as well.
+    Told(Retelling),
 }
 
 impl Refeed {
@@ -54,7 +54,7 @@ impl Refeed {
         correction: &Correction,
     ) -> Result<Self, ApplyError> {
         let source = match recipe.told(correction) {
-            Some(told) => Source::Told(Box::new(ToldAgain::new(told, plain)?)),
+            Some(told) => Source::Told(told.again(plain)?),
             None => Source::Content(Reading::new(recipe.decoder(plain)?)),
         };
         Ok(Self { source, done: 0 })

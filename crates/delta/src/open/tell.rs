@@ -8,7 +8,6 @@ use super::{Place, Stream};
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
 use crate::recipe::Recipe;
-use crate::recipe::deflate::told::Told as TellsDeflate;
 use crate::recipe::lzma::Told as TellsLzma;
 use crate::recipe::told::Told;
 use crate::recipe::words::Words;
@@ -25,8 +24,9 @@ const FEW: usize = 3;
 /// of edits, which are coded less well: as measured.
 const UNHEARD: usize = 30;
 
-/// Strategies by libzstd's numbers, of the levels that choose otherwise first.
-const STRATEGIES: [i8; 9] = [9, 8, 7, 6, 5, 4, 3, 2, 1];
+/// Strategies by libzstd's numbers, of the levels that choose otherwise first; the last is
+/// that of levels below zero.
+const STRATEGIES: [i8; 10] = [9, 8, 7, 6, 5, 4, 3, 2, 1, -1];
 
 /// The same for one that it tells, as a part of a byte: copies of them begin and end.
 const HEARD_SHARE: usize = 10;
@@ -313,10 +313,6 @@ fn told_words(stream: &Stream) -> Option<Cow<'_, [u8]>> {
     match stream.recipe {
         Recipe::Lzma(recipe) if recipe.told => {
             let told = TellsLzma::read(stream.correction.sequences()).ok()?;
-            stream.plain.get(..told.words).map(Cow::Borrowed)
-        }
-        Recipe::DeflateTold(_) => {
-            let told = TellsDeflate::read(stream.correction.sequences()).ok()?;
             stream.plain.get(..told.words).map(Cow::Borrowed)
         }
         recipe => recipe.told(&stream.correction)?.words_of(&stream.plain).map(Cow::from),

@@ -1,5 +1,6 @@
 //! Deflate (RFC 1951) and the streams around it: zlib (RFC 1950), gzip (RFC 1952).
 
+pub(crate) mod again;
 pub(crate) mod told;
 
 use super::{RecipeError, byte, take};

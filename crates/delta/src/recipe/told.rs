@@ -4,16 +4,16 @@
 //! which level, in how many threads. Only the coding of what is told is libzstd's.
 
 pub(crate) mod again;
-mod weave;
 
-use super::words::Gather;
+#[cfg(any(test, feature = "diff"))]
+use super::weave::Mixed;
+use super::weave::{Loom, Rule, Weave, Woven};
 use super::zstd_frame::{self, Head, Reader};
 use crate::codec::zstd::{Telling, ZstdDecoder};
 use crate::codec::{Fault, Progress};
 use crate::correction::{CorrectionError, number};
 use crate::sequences::BLOCK;
 use alloc::vec::Vec;
-use weave::Loom;
 
 /// What a correction says of a frame that is told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,16 +34,6 @@ pub(crate) struct Told {
     pub(crate) tail: Vec<u8>,
 }
 
-/// Where words come between the content.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Weave {
-    /// The most bytes of them that wait for their content.
-    pub(crate) held: usize,
-    /// Blocks, in order, whose words come so many bytes of content before theirs, not
-    /// right before it.
-    pub(crate) early: Vec<(usize, usize)>,
-}
-
 /// The first bytes of each frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -61,14 +51,7 @@ impl Told {
         }
         let weave = match held {
             0 => None,
-            held => {
-                let (mut early, mut block) = (Vec::new(), 0usize);
-                for _ in 0..size()? {
-                    block = block.saturating_add(size()?);
-                    early.push((block, size()?));
-                }
-                Some(Weave { held, early })
-            }
+            held => Some(Weave::read(held, &mut bytes)?),
         };
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > Head::LONGEST || tail.len() > 4 {
@@ -85,26 +68,40 @@ impl Told {
         let mut sizes = alloc::vec![self.words, self.every, held];
         sizes.extend([self.head.len(), self.blocks.len()]);
         sizes.extend(&self.blocks);
-        if let Some(weave) = self.weave.as_ref().filter(|_| held > 0) {
-            sizes.push(weave.early.len());
-            let mut last = 0;
-            for (block, early) in &weave.early {
-                sizes.extend([block - last, *early]);
-                last = *block;
-            }
-        }
         sizes.iter().for_each(|size| crate::correction::put_number(&mut out, *size as u64));
+        if let Some(weave) = self.weave.as_ref().filter(|_| held > 0) {
+            weave.put(&mut out);
+        }
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
         out
     }
 
+    /// How words come between the content, if they do.
+    pub(crate) fn woven(&self) -> Option<Woven<'_>> {
+        let weave = self.weave.as_ref()?;
+        Some(Woven { weave, words: self.words, rule: Rule::Ends, runs: &self.blocks, usual: BLOCK })
+    }
+
+    /// Puts words between the content.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn weave(
+        &mut self,
+        words: &[u8],
+        content: &[u8],
+        closed: &[core::ops::Range<usize>],
+    ) -> Option<Mixed> {
+        self.weave = Some(Weave::default());
+        let (weave, mixed) = self.woven()?.mix(words, content, closed, 0)?;
+        self.weave = Some(weave);
+        Some(mixed)
+    }
+
     /// Bytes of heap that it takes with the words that it tells.
     pub(crate) fn heap(&self) -> u64 {
-        let words = self.weave.as_ref().map_or(self.words, |weave| weave.held);
-        let early = self.weave.as_ref().map_or(0, |weave| weave.early.len());
-        let lists = self.blocks.len().saturating_add(2 * early) * 2 * size_of::<usize>();
-        (words as u64).saturating_add(lists as u64)
+        let words = self.weave.as_ref().map_or(self.words as u64, Weave::heap);
+        let lists = self.blocks.len().saturating_mul(2 * size_of::<usize>());
+        words.saturating_add(lists as u64)
     }
 }
 
@@ -118,7 +115,6 @@ pub(crate) struct ToldEncoder {
     words: Vec<u8>,
     /// Words that come between the content, of which there are so many bytes.
     loom: Loom,
-    gather: Gather,
     content: usize,
     telling: Option<Telling>,
     /// The last byte of content: it comes with the end.
@@ -144,7 +140,6 @@ impl ToldEncoder {
             wanted,
             words,
             loom: Loom::default(),
-            gather: Gather::default(),
             content,
             telling: None,
             held: None,
@@ -157,20 +152,17 @@ impl ToldEncoder {
     /// Takes words off the front of what comes, where they come between the content;
     /// returns how much content comes before the next ones.
     fn weave(&mut self, plain: &mut &[u8]) -> Result<usize, Fault> {
-        let Some(weave) = &self.told.weave else { return Ok(usize::MAX) };
-        let most = weave.held;
-        while let Some(due) = self.loom.due(&self.told, self.content) {
+        let Some(woven) = self.told.woven() else { return Ok(usize::MAX) };
+        let most = woven.weave.held;
+        while let Some(due) = self.loom.due(woven, self.content) {
             if due > self.done || plain.is_empty() {
                 return Ok(due.saturating_sub(self.done));
             }
-            let ends = self.gather.take(plain, &mut self.words).ok_or(IMPOSSIBLE)?;
+            self.loom.take(woven, plain, &mut self.words).ok_or(IMPOSSIBLE)?;
             if let Some(telling) = &mut self.telling {
                 telling.tell(&mut self.words, most)?;
             } else if self.words.len() > most {
                 return Err(IMPOSSIBLE);
-            }
-            if ends {
-                self.loom.pass(&self.told);
             }
         }
         Ok(usize::MAX)

@@ -65,12 +65,22 @@ fn length(words: &[u8]) -> Option<usize> {
 pub(crate) struct Gather(Vec<u8>);
 
 impl Gather {
-    /// Moves words from the front of `pieces` to `out`, up to the end of a block; says
-    /// whether that is reached. None if they make no sense.
-    pub(crate) fn take(&mut self, pieces: &mut &[u8], out: &mut Vec<u8>) -> Option<bool> {
+    /// Nothing waits for more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Moves words from the front of `pieces` to `out`, up to a sequence that `ends` says is
+    /// the last. None if they make no sense.
+    pub(crate) fn take(
+        &mut self,
+        pieces: &mut &[u8],
+        out: &mut Vec<u8>,
+        mut ends: impl FnMut(&Sequence) -> bool,
+    ) -> Option<()> {
         while !pieces.is_empty() {
             let whole = length(pieces).filter(|len| self.0.is_empty() && *len <= pieces.len());
-            let ends = if let Some(len) = whole {
+            let sequence = if let Some(len) = whole {
                 let (sequence, rest) = pieces.split_at_checked(len)?;
                 *pieces = rest;
                 sequence_of(sequence, out)?
@@ -82,23 +92,23 @@ impl Gather {
                 if length(&self.0) != Some(self.0.len()) {
                     continue;
                 }
-                let ends = sequence_of(&self.0, out)?;
+                let sequence = sequence_of(&self.0, out)?;
                 self.0.clear();
-                ends
+                sequence
             };
-            if ends {
-                return Some(true);
+            if ends(&sequence) {
+                break;
             }
         }
-        Some(false)
+        Some(())
     }
 }
 
-/// Appends the words of one sequence; says whether it ends a block.
-fn sequence_of(words: &[u8], out: &mut Vec<u8>) -> Option<bool> {
+/// Appends the words of one sequence, which is returned.
+fn sequence_of(words: &[u8], out: &mut Vec<u8>) -> Option<Sequence> {
     let sequence = Words::new(words).next()?;
     out.extend_from_slice(words);
-    Some(sequence.length == 0)
+    Some(sequence)
 }
 
 impl Iterator for Words<'_> {
@@ -159,7 +169,13 @@ mod tests {
             let (mut gather, mut out, mut ends) = (Gather::default(), Vec::new(), 0);
             for mut piece in words.chunks(piece) {
                 while !piece.is_empty() {
-                    ends += usize::from(gather.take(&mut piece, &mut out) == Some(true));
+                    let mut is_end = false;
+                    let taken = gather.take(&mut piece, &mut out, |sequence| {
+                        is_end = sequence.length == 0;
+                        is_end
+                    });
+                    prop_assert!(taken.is_some());
+                    ends += usize::from(is_end);
                 }
             }
             prop_assert_eq!(out, words);
@@ -170,7 +186,12 @@ mod tests {
         fn any_bytes_are_read_to_an_end(words in proptest::collection::vec(any::<u8>(), 0..400)) {
             let count = Words::new(&words).count();
             let (mut rest, mut out) = (&words[..], Vec::new());
-            while !rest.is_empty() && Gather::default().take(&mut rest, &mut out).is_some() {}
+            let is_end = |sequence: &Sequence| sequence.length == 0;
+            while !rest.is_empty() {
+                if Gather::default().take(&mut rest, &mut out, is_end).is_none() {
+                    break;
+                }
+            }
             prop_assert!(out.len() <= words.len());
             prop_assert!(count <= words.len() / 4);
         }

@@ -61,7 +61,7 @@ pub(crate) enum FrameMaker {
     /// In the same way, with edits of what libzstd chooses.
     Edited(Edited),
     /// Nothing is chosen.
-    Told(ToldEncoder),
+    Told(Box<ToldEncoder>),
 }
 
 impl FrameMaker {
@@ -70,7 +70,8 @@ impl FrameMaker {
         if options.has(ZstdOptions::TOLD) {
             let told = Told::read(correction).map_err(|_| IMPOSSIBLE)?;
             let splits = !options.has(ZstdOptions::NO_SPLIT_AFTER);
-            return Ok(Self::Told(ToldEncoder::new(told, options.level, splits, plain)?));
+            let encoder = ToldEncoder::new(told, options.level, splits, plain)?;
+            return Ok(Self::Told(Box::new(encoder)));
         }
         let content = Vec::new();
         if !correction.is_empty() || options.has(ZstdOptions::EDITS) {

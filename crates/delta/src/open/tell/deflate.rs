@@ -35,7 +35,10 @@ pub(crate) fn told(
     gathered: u64,
 ) -> Option<(Recipe, Correction)> {
     let recipe = Recipe::DeflateTold(wrapper);
-    let told = Told { words: words.len(), gathered };
+    let told = Told { words: words.len(), gathered, weave: None };
     let correction = Correction::of_sequences(told.to_bytes());
     makes(&recipe, &correction, [words, plain], encoded).then_some((recipe, correction))
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ fn hear(stream: &[u8]) -> Option<(Vec<u8>, Told)> {
     let (mut hearing, mut words) = (Hearing::new(), vec![]);
     hearing.hear(stream, true, &mut words, usize::MAX)?;
     hearing.ended.then_some(())?;
-    let told = Told { words: words.len(), gathered: hearing.gathered };
+    let told = Told { words: words.len(), gathered: hearing.gathered, weave: None };
     Some((words, told))
 }
 
@@ -149,7 +149,7 @@ fn blocks_of_every_kind_come_back() {
     put.bits(0, 1);
     put.bits(0, 1);
     put.bits(1, 1);
-    stored(&mut put, 0, &[9; 65_535]);
+    stored(&mut put, 0, &vec![9; 65_535]);
     put.bits(0b011, 3);
     put.bits(0, 7);
     let plain = [vec![7; 300], vec![b'a'; 2], vec![9; 65_535]].concat();
@@ -175,7 +175,7 @@ fn long_blocks_come_back() {
 fn check_refused(wanted: &[Sequence], content: usize) {
     let mut all = vec![];
     wanted.iter().for_each(|sequence| words::put(&mut all, *sequence));
-    let told = Told { words: all.len(), gathered: 100 };
+    let told = Told { words: all.len(), gathered: 100, weave: None };
     all.resize(all.len() + content, 7);
     assert!(make(Wrapper::Raw, &told, &all, 99).is_err(), "{wanted:?}");
 }
@@ -190,7 +190,7 @@ fn words_that_are_no_blocks_are_refused() {
     let good = [fixed, copy(1, 3), end(5)];
     let mut all = vec![];
     good.iter().for_each(|sequence| words::put(&mut all, *sequence));
-    let told = Told { words: all.len(), gathered: 0 };
+    let told = Told { words: all.len(), gathered: 0, weave: None };
     all.resize(all.len() + 17, 7);
     assert!(make(Wrapper::Raw, &told, &all, 99).is_ok());
     // Too little and too much content, no block, none that is the last, one behind that.
@@ -239,7 +239,7 @@ proptest! {
             let offset = if repeat == 0 { offset } else { 0 };
             words::put(&mut all, Sequence { literals, length, offset, repeat });
         }
-        let told = Told { words: all.len(), gathered };
+        let told = Told { words: all.len(), gathered, weave: None };
         all.resize(all.len() + content, 1);
         if let Ok(made) = make(Wrapper::Raw, &told, &all, 500) {
             prop_assert!(made.len() <= 4 * all.len() + 100, "{} of {}", made.len(), all.len());

@@ -1,7 +1,7 @@
 //! Frames of the real program, told again; and words that lead to none.
 
 use super::*;
-use crate::recipe::zstd_frame;
+use crate::recipe::{chosen, zstd_frame};
 use crate::sequences::Sequence;
 use crate::{Recipe, ZstdOptions};
 use alloc::vec;
@@ -108,7 +108,7 @@ fn what_is_told_comes_back() {
 
 /// Bytes of a frame up to which it has to be there for so much of what it was made of.
 fn again(told: &Told, frame: &[u8], all: &[u8], until: usize) -> Result<usize, Fault> {
-    let mut again = again::ToldAgain::new(told.clone(), all.len() as u64)?;
+    let mut again = again::again(told.clone(), all.len() as u64)?;
     let mut out = vec![];
     let mut read = |at: u64, into: &mut [u8]| {
         let from = frame.get(at as usize..at as usize + into.len()).ok_or("behind the end")?;
@@ -140,7 +140,7 @@ fn what_is_told_between_the_content_is_gone_on_with() {
         let (all, places) = told.weave(words, content, &closed).unwrap();
         let third = closed.last().map_or(2 * BLOCK, |range| range.start);
         assert!(places.len() == 3 && places[2].0 == third, "{places:?}");
-        assert!(told.words_of(&all).as_ref() == Some(words));
+        assert!(chosen::Told::Zstd(told.clone()).words_of(&all).as_ref() == Some(words));
         assert!(told.weave.as_ref().unwrap().held < words.len());
         for piece in [1 << 30, 4099, 7] {
             assert!(make(told.clone(), 9, &all, piece).unwrap() == frame, "by {piece}");
