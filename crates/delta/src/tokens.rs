@@ -39,6 +39,8 @@ struct Tokens {
     in_block: u64,
     counts: Counts,
     head: Vec<u8>,
+    /// Bytes of a block that is stored.
+    stored: u32,
     /// The most tokens of a block whose codes are not told.
     gathered: u64,
 }
@@ -81,6 +83,7 @@ impl Tokens {
             in_block: 0,
             counts: Counts::default(),
             head: Vec::new(),
+            stored: 0,
             gathered: 0,
         }
     }
@@ -144,6 +147,7 @@ impl Tokens {
                 put_number(&mut self.head, padding.into());
                 let length = bits.take(16)?;
                 (bits.take(16)? == length ^ 0xffff).then_some(())?;
+                self.stored = length;
                 Now::Stored(length)
             }
             1 => Now::Coded(Codes::fixed()),

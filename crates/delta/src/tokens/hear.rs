@@ -28,9 +28,11 @@ pub(crate) struct Hearing {
     literals: u32,
     before: u32,
     is_inside: bool,
-    /// Words of the block, if it is not known yet how it begins, and room for them.
+    /// Words of the block, if it is not known yet how it begins, and room for them; so many
+    /// bytes at most.
     held: Option<Vec<u8>>,
     spare: Vec<u8>,
+    most: usize,
     /// The most tokens of a block whose codes are built of them.
     pub(crate) gathered: u64,
     /// The stream has no more.
@@ -39,6 +41,16 @@ pub(crate) struct Hearing {
 
 impl Hearing {
     pub(crate) fn new() -> Self {
+        Self::holding(HELD_MAX)
+    }
+
+    /// Of a stream of which no block has codes that are built of its symbols: nothing waits
+    /// for the end of a block.
+    pub(crate) fn of_told_codes() -> Self {
+        Self::holding(0)
+    }
+
+    fn holding(most: usize) -> Self {
         Self {
             tokens: Tokens::new(),
             bit: 0,
@@ -47,8 +59,9 @@ impl Hearing {
             literals: 0,
             before: 0,
             is_inside: false,
-            held: Some(Vec::with_capacity(HELD_MAX + 16)),
+            held: Some(Vec::with_capacity(most + 16)),
             spare: Vec::new(),
+            most,
             gathered: 0,
             ended: false,
         }
@@ -86,7 +99,7 @@ impl Hearing {
             self.say(Token { length: 0, distance: 0 }, out);
             self.ends += BLOCK as u64;
         }
-        self.begin();
+        self.begin(out);
         self.content += u64::from(token.length);
         match token {
             LITERAL => self.literals += 1,
@@ -101,22 +114,25 @@ impl Hearing {
         let literals = mem::take(&mut self.literals);
         let held = if self.is_inside { self.held.as_mut() } else { None };
         words::put(held.unwrap_or(out), Sequence { offset, literals, length, repeat: 0 });
-        if self.is_inside && self.held.as_ref().is_some_and(|held| held.len() >= HELD_MAX) {
+        if self.is_inside && self.held.as_ref().is_some_and(|held| held.len() >= self.most) {
             self.release(out);
         }
     }
 
     /// A block begins, unless it did: literals before it are said with it.
-    fn begin(&mut self) {
+    fn begin(&mut self, out: &mut Vec<u8>) {
         if !self.is_inside {
             self.is_inside = true;
             self.before = mem::take(&mut self.literals);
+            if self.most == 0 {
+                self.release(out);
+            }
         }
     }
 
     /// A block ends.
     fn close(&mut self, out: &mut Vec<u8>) {
-        self.begin();
+        self.begin(out);
         if self.held.is_some() {
             let count = self.tokens.in_block;
             if count <= GATHERED_MAX && self.tokens.is_built() {
@@ -135,7 +151,7 @@ impl Hearing {
         let mut head = mem::take(&mut self.tokens.head);
         let kind = if head.is_empty() { 0 } else { head.remove(0) };
         if kind >> 1 == 0 {
-            put_number(&mut head, self.tokens.in_block);
+            put_number(&mut head, self.tokens.stored.into());
         }
         put_block(out, self.before, kind.into(), &head);
         out.append(&mut held);

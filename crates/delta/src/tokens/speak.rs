@@ -92,7 +92,12 @@ impl Speaking {
 
     /// Takes words and content, which is all used; returns how many bytes of words were.
     /// Words of a block are given together.
-    pub(crate) fn push(&mut self, words: &[u8], mut plain: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    pub(crate) fn push(
+        &mut self,
+        words: &[u8],
+        mut plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
         let mut rest = Words::new(words);
         loop {
             if !self.content(&mut plain)? {

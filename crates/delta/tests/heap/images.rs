@@ -107,7 +107,7 @@ fn libdeflate(content: &[u8]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("content");
     std::fs::write(&file, content).unwrap();
-    let made = Command::new("libdeflate-gzip").args(["-12c"]).arg(&file).output().unwrap();
+    let made = Command::new("libdeflate-gzip").args(["-c", "-12"]).arg(&file).output().unwrap();
     assert!(made.status.success(), "libdeflate-gzip failed");
     made.stdout
 }

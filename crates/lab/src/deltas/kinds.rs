@@ -36,7 +36,7 @@ pub(super) fn all() -> Result<Vec<Small>> {
         ("hashes", |seed| Ok(hashed(&text(seed)))),
         ("gzip", gzip),
         ("gzip by GNU", |seed| piped("gzip", &["-9nc"], &text(seed))),
-        ("gzip, told", |seed| piped("libdeflate-gzip", &["-12c"], &text(seed))),
+        ("gzip, told", |seed| piped("libdeflate-gzip", &["-c", "-12"], &text(seed))),
         ("xz", |seed| xz(0, false, &text(seed))),
         ("told xz", |seed| told_xz(7, &text(seed))),
         ("xz of code, sized blocks", |seed| xz(7, true, &arm64(seed))),

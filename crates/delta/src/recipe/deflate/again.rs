@@ -27,8 +27,9 @@ pub(crate) struct ToldAgain {
     input: Vec<u8>,
 }
 
-/// Words are made up to so many bytes at once, about.
+/// Words are made up to so many bytes at once, about, and so many of the stream are read.
 const WORDS: usize = 4 << 10;
+const PIECE: usize = 4 << 10;
 
 /// Bytes of heap that it takes; none where all words come first.
 pub(crate) fn heap(told: &Told) -> Option<u64> {
@@ -45,9 +46,10 @@ pub(crate) fn again(
 ) -> Result<again::Again<ToldAgain>, Fault> {
     let content = usize::try_from(plain).ok().and_then(|all| all.checked_sub(told.words));
     let at = wrapper.head().len() as u64;
+    let built = told.gathered > 0;
     let reader = ToldAgain {
         told,
-        hearing: Hearing::new(),
+        hearing: if built { Hearing::new() } else { Hearing::of_told_codes() },
         at,
         heard: Vec::with_capacity(2 * BATCH),
         words: Vec::with_capacity(WORDS_HEAP as usize),
@@ -121,20 +123,24 @@ impl Retold for ToldAgain {
 impl ToldAgain {
     /// Reads until there are words.
     fn hear<E: From<Fault>>(&mut self, there: u64, read: &mut Read<'_, E>) -> Result<(), E> {
-        while self.words.is_empty() {
-            let len = there.saturating_sub(self.at).min(BATCH as u64) as usize;
+        let mut all = false;
+        loop {
+            let used = self.hearing.hear(&self.heard, all, &mut self.words, WORDS);
+            self.heard.drain(..used.ok_or(NO_STREAM)?);
+            if !self.words.is_empty() {
+                return Ok(());
+            }
+            if self.hearing.ended {
+                return Err(E::from(NO_STREAM));
+            }
+            // Only what is needed: the image has to have all that is read.
+            let len = there.saturating_sub(self.at).min(PIECE as u64) as usize;
             let before = self.heard.len();
             self.heard.extend(vec![0; len]);
             read(self.at, self.heard.get_mut(before..).unwrap_or_default())?;
             self.at += len as u64;
-            let all = self.at == there;
-            let used = self.hearing.hear(&self.heard, all, &mut self.words, WORDS);
-            self.heard.drain(..used.ok_or(NO_STREAM)?);
-            if self.hearing.ended && self.words.is_empty() {
-                return Err(E::from(NO_STREAM));
-            }
+            all = len == 0;
         }
-        Ok(())
     }
 }
 

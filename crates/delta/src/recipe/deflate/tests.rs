@@ -57,6 +57,11 @@ fn hear(stream: &[u8]) -> Option<(Vec<u8>, Told)> {
     let (mut hearing, mut words) = (Hearing::new(), vec![]);
     hearing.hear(stream, true, &mut words, usize::MAX)?;
     hearing.ended.then_some(())?;
+    if hearing.gathered == 0 {
+        let (mut early, mut same) = (Hearing::of_told_codes(), vec![]);
+        early.hear(stream, true, &mut same, usize::MAX)?;
+        assert!(same == words, "heard without waiting");
+    }
     let told = Told { words: words.len(), gathered: hearing.gathered, weave: None };
     Some((words, told))
 }

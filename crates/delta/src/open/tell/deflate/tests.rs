@@ -31,8 +31,7 @@ fn tells(image: &[u8], plain: &[u8]) -> Told {
     let start = image.len() - gzip(image).len();
     let encoded = &image[start..];
     let (words, gathered) = words(encoded, plain.len(), Wrapper::GzipTail).unwrap();
-    let (recipe, correction) =
-        told(encoded, plain, Wrapper::GzipTail, &words, gathered).unwrap();
+    let (recipe, correction) = told(encoded, plain, Wrapper::GzipTail, &words, gathered).unwrap();
     let (at, len) = (start as u64, encoded.len() as u64);
     let (plain, container) = (plain.to_vec(), ContainerKind::Bare);
     let (holes, inner) = Default::default();
@@ -45,16 +44,17 @@ fn tells(image: &[u8], plain: &[u8]) -> Told {
 
 /// What is behind the head of a gzip file, which has a name or not.
 fn gzip(image: &[u8]) -> &[u8] {
-    let name = if image[3] & 8 == 0 { 0 } else { image[10..].iter().position(|b| *b == 0).unwrap() + 1 };
+    let name =
+        if image[3] & 8 == 0 { 0 } else { image[10..].iter().position(|b| *b == 0).unwrap() + 1 };
     &image[10 + name..]
 }
 
 #[test]
 fn streams_of_other_programs_are_told() {
-    let plain = text(700_000, 3);
+    let plain = text(300_000, 3);
     for command in FOREIGN {
         let told = tells(&pack(&plain, command), &plain);
-        assert!(told.weave.is_some() && told.to_bytes().len() < 30, "{command}: {told:?}");
+        assert!(told.to_bytes().len() < 12, "{command}: {told:?}");
     }
     for (level, built) in [("-9", true), ("-1", true)] {
         let told = tells(&pack(&plain, &std::format!("gzip {level} -nc it > out")), &plain);
@@ -120,9 +120,10 @@ fn streams_of_next_to_nothing_stay_as_they_are() {
     let mut bits = vec![(1u16, 1), (2, 2), (0, 5), (0, 5), (15, 4)];
     bits.extend(order.map(|length| (length, 3)));
     bits.extend([(0, 1), (86, 7), (3, 2), (0, 1), (127, 7), (0, 1), (9, 7), (3, 2), (1, 2)]);
-    bits.extend([(0, 15); 9000]);
+    bits.extend(vec![(0, 15); 9000]);
     bits.push((1 << 14, 15));
-    let bits = bits.iter().flat_map(|(value, count)| (0..*count).map(move |at| (value >> at & 1) as u8));
+    let bits =
+        bits.iter().flat_map(|(value, count)| (0..*count).map(move |at| (value >> at & 1) as u8));
     let bits: Vec<u8> = bits.collect();
     let stream: Vec<u8> =
         bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |all, bit| all << 1 | bit)).collect();
