@@ -76,6 +76,8 @@ fn small(name: &'static str, image: Image) -> Result<Small> {
     let packed = large || name.contains("gzip");
     let again = header.work.iter().any(|bytes| *bytes > 0);
     ensure!(again || !packed, "nothing is made again of the images of `{name}`");
+    let told = header.recipes.iter().any(|recipe| matches!(recipe, Recipe::DeflateTold(_)));
+    ensure!(told || name != "gzip, told", "nothing is told of the images of `{name}`");
     Ok(Small { name, old, new, patch })
 }
 
