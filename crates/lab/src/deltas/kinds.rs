@@ -67,7 +67,7 @@ fn gzip(seed: u64) -> Result<Vec<u8>> {
 fn small(name: &'static str, image: Image) -> Result<Small> {
     let around = |seed| Ok::<_, anyhow::Error>([image(seed)?, noise(5000, 77)].concat());
     let (old, new) = (around(0)?, around(1)?);
-    let large = ["xz", "zstd", "lz4"].iter().any(|codec| name.contains(codec));
+    let large = ["xz", "zstd", "lz4", "told"].iter().any(|codec| name.contains(codec));
     let max_heap = if large { HEAP_ENCODERS } else { HEAP };
     let effort = Effort::Best;
     let options = DiffOptions { max_heap, effort, threads: 1, ..DiffOptions::default() };
