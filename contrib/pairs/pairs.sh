@@ -7,7 +7,8 @@
 # OLD and NEW are unpacked packages (`dpkg-deb -x`), WORK a folder for images. REFIT names
 # the program, PYTHON one that has `hdiffpatch` (2.6.0), HEAP what applying may take.
 # Packages of Debian 12: squashfs-tools, e2fsprogs, dosfstools, mtools, u-boot-tools,
-# mkbootimg, mtd-utils, cpio, zip, zopfli, 7zip, pigz, zstd, xz-utils, attr, genisoimage.
+# mkbootimg, mtd-utils, cpio, zip, zopfli, 7zip, pigz, libdeflate-tools, isal, advancecomp,
+# zstd, xz-utils, attr, genisoimage.
 set -u
 [ $# -ge 3 ] || { echo "usage: pairs.sh OLD NEW WORK [PATTERN...]" >&2; exit 2; }
 export LC_ALL=C
@@ -74,6 +75,11 @@ pair tar-zst-fast        'archive | zstd -q --fast=3 > "$O"'
 pair tar-pigz            'archive | pigz -n > "$O"'
 pair tar-7z-gz           'archive > "$X/t.tar"; 7z a -tgzip "$X/o.gz" "$X/t.tar" >/dev/null; mv "$X/o.gz" "$O"'
 pair tar-zopfli          'T=$T/usr/bin; archive > "$X/t.tar"; zopfli --i5 "$X/t.tar" -c > "$O"'
+pair tar-pigz11          'T=$T/usr/bin; archive | pigz -11n > "$O"'
+pair tar-libdeflate      'archive > "$X/t.tar"; libdeflate-gzip -c "$X/t.tar" > "$O"'
+pair tar-libdeflate12    'archive > "$X/t.tar"; libdeflate-gzip -c -12 "$X/t.tar" > "$O"'
+pair tar-igzip           'archive > "$X/t.tar"; igzip -c "$X/t.tar" > "$O"'
+pair zip-advzip          'copy; dated; (cd "$T" && find . -type f | sort | zip -q9X "$X/o.zip" -@); advzip -z -3 -q "$X/o.zip"; mv "$X/o.zip" "$O"'
 pair tar-bz2             'archive | bzip2 > "$O"'
 pair tar-lz4             'archive | lz4 -q -9 > "$O"'
 pair tar-lzma            'archive | xz -F lzma > "$O"'

@@ -35,7 +35,7 @@ pub(crate) const STORES: [Need; 3] = [
 /// The web server that rollouts from files are tried with.
 pub(crate) const WEB: [Need; 1] = [Need { program: "nginx", package: "nginx-light" }];
 /// The programs whose compressed data the tests of `delta` open and make again.
-pub(crate) const CODECS: [Need; 18] = [
+pub(crate) const CODECS: [Need; 20] = [
     Need { program: "cpio", package: "cpio" },
     Need { program: "dtc", package: "device-tree-compiler" },
     Need { program: "gzip", package: "gzip" },
@@ -48,11 +48,13 @@ pub(crate) const CODECS: [Need; 18] = [
     Need { program: "mksquashfs", package: "squashfs-tools" },
     Need { program: "python3", package: "python3-minimal" },
     Need { program: "7z", package: "p7zip-full" },
+    Need { program: "libdeflate-gzip", package: "libdeflate-tools" },
     Need { program: "lzip", package: "lzip" },
     Need { program: "lzmp", package: "lzma" },
     Need { program: "tar", package: "tar" },
     Need { program: "xz", package: "xz-utils" },
     Need { program: "zip", package: "zip" },
+    Need { program: "zopfli", package: "zopfli" },
     Need { program: "zstd", package: "zstd" },
 ];
 /// The tools of bootloaders that the tests of the agent's boot control ask.

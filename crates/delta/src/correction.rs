@@ -138,6 +138,8 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
+// Called from many places: inlined it would be a part of the agent's size.
+#[inline(never)]
 pub(crate) fn number(bytes: &mut &[u8]) -> Result<u64, CorrectionError> {
     let mut value = 0u64;
     for shift in (0..63).step_by(7) {

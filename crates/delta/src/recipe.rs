@@ -8,7 +8,7 @@
 pub(crate) mod again;
 pub(crate) mod chosen;
 pub(crate) mod corrector;
-mod deflate;
+pub(crate) mod deflate;
 pub(crate) mod edited;
 pub(crate) mod lz4;
 pub(crate) mod lzma;
@@ -55,6 +55,8 @@ pub enum Recipe {
     Lzma(LzmaRecipe),
     /// LZ4 of any encoder.
     Lz4(Lz4Recipe),
+    /// Deflate of any encoder, by what is told of it.
+    DeflateTold(Wrapper),
 }
 
 /// The C libraries that encode.
@@ -124,6 +126,7 @@ const XZ: u8 = 2;
 const ZSTD: u8 = 3;
 const LZMA: u8 = 4;
 const LZ4: u8 = 5;
+const DEFLATE_TOLD: u8 = 6;
 
 impl Recipe {
     /// The most bytes that [`to_bytes`](Self::to_bytes) makes.
@@ -135,11 +138,7 @@ impl Recipe {
         match self {
             Self::Deflate { wrapper, options } => {
                 out.push(DEFLATE);
-                match wrapper {
-                    Wrapper::Raw => out.push(0),
-                    Wrapper::Zlib { header } => out.extend([1, header[0], header[1]]),
-                    Wrapper::GzipTail => out.push(2),
-                }
+                wrapper.put(&mut out);
                 out.extend([options.level, options.window_bits]);
                 out.extend([options.mem_level, options.strategy]);
             }
@@ -162,6 +161,10 @@ impl Recipe {
                 out.push(LZ4);
                 recipe.put(&mut out);
             }
+            Self::DeflateTold(wrapper) => {
+                out.push(DEFLATE_TOLD);
+                wrapper.put(&mut out);
+            }
         }
         out
     }
@@ -173,12 +176,7 @@ impl Recipe {
     pub fn from_bytes(bytes: &mut &[u8]) -> Result<Self, RecipeError> {
         match byte(bytes)? {
             DEFLATE => {
-                let wrapper = match byte(bytes)? {
-                    0 => Wrapper::Raw,
-                    1 => Wrapper::Zlib { header: take(bytes)? },
-                    2 => Wrapper::GzipTail,
-                    _ => return Err(RecipeError::Impossible("wrapper")),
-                };
+                let wrapper = Wrapper::take(bytes)?;
                 let [level, window_bits, mem_level, strategy] = take(bytes)?;
                 within(level, 1, 9, "level")?;
                 within(window_bits, 9, 15, "window")?;
@@ -201,6 +199,7 @@ impl Recipe {
             }
             LZMA => Ok(Self::Lzma(LzmaRecipe::take(bytes)?)),
             LZ4 => Ok(Self::Lz4(Lz4Recipe::take(bytes)?)),
+            DEFLATE_TOLD => Ok(Self::DeflateTold(Wrapper::take(bytes)?)),
             kind => Err(RecipeError::Kind(kind)),
         }
     }
@@ -209,7 +208,7 @@ impl Recipe {
     /// with the one of its format, and LZ4 with libzstd.
     pub fn library(&self) -> Library {
         Library::linked(match self {
-            Self::Deflate { .. } => Codec::Zlib,
+            Self::Deflate { .. } | Self::DeflateTold(_) => Codec::Zlib,
             Self::Xz(_) | Self::Lzma(_) => Codec::Lzma,
             Self::Zstd(_) | Self::Lz4(_) => Codec::Zstd,
         })
@@ -218,7 +217,7 @@ impl Recipe {
     /// Only one release of its library makes these bytes for certain.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn needs_library(&self) -> bool {
-        !matches!(self, Self::Lzma(_) | Self::Lz4(_))
+        !matches!(self, Self::Lzma(_) | Self::Lz4(_) | Self::DeflateTold(_))
     }
 
     /// Bytes of heap that encoding `plain` bytes of content takes.
@@ -229,7 +228,7 @@ impl Recipe {
             Self::Xz(recipe) => xz::encoder_heap(recipe, plain),
             Self::Zstd(options) => zstd::encoder_heap(*options, plain),
             // By what is told alone.
-            Self::Lzma(_) | Self::Lz4(_) => u64::MAX,
+            Self::Lzma(_) | Self::Lz4(_) | Self::DeflateTold(_) => u64::MAX,
         }
     }
 
@@ -252,6 +251,7 @@ impl Recipe {
             Self::Zstd(options) => zstd::decoder_heap(*options, plain),
             Self::Lzma(recipe) => recipe.decoder_heap(plain),
             Self::Lz4(recipe) => recipe.decoder_heap(plain),
+            Self::DeflateTold(_) => deflate::DECODER_HEAP + deflate::told::reader_heap(plain),
         }
     }
 
@@ -259,7 +259,7 @@ impl Recipe {
     /// hold no more than a chunk.
     pub(crate) fn at_once(&self) -> u64 {
         match self {
-            Self::Lzma(_) => 96 << 10,
+            Self::Lzma(_) | Self::DeflateTold(_) => 96 << 10,
             _ => 1 << 20,
         }
     }
@@ -278,6 +278,7 @@ impl Recipe {
             Self::Zstd(options) => Encoding::Zstd(zstd::FrameMaker::new(*options, plain, &[])?),
             Self::Lzma(_) => return Err("a stream of LZMA is told, or it cannot be made"),
             Self::Lz4(_) => return Err("blocks of LZ4 are told, or they cannot be made"),
+            Self::DeflateTold(_) => return Err("nothing is told of a deflate stream"),
         };
         Ok(Encoder { encoding, corrector: None })
     }
@@ -303,10 +304,15 @@ impl Recipe {
                 let maker = lz4::Maker::new(*recipe, &sequences, plain)?;
                 Encoder { encoding: Encoding::Lz4(maker), corrector: None }
             }
+            Self::DeflateTold(wrapper) if MAKES => {
+                let maker = deflate::told::ToldMaker::new(*wrapper, &sequences, plain)?;
+                Encoder { encoding: Encoding::DeflateTold(Box::new(maker)), corrector: None }
+            }
             _ => self.encoder(plain)?,
         };
         match &mut encoder.encoding {
             Encoding::Zstd(_) | Encoding::Lzma(_) | Encoding::Lz4(_) => {}
+            Encoding::DeflateTold(_) => {}
             _ if sequences.is_empty() || !MAKES => {}
             Encoding::Deflate(encoder) => encoder.correct(&sequences)?,
             Encoding::Xz(_) => return Err("what xz chooses cannot be corrected"),
@@ -327,6 +333,11 @@ impl Recipe {
             }
             Self::Lz4(_) => {
                 let told = lz4::Told::read(correction.sequences());
+                let heap = told.map_or(u64::MAX, |told| told.heap());
+                return heap.saturating_add(correction.held());
+            }
+            Self::DeflateTold(_) => {
+                let told = deflate::told::Told::read(correction.sequences());
                 let heap = told.map_or(u64::MAX, |told| told.heap());
                 return heap.saturating_add(correction.held());
             }
@@ -351,6 +362,9 @@ impl Recipe {
             Self::Zstd(options) => Decoding::Zstd(zstd::FrameReader::new(*options, plain)?),
             Self::Lzma(recipe) => Decoding::Told(Box::new(lzma::ToldReader::new(*recipe, plain)?)),
             Self::Lz4(recipe) => Decoding::Lz4(lz4::Reader::new(*recipe, plain)?),
+            Self::DeflateTold(wrapper) => {
+                Decoding::DeflateTold(Box::new(deflate::told::ToldReader::new(*wrapper, plain)?))
+            }
         }))
     }
 }

@@ -1,17 +1,24 @@
-//! Corrections of deflate streams that another encoder made than zlib: GNU gzip,
-//! 7-Zip, zopfli. What zlib would choose is corrected match by match; where blocks
-//! end is told, and their tables where zlib would not build them of the same symbols.
+//! The tokens of deflate streams that another encoder made than zlib: GNU gzip, 7-Zip,
+//! zopfli, libdeflate. What zlib would choose is corrected match by match; or all that was
+//! chosen is told. Where blocks end is told, too, and their tables where zlib would not
+//! build them of the same symbols.
 //!
-//! Streams here come from zlib, edits from anybody: both are read with bounds.
+//! Streams here come from zlib or from anybody, as edits and words do: all are read with
+//! bounds.
 
+mod block;
 mod codes;
+mod hear;
 mod retell;
+mod speak;
 mod trees;
 
 use crate::correction::{CorrectionError, number, put_number};
 use alloc::vec::Vec;
 use codes::{Bits, Codes, Writer};
+pub(crate) use hear::{Hearing, WORDS_HEAP};
 pub(crate) use retell::Retelling;
+pub(crate) use speak::Speaking;
 use trees::Counts;
 
 /// A match, or a literal if its length is 1; the literal itself is the content's.
@@ -32,6 +39,8 @@ struct Tokens {
     in_block: u64,
     counts: Counts,
     head: Vec<u8>,
+    /// Bytes of a block that is stored.
+    stored: u32,
     /// The most tokens of a block whose codes are not told.
     gathered: u64,
 }
@@ -45,10 +54,15 @@ enum Now {
 /// What comes next in a stream of which not all need be there.
 enum Next {
     Token(Token),
+    /// A block ended; what is known of it stays until the next one begins.
+    Closed,
     End,
     /// More bytes are needed to tell.
     Later,
 }
+
+/// A block with codes of its own.
+const DYNAMIC: u32 = 2;
 
 /// In place of a block's kind: its codes are built of its symbols as zlib does.
 const BUILT: u32 = 3;
@@ -69,13 +83,24 @@ impl Tokens {
             in_block: 0,
             counts: Counts::default(),
             head: Vec::new(),
+            stored: 0,
             gathered: 0,
         }
     }
 
-    /// What comes next; `all` says that no more bytes follow. `None` if it is no
-    /// deflate stream.
+    /// The next token, or what there is instead; `all` says that no more bytes follow.
+    /// `None` if it is no deflate stream.
     fn next(&mut self, bits: &mut Bits<'_>, all: bool) -> Option<Next> {
+        loop {
+            match self.step(bits, all)? {
+                Next::Closed => self.note(),
+                next => return Some(next),
+            }
+        }
+    }
+
+    /// What comes next, ends of blocks included.
+    fn step(&mut self, bits: &mut Bits<'_>, all: bool) -> Option<Next> {
         loop {
             if !all && bits.bytes.len().saturating_sub(bits.at / 8) < AHEAD {
                 return Some(Next::Later);
@@ -83,7 +108,10 @@ impl Tokens {
             match &mut self.block {
                 Now::Between if self.last => return Some(Next::End),
                 Now::Between => self.open(bits)?,
-                Now::Stored(0) => self.close(),
+                Now::Stored(0) => {
+                    self.block = Now::Between;
+                    return Some(Next::Closed);
+                }
                 Now::Stored(left) => {
                     *left -= 1;
                     bits.take(8)?;
@@ -95,7 +123,10 @@ impl Tokens {
                         self.in_block += 1;
                         return Some(Next::Token(token));
                     }
-                    None => self.close(),
+                    None => {
+                        self.block = Now::Between;
+                        return Some(Next::Closed);
+                    }
                 },
             }
         }
@@ -105,6 +136,7 @@ impl Tokens {
         self.last = bits.take(1)? == 1;
         let kind = bits.take(2)?;
         self.head.clear();
+        self.in_block = 0;
         self.counts = Counts::default();
         put_number(&mut self.head, u64::from(kind << 1) | u64::from(self.last));
         let start = bits.clone();
@@ -115,6 +147,7 @@ impl Tokens {
                 put_number(&mut self.head, padding.into());
                 let length = bits.take(16)?;
                 (bits.take(16)? == length ^ 0xffff).then_some(())?;
+                self.stored = length;
                 Now::Stored(length)
             }
             1 => Now::Coded(Codes::fixed()),
@@ -135,7 +168,8 @@ impl Tokens {
         Some(())
     }
 
-    fn close(&mut self) {
+    /// Says what is told of the block that ended.
+    fn note(&mut self) {
         if let Some(mut blocks) = self.blocks.take() {
             if self.in_block <= GATHERED_MAX && self.is_built() {
                 self.head.clear();
@@ -146,13 +180,11 @@ impl Tokens {
             blocks.append(&mut self.head);
             self.blocks = Some(blocks);
         }
-        self.block = Now::Between;
-        self.in_block = 0;
     }
 
     /// The block's codes are those that zlib builds of its symbols.
     fn is_built(&self) -> bool {
-        if !matches!(self.block, Now::Coded(_)) {
+        if self.head.first().is_none_or(|first| u32::from(first >> 1) != DYNAMIC) {
             return false;
         }
         let mut writer = Writer::default();
@@ -160,7 +192,7 @@ impl Tokens {
         let count = writer.bits();
         writer.align(0);
         let mut head = Vec::new();
-        put_number(&mut head, u64::from(2u32 << 1) | u64::from(self.last));
+        put_number(&mut head, u64::from(DYNAMIC << 1) | u64::from(self.last));
         put_number(&mut head, count as u64);
         head.extend(writer.out);
         head == self.head
@@ -320,7 +352,7 @@ impl<'a> Walk<'a> {
         self.at += self.next.map_or(0, |token| u64::from(token.length));
         self.next = match self.tokens.next(&mut self.bits, true)? {
             Next::Token(token) => Some(token),
-            Next::End | Next::Later => None,
+            Next::Closed | Next::End | Next::Later => None,
         };
         Some(())
     }

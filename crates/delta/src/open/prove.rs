@@ -133,17 +133,19 @@ pub(super) fn prove(
     {
         return proof;
     }
-    if let Some((recipe, correction)) = told(&all) {
-        place.worked(recipe);
-        return Proof::Made(recipe, correction);
-    }
+    let edited = told(&all);
+    let most = edited.as_ref().map_or(encoded.len(), |(_, edits)| edits.to_bytes().len());
     if beside(form, plain.len(), encoded.len()) <= memory.all()
-        && let Some(proof) = of_any_encoder(form, plain, encoded, max_heap, known)
+        && let Some(proof) = of_any_encoder(form, plain, encoded, max_heap, known, most)
     {
         if let (Some(_), Proof::Begun(recipe, ..)) = (best, &proof) {
             place.worked(*recipe);
         }
         return proof;
+    }
+    if let Some((recipe, correction)) = edited {
+        place.worked(recipe);
+        return Proof::Made(recipe, correction);
     }
     match best {
         Some(best) => mended(best, plain, encoded),
@@ -247,21 +249,33 @@ fn of_another_release(
     })
 }
 
-/// What makes a stream of LZMA whose encoder is not known, or takes too much memory: its
-/// choice is told, if that may take fewer bytes than the stream.
+/// What makes a stream of LZMA or deflate whose encoder is not known, or takes too much
+/// memory: its choice is told, if that may take less than `most` bytes.
 fn of_any_encoder(
     form: Form,
     plain: &[u8],
     encoded: &[u8],
     max_heap: u64,
     known: &Spoken<'_>,
+    most: usize,
 ) -> Option<Proof> {
-    let recipe = tell::lzma::telling(&super::guess::decodes(form, encoded)?)?;
-    let (words, marked) = tell::lzma::words(encoded, plain.len(), recipe)?;
-    let wanted: Vec<Sequence> = Words::new(&words).collect();
-    (tell::cost(&wanted, known) < encoded.len()).then_some(())?;
-    drop(wanted);
-    let (recipe, correction) = tell::lzma::told(encoded, plain, recipe, &words, marked)?;
+    let decoding = super::guess::decodes(form, encoded)?;
+    let pays = |words: &[u8]| {
+        let wanted: Vec<Sequence> = Words::new(words).collect();
+        tell::cost(&wanted, known) < most
+    };
+    let (recipe, correction, words) = if let Some(wrapper) = tell::deflate::around(&decoding) {
+        let (words, gathered) = tell::deflate::words(encoded, plain.len(), wrapper)?;
+        pays(&words).then_some(())?;
+        let told = tell::deflate::told(encoded, plain, wrapper, &words, gathered)?;
+        (told.0, told.1, words)
+    } else {
+        let recipe = tell::lzma::telling(&decoding)?;
+        let (words, marked) = tell::lzma::words(encoded, plain.len(), recipe)?;
+        pays(&words).then_some(())?;
+        let told = tell::lzma::told(encoded, plain, recipe, &words, marked)?;
+        (told.0, told.1, words)
+    };
     let heap = recipe.corrected_heap((words.len() + plain.len()) as u64, &correction);
     (heap <= max_heap).then_some(Proof::Begun(recipe, correction, words))
 }

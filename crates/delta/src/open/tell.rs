@@ -1,6 +1,7 @@
 //! Streams whose encoders' choices are told: how frames of zstd are made of them, and what
 //! the old image has told already.
 
+pub(crate) mod deflate;
 pub(crate) mod edits;
 pub(crate) mod lzma;
 
@@ -24,8 +25,9 @@ const FEW: usize = 3;
 /// of edits, which are coded less well: as measured.
 const UNHEARD: usize = 30;
 
-/// Strategies by libzstd's numbers, of the levels that choose otherwise first.
-const STRATEGIES: [i8; 9] = [9, 8, 7, 6, 5, 4, 3, 2, 1];
+/// Strategies by libzstd's numbers, of the levels that choose otherwise first; the last is
+/// that of levels below zero.
+const STRATEGIES: [i8; 10] = [9, 8, 7, 6, 5, 4, 3, 2, 1, -1];
 
 /// The same for one that it tells, as a part of a byte: copies of them begin and end.
 const HEARD_SHARE: usize = 10;
@@ -324,6 +326,9 @@ fn words_of(stream: &Stream, parent: &[u8]) -> Option<Vec<u8>> {
     if let Recipe::Zstd(_) = stream.recipe {
         return zstd_frame::words(&encoded, plain);
     }
+    if let Some(wrapper) = deflate::around(&stream.recipe) {
+        return deflate::words(&encoded, plain, wrapper).map(|(words, _)| words);
+    }
     lzma::words(&encoded, plain, lzma::telling(&stream.recipe)?).map(|(words, _)| words)
 }
 
@@ -333,6 +338,7 @@ pub(super) fn is_told(recipe: &Recipe) -> bool {
         Recipe::Zstd(options) => options.has(ZstdOptions::TOLD),
         Recipe::Lz4(recipe) => recipe.told,
         Recipe::Lzma(recipe) => recipe.told,
+        Recipe::DeflateTold(_) => true,
         _ => false,
     }
 }
@@ -344,6 +350,7 @@ fn beginning(recipe: &Recipe) -> Option<Recipe> {
             let switches = options.switches | ZstdOptions::TOLD;
             Some(Recipe::Zstd(ZstdOptions { switches, ..options }))
         }
+        Recipe::Deflate { wrapper, .. } => Some(Recipe::DeflateTold(wrapper)),
         _ => lzma::telling(recipe).map(Recipe::Lzma),
     }
 }

@@ -3,7 +3,8 @@
 use super::again::{Again, Read, Sink};
 #[cfg(any(test, feature = "diff"))]
 use super::weave::{Mixed, Woven};
-use super::{Framing, LzmaRecipe, MAKES, MAKES_NONE, Recipe, edited, lz4, lzma, told};
+use super::{Framing, LzmaRecipe, MAKES, MAKES_NONE, Recipe, Wrapper};
+use super::{deflate, edited, lz4, lzma, told};
 use crate::codec::Fault;
 use crate::codec::zstd::ZstdOptions;
 use crate::correction::Correction;
@@ -17,6 +18,7 @@ use core::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) enum Told {
     Zstd(told::Told),
+    Deflate(Wrapper, deflate::told::Told),
     Edits(edited::Edits),
     Lz4(Framing, lz4::Told),
     Lzma(LzmaRecipe, lzma::Told),
@@ -25,6 +27,7 @@ pub(crate) enum Told {
 /// Reads a stream that is being made, with what is told of it.
 pub(crate) enum Retelling {
     Zstd(Box<Again<told::again::ToldAgain>>),
+    Deflate(Box<Again<deflate::again::ToldAgain>>),
     Edits(Box<Again<edited::again::EditedAgain>>),
     Lz4(Box<Again<lz4::again::Retells>>),
     Lzma(Box<Again<lzma::again::LzmaAgain>>),
@@ -36,6 +39,7 @@ impl Retelling {
     pub(crate) fn reached(&self) -> Option<usize> {
         match self {
             Self::Zstd(again) => again.reached(),
+            Self::Deflate(again) => again.reached(),
             Self::Edits(again) => again.reached(),
             Self::Lz4(again) => again.reached(),
             Self::Lzma(again) => again.reached(),
@@ -53,6 +57,7 @@ impl Retelling {
         match self {
             _ if !MAKES => Err(E::from(MAKES_NONE)),
             Self::Zstd(again) => again.give(count, there, read, sink),
+            Self::Deflate(again) => again.give(count, there, read, sink),
             Self::Edits(again) => again.give(count, there, read, sink),
             Self::Lz4(again) => again.give(count, there, read, sink),
             Self::Lzma(again) => again.give(count, there, read, sink),
@@ -66,6 +71,9 @@ impl Told {
         Ok(match self {
             _ if !MAKES => return Err(MAKES_NONE),
             Self::Zstd(told) => Retelling::Zstd(Box::new(told::again::again(told, plain)?)),
+            Self::Deflate(wrapper, told) => {
+                Retelling::Deflate(Box::new(deflate::again::again(wrapper, told, plain)?))
+            }
             Self::Edits(edits) => Retelling::Edits(Box::new(edited::again::again(edits, plain)?)),
             Self::Lz4(framing, told) => {
                 Retelling::Lz4(Box::new(lz4::again::again(framing, told, plain)?))
@@ -82,6 +90,7 @@ impl Told {
         match self {
             _ if !MAKES => None,
             Self::Zstd(told) => told::again::heap(told),
+            Self::Deflate(_, told) => deflate::again::heap(told),
             Self::Edits(edits) => edited::again::heap(edits),
             Self::Lz4(_, told) => told.weave.as_ref().map(|_| lz4::again::HEAP),
             Self::Lzma(recipe, told) => lzma::again::heap(*recipe, told, plain),
@@ -95,6 +104,7 @@ impl Told {
     fn woven(&self) -> (Option<Woven<'_>>, usize) {
         match self {
             Self::Zstd(told) => (told.woven(), told.words),
+            Self::Deflate(_, told) => (told.woven(), told.words),
             Self::Edits(edits) => (Some(edits.woven()), edits.bytes),
             Self::Lz4(_, told) => (told.woven(), told.words),
             Self::Lzma(_, told) => (told.woven(), told.words),
@@ -105,6 +115,7 @@ impl Told {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Zstd(told) => told.to_bytes(),
+            Self::Deflate(_, told) => told.to_bytes(),
             Self::Edits(edits) => edits.to_bytes(),
             Self::Lz4(_, told) => told.to_bytes(),
             Self::Lzma(_, told) => told.to_bytes(),
@@ -122,6 +133,7 @@ impl Told {
     ) -> Option<Mixed> {
         match self {
             Self::Zstd(told) => told.weave(words, content, closed),
+            Self::Deflate(_, told) => told.weave(words, content, closed),
             Self::Edits(edits) => edits.weave(words, content, closed),
             Self::Lz4(_, told) => told.weave(words, content, closed),
             Self::Lzma(_, told) => told.weave(words, content, runs()),
@@ -154,6 +166,10 @@ impl Recipe {
             Self::Zstd(options) if options.has(ZstdOptions::TOLD) => {
                 told::Told::read(correction.sequences()).ok().map(Told::Zstd)
             }
+            Self::DeflateTold(wrapper) => {
+                let told = deflate::told::Told::read(correction.sequences()).ok()?;
+                Some(Told::Deflate(*wrapper, told))
+            }
             Self::Zstd(options) if options.has(ZstdOptions::EDITS) => {
                 edited::Edits::read(correction.sequences()).ok().map(Told::Edits)
             }
@@ -182,7 +198,7 @@ impl Recipe {
             Self::Zstd(options) => options.has(ZstdOptions::AT_ONCE) || correction.has_sequences(),
             Self::Deflate { .. } | Self::Xz(_) => false,
             // Words come first.
-            Self::Lzma(_) => true,
+            Self::Lzma(_) | Self::DeflateTold(_) => true,
             Self::Lz4(_) => self.told(correction).is_none(),
         }
     }

@@ -1,5 +1,9 @@
 //! Deflate (RFC 1951) and the streams around it: zlib (RFC 1950), gzip (RFC 1952).
 
+pub(crate) mod again;
+pub(crate) mod told;
+
+use super::{RecipeError, byte, take};
 use crate::codec::deflate::{Deflate, DeflateOptions, adler32};
 use crate::codec::lzma::crc32;
 use crate::codec::{Fault, Progress, drain};
@@ -24,6 +28,34 @@ pub enum Wrapper {
     GzipTail,
 }
 
+impl Wrapper {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        out.push(match self {
+            Self::Raw => 0,
+            Self::Zlib { .. } => 1,
+            Self::GzipTail => 2,
+        });
+        out.extend_from_slice(self.head());
+    }
+
+    pub(super) fn take(bytes: &mut &[u8]) -> Result<Self, RecipeError> {
+        match byte(bytes)? {
+            0 => Ok(Self::Raw),
+            1 => Ok(Self::Zlib { header: take(bytes)? }),
+            2 => Ok(Self::GzipTail),
+            _ => Err(RecipeError::Impossible("wrapper")),
+        }
+    }
+
+    /// What stands before the deflate data.
+    pub(crate) fn head(&self) -> &[u8] {
+        match self {
+            Self::Zlib { header } => header,
+            Self::Raw | Self::GzipTail => &[],
+        }
+    }
+}
+
 /// What is known of the plain bytes so far.
 struct Sums {
     wrapper: Wrapper,
@@ -43,6 +75,10 @@ impl Sums {
             Wrapper::GzipTail => crc32(plain, self.sum),
         };
         self.size = self.size.wrapping_add(plain.len() as u32);
+    }
+
+    fn head(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.wrapper.head());
     }
 
     fn tail(&self, out: &mut Vec<u8>) {
@@ -199,3 +235,6 @@ impl DeflateDecoder {
         Ok(Progress { consumed: input.len() - rest.len(), filled, done })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,35 +36,29 @@ pub(crate) struct Edits {
 impl Edits {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
-        let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (all, waiting, held) = (size()?, size()?, size()?);
-        let (mut early, mut block) = (Vec::new(), 0usize);
-        for _ in 0..size()? {
-            block = block.saturating_add(size()?);
-            early.push((block, size()?));
-        }
-        let head = size()?;
+        let size = |bytes: &mut &[u8]| {
+            number(bytes).map(|size| usize::try_from(size).unwrap_or(usize::MAX))
+        };
+        let (all, waiting, held) = (size(&mut bytes)?, size(&mut bytes)?, size(&mut bytes)?);
+        let weave = Weave::read(waiting, &mut bytes)?;
+        let head = size(&mut bytes)?;
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > Head::LONGEST || tail.len() > 4 {
             return Err(CorrectionError::Size(Head::LONGEST));
         }
         let (head, tail) = (head.to_vec(), tail.to_vec());
-        Ok(Self { bytes: all, weave: Weave { held: waiting, early }, held, head, tail })
+        Ok(Self { bytes: all, weave, held, head, tail })
     }
 
     /// The stored form.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut sizes = alloc::vec![self.bytes, self.weave.held, self.held];
-        sizes.push(self.weave.early.len());
-        let mut last = 0;
-        for (block, early) in &self.weave.early {
-            sizes.extend([block - last, *early]);
-            last = *block;
-        }
-        sizes.push(self.head.len());
         let mut out = Vec::new();
-        sizes.iter().for_each(|size| put_number(&mut out, *size as u64));
+        for size in [self.bytes, self.weave.held, self.held] {
+            put_number(&mut out, size as u64);
+        }
+        self.weave.put(&mut out);
+        put_number(&mut out, self.head.len() as u64);
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
         out
@@ -104,13 +98,11 @@ impl Edits {
     /// Bytes of heap that making a frame of `plain` bytes takes.
     pub(crate) fn heap(&self, options: ZstdOptions, plain: u64) -> u64 {
         let content = plain.saturating_sub(self.bytes as u64);
-        let lists = self.weave.early.len().saturating_mul(4 * size_of::<usize>());
-        let held = (self.held as u64).saturating_mul(2).saturating_add(self.weave.held as u64);
+        let held = (self.held as u64).saturating_mul(2).saturating_add(self.weave.heap());
         Chooser::heap(options, content)
             .saturating_add(told::encoder_heap(options.strategy(content), splits(options)))
             .saturating_add(2 * told::WORDS_HEAP + BLOCK as u64)
             .saturating_add(held)
-            .saturating_add(lists as u64)
     }
 }
 

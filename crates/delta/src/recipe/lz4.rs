@@ -129,20 +129,12 @@ const TAIL_MAX: usize = 8;
 impl Told {
     /// Reads the stored form.
     pub(crate) fn read(mut bytes: &[u8]) -> Result<Self, CorrectionError> {
-        let mut size = || Ok(usize::try_from(number(&mut bytes)?).unwrap_or(usize::MAX));
-        let (words, held) = (size()?, size()?);
-        let weave = match held {
-            0 => None,
-            held => {
-                let (mut early, mut run) = (Vec::new(), 0usize);
-                for _ in 0..size()? {
-                    run = run.saturating_add(size()?);
-                    early.push((run, size()?));
-                }
-                Some(Weave { held, early })
-            }
+        let size = |bytes: &mut &[u8]| {
+            number(bytes).map(|size| usize::try_from(size).unwrap_or(usize::MAX))
         };
-        let head = size()?;
+        let (words, held) = (size(&mut bytes)?, size(&mut bytes)?);
+        let weave = (held > 0).then(|| Weave::read(held, &mut bytes)).transpose()?;
+        let head = size(&mut bytes)?;
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > HEAD_MAX || tail.len() > TAIL_MAX {
             return Err(CorrectionError::Size(HEAD_MAX));
@@ -153,21 +145,12 @@ impl Told {
     /// The stored form.
     #[cfg(any(test, feature = "diff"))]
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut sizes = alloc::vec![self.words];
-        match &self.weave {
-            Some(weave) => {
-                sizes.extend([weave.held, weave.early.len()]);
-                let mut last = 0;
-                for (run, early) in &weave.early {
-                    sizes.extend([run - last, *early]);
-                    last = *run;
-                }
-            }
-            None => sizes.push(0),
-        }
-        sizes.push(self.head.len());
         let mut out = Vec::new();
-        sizes.iter().for_each(|size| crate::correction::put_number(&mut out, *size as u64));
+        crate::correction::put_number(&mut out, self.words as u64);
+        let held = self.weave.as_ref().map_or(0, |weave| weave.held);
+        crate::correction::put_number(&mut out, held as u64);
+        self.weave.iter().for_each(|weave| weave.put(&mut out));
+        crate::correction::put_number(&mut out, self.head.len() as u64);
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
         out
@@ -175,10 +158,8 @@ impl Told {
 
     /// Bytes of heap that making the stream takes.
     pub(super) fn heap(&self) -> u64 {
-        let words = self.weave.as_ref().map_or(self.words, |weave| weave.held);
-        let early = self.weave.as_ref().map_or(0, |weave| weave.early.len());
-        let lists = early.saturating_mul(4 * size_of::<usize>());
-        (words as u64).saturating_add(lists as u64).saturating_add(maker::HEAP)
+        let words = self.weave.as_ref().map_or(self.words as u64, Weave::heap);
+        words.saturating_add(maker::HEAP)
     }
 
     /// How words come between the content, if they do.

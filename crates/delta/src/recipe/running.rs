@@ -21,6 +21,7 @@ pub(super) enum Encoding {
     Zstd(zstd::FrameMaker),
     Lzma(Box<lzma::ToldMaker>),
     Lz4(lz4::Maker),
+    DeflateTold(Box<deflate::told::ToldMaker>),
 }
 
 impl Encoder {
@@ -37,6 +38,7 @@ impl Encoder {
             Encoding::Zstd(encoder) => encoder.push(plain, out),
             Encoding::Lzma(encoder) => encoder.push(plain, out),
             Encoding::Lz4(encoder) => encoder.push(plain, out),
+            Encoding::DeflateTold(encoder) => encoder.push(plain, out),
         })
     }
 
@@ -52,6 +54,7 @@ impl Encoder {
             Encoding::Zstd(encoder) => encoder.finish(out),
             Encoding::Lzma(encoder) => encoder.finish(out),
             Encoding::Lz4(encoder) => encoder.finish(out),
+            Encoding::DeflateTold(encoder) => encoder.finish(out),
         })
     }
 
@@ -89,6 +92,7 @@ pub(super) enum Decoding {
     Zstd(zstd::FrameReader),
     Told(Box<lzma::ToldReader>),
     Lz4(lz4::Reader),
+    DeflateTold(Box<deflate::told::ToldReader>),
 }
 
 /// What one call of a decoder did.
@@ -116,6 +120,7 @@ impl Decoder {
             Decoding::Zstd(decoder) => decoder.step(input, out)?,
             Decoding::Told(decoder) => decoder.step(input, out)?,
             Decoding::Lz4(decoder) => decoder.step(input, out)?,
+            Decoding::DeflateTold(decoder) => decoder.step(input, out)?,
         };
         Ok(Decoded { consumed, filled, done })
     }

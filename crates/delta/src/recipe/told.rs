@@ -51,14 +51,7 @@ impl Told {
         }
         let weave = match held {
             0 => None,
-            held => {
-                let (mut early, mut block) = (Vec::new(), 0usize);
-                for _ in 0..size()? {
-                    block = block.saturating_add(size()?);
-                    early.push((block, size()?));
-                }
-                Some(Weave { held, early })
-            }
+            held => Some(Weave::read(held, &mut bytes)?),
         };
         let (head, tail) = bytes.split_at_checked(head).ok_or(CorrectionError::Short)?;
         if head.len() > Head::LONGEST || tail.len() > 4 {
@@ -75,15 +68,10 @@ impl Told {
         let mut sizes = alloc::vec![self.words, self.every, held];
         sizes.extend([self.head.len(), self.blocks.len()]);
         sizes.extend(&self.blocks);
-        if let Some(weave) = self.weave.as_ref().filter(|_| held > 0) {
-            sizes.push(weave.early.len());
-            let mut last = 0;
-            for (block, early) in &weave.early {
-                sizes.extend([block - last, *early]);
-                last = *block;
-            }
-        }
         sizes.iter().for_each(|size| crate::correction::put_number(&mut out, *size as u64));
+        if let Some(weave) = self.weave.as_ref().filter(|_| held > 0) {
+            weave.put(&mut out);
+        }
         out.extend_from_slice(&self.head);
         out.extend_from_slice(&self.tail);
         out
@@ -111,10 +99,9 @@ impl Told {
 
     /// Bytes of heap that it takes with the words that it tells.
     pub(crate) fn heap(&self) -> u64 {
-        let words = self.weave.as_ref().map_or(self.words, |weave| weave.held);
-        let early = self.weave.as_ref().map_or(0, |weave| weave.early.len());
-        let lists = self.blocks.len().saturating_add(2 * early) * 2 * size_of::<usize>();
-        (words as u64).saturating_add(lists as u64)
+        let words = self.weave.as_ref().map_or(self.words as u64, Weave::heap);
+        let lists = self.blocks.len().saturating_mul(2 * size_of::<usize>());
+        words.saturating_add(lists as u64)
     }
 }
 

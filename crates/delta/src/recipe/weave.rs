@@ -5,7 +5,7 @@
 //! run come follows from the words so far, and is described once for all kinds of streams.
 
 use super::words::Gather;
-use crate::correction::number;
+use crate::correction::{CorrectionError, number};
 use crate::sequences::Sequence;
 use alloc::vec::Vec;
 
@@ -17,6 +17,38 @@ pub(crate) struct Weave {
     /// Runs, in order, whose words come so many bytes of content before theirs, not
     /// right before it.
     pub(crate) early: Vec<(usize, usize)>,
+}
+
+impl Weave {
+    /// Reads the stored form, which is behind that of `held`.
+    pub(crate) fn read(held: usize, bytes: &mut &[u8]) -> Result<Self, CorrectionError> {
+        let mut size = || Ok(usize::try_from(number(bytes)?).unwrap_or(usize::MAX));
+        let (mut early, mut run) = (Vec::new(), 0usize);
+        for _ in 0..size()? {
+            run = run.saturating_add(size()?);
+            early.push((run, size()?));
+        }
+        Ok(Self { held, early })
+    }
+
+    /// The stored form behind that.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        let mut put = |size: usize| crate::correction::put_number(out, size as u64);
+        put(self.early.len());
+        let mut last = 0;
+        for (run, early) in &self.early {
+            put(run - last);
+            put(*early);
+            last = *run;
+        }
+    }
+
+    /// Bytes of heap with the words that wait.
+    pub(crate) fn heap(&self) -> u64 {
+        let early = self.early.len().saturating_mul(4 * size_of::<usize>());
+        self.held.saturating_add(early) as u64
+    }
 }
 
 /// When all words of a run came.

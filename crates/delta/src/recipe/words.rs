@@ -16,6 +16,7 @@ const NEAR: u32 = 0xff_ffff;
 /// Appends a sequence: literals in four bits, how much longer than two the match is in
 /// four more (0: the block ends), then 24 bits: 1 to 3 for a repeated offset, else the
 /// offset and three. A field that is full is followed by its value.
+#[inline(never)]
 pub(crate) fn put(out: &mut Vec<u8>, sequence: Sequence) {
     let Sequence { offset, literals, length, repeat } = sequence;
     let length = length.saturating_sub(2);

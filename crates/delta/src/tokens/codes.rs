@@ -80,6 +80,17 @@ pub(super) struct Bits<'a> {
 }
 
 impl Bits<'_> {
+    /// The next bit, of which codes are made.
+    #[inline]
+    fn bit(&mut self) -> Option<u32> {
+        let byte = self.bytes.get(self.at / 8)?;
+        let bit = byte >> (self.at % 8) & 1;
+        self.at += 1;
+        Some(bit.into())
+    }
+
+    // Called from a dozen places: inlined it would be a part of the agent's size.
+    #[inline(never)]
     pub(super) fn take(&mut self, count: u8) -> Option<u32> {
         let (byte, shift) = (self.at / 8, self.at % 8);
         let end = self.at + usize::from(count);
@@ -99,6 +110,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    // Called from many places, as `Bits::take` is.
+    #[inline(never)]
     pub(super) fn put(&mut self, value: u32, bits: u32) {
         self.held |= u64::from(value) << self.count;
         self.count += bits;
@@ -161,7 +174,7 @@ impl Code {
     fn read(&self, bits: &mut Bits<'_>) -> Option<usize> {
         let (mut code, mut first, mut index) = (0u32, 0u32, 0u32);
         for count in self.counts.iter().skip(1) {
-            code |= bits.take(1)?;
+            code |= bits.bit()?;
             let count = u32::from(*count);
             if code < first + count {
                 let place = index + code.checked_sub(first)?;

@@ -1,7 +1,7 @@
 //! Another encoder's stream, told while zlib's comes in.
 
-use super::codes::{Bits, Codes, END, Writer, symbols};
-use super::trees::Counts;
+use super::block::{Coding, stated};
+use super::codes::{Bits, Codes, Writer};
 use super::{LITERAL, Next, Token, Tokens, Told, Waits};
 use crate::correction::{CorrectionError, number};
 use alloc::boxed::Box;
@@ -59,15 +59,6 @@ struct Block {
     coding: Coding,
     /// Tokens that are to come.
     left: u64,
-}
-
-/// How a block is coded.
-enum Coding {
-    Stored,
-    Coded(Codes),
-    /// By codes that are built when all of it is known: its tokens so far, each with
-    /// its literal.
-    Built(Box<Counts>, Vec<(Token, u8)>),
 }
 
 /// A stream that is being told.
@@ -156,13 +147,7 @@ impl Retelling {
                 self.block = Some(block);
                 return Ok(());
             }
-            let writer = &mut self.writer;
-            let codes = match block.coding {
-                Coding::Stored => continue,
-                Coding::Coded(codes) => codes,
-                Coding::Built(counts, tokens) => built(*counts, &tokens, writer)?,
-            };
-            codes.literals.write(END, writer).ok_or(CorrectionError::Sequence)?;
+            block.coding.end(&mut self.writer).ok_or(CorrectionError::Sequence)?;
         }
     }
 
@@ -176,16 +161,7 @@ impl Retelling {
                 return if all { Err(CorrectionError::Sequence) } else { Ok(false) };
             }
             let literal = self.plain.get().first().copied().unwrap_or_default();
-            let written = match &mut block.coding {
-                Coding::Coded(codes) => codes.write(token, literal, &mut self.writer),
-                Coding::Stored => (token == LITERAL).then(|| self.writer.put(literal.into(), 8)),
-                Coding::Built(counts, tokens) => {
-                    symbols(token, literal).map(|(symbol, distance)| {
-                        counts.add(symbol, distance);
-                        tokens.push((token, literal));
-                    })
-                }
-            };
+            let written = block.coding.take(token, literal, &mut self.writer);
             written.ok_or(CorrectionError::Sequence)?;
             self.plain.at += len;
             block.left -= 1;
@@ -210,7 +186,7 @@ impl Retelling {
                 Coding::Stored
             }
             1 => Coding::Coded(Codes::fixed()),
-            2 => Coding::Coded(self.blocks.read(|blocks| coded_head(blocks, writer))?),
+            2 => Coding::Coded(self.blocks.read(|blocks| stated(blocks, writer))?),
             _ if left > self.gathered => return Err(CorrectionError::Sequence),
             _ => Coding::Built(Box::default(), Vec::with_capacity(left as usize)),
         };
@@ -282,36 +258,7 @@ impl Retelling {
         match next {
             Some(Next::Token(token)) => Ok(Some(token)),
             Some(Next::Later) => Ok(None),
-            Some(Next::End) | None => Err(CorrectionError::Short),
+            Some(Next::Closed | Next::End) | None => Err(CorrectionError::Short),
         }
     }
-}
-
-/// Writes the codes of a block, and the block.
-fn built(
-    mut counts: Counts,
-    tokens: &[(Token, u8)],
-    writer: &mut Writer,
-) -> Result<Codes, CorrectionError> {
-    counts.add(END, None);
-    let codes = counts.write(writer);
-    for (token, literal) in tokens {
-        codes.write(*token, *literal, writer).ok_or(CorrectionError::Sequence)?;
-    }
-    Ok(codes)
-}
-
-/// Reads the codes of a block, and writes them as they stand.
-fn coded_head(blocks: &mut &[u8], writer: &mut Writer) -> Result<Codes, CorrectionError> {
-    let count = usize::try_from(number(blocks)?).unwrap_or(usize::MAX);
-    let (head, rest) = blocks.split_at_checked(count.div_ceil(8)).ok_or(CorrectionError::Short)?;
-    *blocks = rest;
-    let mut bits = Bits { bytes: head, at: 0 };
-    let codes = Codes::read(&mut bits).ok_or(CorrectionError::Sequence)?;
-    (bits.at == count).then_some(()).ok_or(CorrectionError::Sequence)?;
-    let mut bits = Bits { bytes: head, at: 0 };
-    for _ in 0..count {
-        writer.put(bits.take(1).ok_or(CorrectionError::Short)?, 1);
-    }
-    Ok(codes)
 }

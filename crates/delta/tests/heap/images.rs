@@ -1,6 +1,7 @@
 //! Images and files to be compared.
 
 use delta::{DeflateOptions, LzmaOptions, Recipe, Wrapper, XzRecipe, ZstdOptions};
+use std::process::Command;
 
 pub(crate) const MIB: usize = 1 << 20;
 
@@ -44,6 +45,8 @@ pub(crate) fn xz(options: LzmaOptions, dict_byte: u8) -> Recipe {
 pub(crate) enum Pack {
     Plain,
     Gzip,
+    /// As zlib does not choose.
+    OddGzip,
     Xz,
     /// With a dictionary that is larger than the content.
     Roomy,
@@ -57,7 +60,7 @@ pub(crate) enum Pack {
 impl Pack {
     fn recipe(self) -> Recipe {
         match self {
-            Self::Plain | Self::Gzip | Self::Lz4 => {
+            Self::Plain | Self::Gzip | Self::OddGzip | Self::Lz4 => {
                 let options =
                     DeflateOptions { level: 9, window_bits: 15, mem_level: 8, strategy: 0 };
                 Recipe::Deflate { wrapper: Wrapper::GzipTail, options }
@@ -88,6 +91,7 @@ impl Pack {
         let mut out = match self {
             Self::Plain => return content.to_vec(),
             Self::Lz4 => return lz4(content),
+            Self::OddGzip => return libdeflate(content),
             Self::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 3],
             Self::Xz | Self::Roomy | Self::OddXz | Self::Zstd => Vec::new(),
         };
@@ -96,6 +100,16 @@ impl Pack {
         encoder.finish(&mut out).unwrap();
         out
     }
+}
+
+/// What a program makes that looks for the fewest bits.
+fn libdeflate(content: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("content");
+    std::fs::write(&file, content).unwrap();
+    let made = Command::new("libdeflate-gzip").args(["-c", "-12"]).arg(&file).output().unwrap();
+    assert!(made.status.success(), "libdeflate-gzip failed");
+    made.stdout
 }
 
 /// A frame of blocks of 64 KiB, in which whatever stood just before as it does now is a

@@ -36,6 +36,7 @@ pub(super) fn all() -> Result<Vec<Small>> {
         ("hashes", |seed| Ok(hashed(&text(seed)))),
         ("gzip", gzip),
         ("gzip by GNU", |seed| piped("gzip", &["-9nc"], &text(seed))),
+        ("gzip, told", |seed| piped("libdeflate-gzip", &["-c", "-12"], &text(seed))),
         ("xz", |seed| xz(0, false, &text(seed))),
         ("told xz", |seed| told_xz(7, &text(seed))),
         ("told LZMA, long", |seed| piped("xz", &["-F", "lzma", "-1c"], &long(seed))),
@@ -72,7 +73,7 @@ fn gzip(seed: u64) -> Result<Vec<u8>> {
 fn small(name: &'static str, image: Image) -> Result<Small> {
     let around = |seed| Ok::<_, anyhow::Error>([image(seed)?, noise(5000, 77)].concat());
     let (old, new) = (around(0)?, around(1)?);
-    let large = ["xz", "LZMA", "zstd", "lz4"].iter().any(|codec| name.contains(codec));
+    let large = ["xz", "LZMA", "zstd", "lz4", "told"].iter().any(|codec| name.contains(codec));
     let max_heap = if large { HEAP_ENCODERS } else { HEAP };
     let effort = Effort::Best;
     let options = DiffOptions { max_heap, effort, threads: 1, ..DiffOptions::default() };
@@ -81,6 +82,8 @@ fn small(name: &'static str, image: Image) -> Result<Small> {
     let packed = large || name.contains("gzip");
     let again = header.work.iter().any(|bytes| *bytes > 0);
     ensure!(again || !packed, "nothing is made again of the images of `{name}`");
+    let told = header.recipes.iter().any(|recipe| matches!(recipe, Recipe::DeflateTold(_)));
+    ensure!(told || name != "gzip, told", "nothing is told of the images of `{name}`");
     Ok(Small { name, old, new, patch })
 }
 

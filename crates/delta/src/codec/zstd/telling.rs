@@ -71,10 +71,13 @@ impl Telling {
     }
 
     /// The smallest tables, and a window of one block: nothing is searched.
-    fn parameters(strategy: i8, splits: bool) -> [(Key, c_int); 13] {
+    fn parameters(strategy: i8, splits: bool) -> [(Key, c_int); 14] {
+        // Levels below zero do not code literals: the first strategy with any such length.
+        let (strategy, target) = if strategy < 0 { (1, 1) } else { (strategy, 0) };
         [
             (Key::ZSTD_c_compressionLevel, 3),
             (Key::ZSTD_c_strategy, strategy.into()),
+            (Key::ZSTD_c_targetLength, target),
             (Key::ZSTD_c_windowLog, 17),
             (Key::ZSTD_c_hashLog, 6),
             (Key::ZSTD_c_chainLog, 6),

@@ -135,7 +135,12 @@ fn prices(words: &[u8], known: &Spoken<'_>) -> Vec<usize> {
 }
 
 /// Whether exactly a stream comes out.
-fn makes(recipe: &Recipe, correction: &Correction, from: [&[u8]; 2], encoded: &[u8]) -> bool {
+pub(super) fn makes(
+    recipe: &Recipe,
+    correction: &Correction,
+    from: [&[u8]; 2],
+    encoded: &[u8],
+) -> bool {
     let size = from.map(<[u8]>::len).into_iter().sum::<usize>() as u64;
     let Ok(mut encoder) = recipe.corrected(size, correction.clone()) else { return false };
     let (mut made, mut rest) = (Vec::new(), encoded);

@@ -128,6 +128,10 @@ fn frames_of_any_level_are_told() {
     for options in ["-1", "-3", "-6", "-9", "-13", "-16", "-19", "--ultra -22 --no-check"] {
         tells(&plain, options, 0);
     }
+    // Literals that are not coded.
+    for options in ["--fast=1", "--fast=5"] {
+        tells(&plain[..300_000], options, 0);
+    }
     // Blocks that are all full, a single one, and one byte.
     tells(&plain[..4 * BLOCK], "-19", 0);
     tells(&plain[..BLOCK], "-19", 0);
@@ -145,7 +149,7 @@ fn frames_of_several_workers_are_told() {
 }
 
 /// The patch between two images, applied.
-fn patch(old: &[u8], new: &[u8]) -> Delta {
+pub(super) fn patch(old: &[u8], new: &[u8]) -> Delta {
     let options = DiffOptions { max_heap: 64 << 20, ..DiffOptions::default() };
     let delta = diff(old, new, &options, &()).unwrap();
     assert_eq!(delta.explanation.bytes(), delta.bytes.len() as u64, "{:?}", delta.explanation);
