@@ -1,7 +1,7 @@
 //! Streams of programs that search otherwise than zlib.
 
 use super::super::tests::{changed, patch, text};
-use super::super::weave;
+use super::super::{Spoken, weave};
 use super::*;
 use crate::apply::tests::{apply, resume};
 use crate::open::tests::{makes, numbers, opened, run};
@@ -36,7 +36,7 @@ fn tells(image: &[u8], plain: &[u8]) -> Told {
     let (plain, container) = (plain.to_vec(), ContainerKind::Bare);
     let (holes, inner) = Default::default();
     let mut stream = Stream { at, len, holes, recipe, correction, plain, inner, container };
-    weave(&mut stream, words, encoded);
+    weave(&mut stream, words, encoded, &Spoken::new(&[], &[]));
     let told = Told::read(stream.correction.sequences()).unwrap();
     makes(image, &[stream]);
     told
