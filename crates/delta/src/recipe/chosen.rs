@@ -151,7 +151,7 @@ impl Told {
     /// The words alone, out of those and the content; none of
     /// edits and of LZ4.
     pub(crate) fn words_of(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let (Self::Zstd(_) | Self::Lzma(..)) = self else { return None };
+        let (Self::Zstd(_) | Self::Lzma(..) | Self::Deflate(..)) = self else { return None };
         let places = self.places(plain)?.into_iter();
         let words = places.map(|place| plain.get(place)).collect::<Option<Vec<_>>>()?;
         Some(words.concat())
