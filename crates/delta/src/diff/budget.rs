@@ -1,7 +1,7 @@
 //! How the heap of a terminal is divided.
 
 use super::plain::{CORRECTION_MAX, LONG, content};
-use super::{DiffError, DiffOptions};
+use super::{DiffError, DiffOptions, Effort};
 use crate::apply::{least_heap, refeed_heap, stream_heap};
 use crate::coder::{Models, Pace};
 use crate::open::{Opened, Stream};
@@ -49,9 +49,10 @@ const ENCODED: usize = 16;
 /// Up to so many bytes of an image, models take half a second at most.
 const SHORT: usize = 4 << 20;
 
-fn pace(new: &Opened, image: usize) -> Pace {
+fn pace(new: &Opened, image: usize, effort: Effort) -> Pace {
     let encoded = content(&new.streams).saturating_mul(ENCODED) >= image.max(1);
-    if encoded || image <= SHORT { Pace::Mixed } else { Pace::Quick }
+    let short = image <= SHORT && effort == Effort::Best;
+    if encoded || short { Pace::Mixed } else { Pace::Quick }
 }
 
 /// Below so many bytes of heap for streams, old and new ones are weighed.
@@ -82,7 +83,7 @@ impl Budget {
     ) -> Result<Self, DiffError> {
         let limit = options.max_heap;
         let window_log = Self::window_log(options);
-        let pace = pace(new, image);
+        let pace = pace(new, image, options.effort);
         let models = |log| Models { log, pace };
         let most = largest_models(pace, image);
         let least = least_heap(window_log, models(*MODELS.start()), MOVES);
