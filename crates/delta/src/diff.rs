@@ -213,15 +213,8 @@ fn whole(
     let header = header([image(&old), image(new)], &budget);
     let plain_old = plain::PlainOld::new(old, opened_old, &budget, &mut recipes);
     let mut maker = Maker { new, trees, plain_old, way, header, budget, recipes, options, threads };
-    let mut shut = HashSet::new();
-    let mut best = maker.make(&opened_new.streams, &mut shut, progress)?;
-    if !shut.is_empty() && options.effort == Effort::Best && new.len() <= MANY_PROGRAMS {
-        let other = maker.make(&opened_new.streams, &mut shut, progress)?;
-        if other.bytes.len() < best.bytes.len() {
-            best = other;
-        }
-    }
-    let spans::Written { mut bytes, mut explanation, .. } = best;
+    let spans::Written { mut bytes, mut explanation, .. } =
+        maker.best(&opened_new.streams, progress)?;
     if let Some(shorter) = packed::packed(&maker.header, new, bytes.len(), options.max_heap) {
         let packed = shorter.len() as u64;
         bytes = shorter;
@@ -248,6 +241,29 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
+    /// The shortest patch of those that open all `streams`, and all but those that had
+    /// better stay shut.
+    fn best(
+        &mut self,
+        streams: &[Stream],
+        progress: &dyn Progress,
+    ) -> Result<spans::Written, DiffError> {
+        let mut shut = HashSet::new();
+        let mut best = self.make(streams, &mut shut, progress)?;
+        if self.options.effort == Effort::Fast || self.new.len() > MANY_PROGRAMS {
+            return Ok(best);
+        }
+        let doubtful = core::mem::take(&mut best.doubtful);
+        if !shut.is_empty() {
+            best = best.or_shorter(self.make(streams, &mut shut, progress)?);
+        }
+        if !doubtful.is_subset(&shut) {
+            shut.extend(doubtful);
+            best = best.or_shorter(self.make(streams, &mut shut, progress)?);
+        }
+        Ok(best)
+    }
+
     /// Writes the patch that opens all `streams` but those that are `shut`; then
     /// those are shut that cost more than they have compressed bytes. Where a terminal
     /// would decode more of the old image than is sensible, it decodes less, or nothing.
@@ -277,6 +293,7 @@ impl Maker<'_> {
         // A resume begins with nothing that was decoded before.
         header.decoded = written.decoded.saturating_mul(2).min(work);
         let dear = written.prices.dear(&new);
+        written.doubtful = written.prices.doubtful(&new, written.bytes.len());
         if written.decoded > work {
             // Fewer streams may need less of old ones; else none is read.
             if shut.is_empty() && !dear.is_empty() {

@@ -94,7 +94,7 @@ pub(crate) fn write(
     writer.prices.reached(new.len(), writer.symbols_took);
     let (bytes, prices, decoded) = (writer.bytes, writer.prices, writer.decoding.counted());
     let explanation = writer.explanation.in_bytes(bytes.len());
-    Ok(Written { bytes, explanation, prices, decoded })
+    Ok(Written { bytes, explanation, prices, doubtful: Default::default(), decoded })
 }
 
 struct Writer<'a> {

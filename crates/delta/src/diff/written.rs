@@ -3,6 +3,7 @@
 use super::Explanation;
 use super::price::Prices;
 use alloc::vec::Vec;
+use std::collections::HashSet;
 
 /// Bytes of memory that writing takes for so many bytes of plain new at most: a
 /// link and a price for each that nothing old explains, the patch, which grows by
@@ -16,8 +17,16 @@ pub(crate) struct Written {
     pub(crate) bytes: Vec<u8>,
     pub(crate) explanation: Explanation,
     pub(crate) prices: Prices,
+    /// Where streams are that are tried shut, too.
+    pub(crate) doubtful: HashSet<u64>,
     /// What applying it decodes of old streams, from its beginning to its end.
     pub(crate) decoded: u64,
+}
+
+impl Written {
+    pub(crate) fn or_shorter(self, other: Self) -> Self {
+        if other.bytes.len() < self.bytes.len() { other } else { self }
+    }
 }
 
 /// 1/16 bits of a byte.
