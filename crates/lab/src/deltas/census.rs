@@ -1,7 +1,8 @@
 //! What share of the compressed bytes could be opened, by kind of container.
 
 use anyhow::{Result, ensure};
-use delta::open::{ContainerKind, OpenOptions, Purpose, open};
+use delta::open::ContainerKind;
+use delta::{DiffOptions, Effort};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -40,17 +41,20 @@ struct Share {
 }
 
 impl Shares {
-    /// Opens `image` as if the old one held nothing of it.
-    pub(super) fn count(&mut self, image: &[u8]) {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let (content, proving) = (u64::MAX, u64::MAX);
+    /// Counts what a delta opens of what changed. What pays to be opened depends on the old
+    /// image: so does what can be told of an encoder's choice.
+    ///
+    /// # Errors
+    /// The delta could not be made.
+    pub(super) fn count(&mut self, old: &[u8], new: &[u8]) -> Result<()> {
         let options =
-            OpenOptions { purpose: Purpose::New, max_heap: HEAP, threads, content, proving };
-        for (kind, row) in open(image, &options, &|_| false, &|_| ()).census.rows {
+            DiffOptions { max_heap: HEAP, effort: Effort::Fast, ..DiffOptions::default() };
+        for (kind, row) in delta::diff(old, new, &options, &())?.census.rows {
             let share = self.0.entry(kind).or_default();
-            share.seen += row.seen.bytes;
+            share.seen += row.seen.bytes - row.unchanged.bytes;
             share.opened += row.opened.bytes + row.corrected.bytes;
         }
+        Ok(())
     }
 
     /// Fails where too little could be opened.

@@ -86,7 +86,7 @@ fn try_one(pair: &Made, folder: &Path, effort: Effort, census: &mut census::Shar
     let began = now();
     let read = |side| fs::read(folder.join(side)).with_context(|| format!("cannot read {side}"));
     let (old, new) = (read("old")?, read("new")?);
-    census.count(&new);
+    census.count(&old, &new)?;
     let trips = modes::round_trips(&old, &new)?;
     let again = trips.iter().map(|trip| trip.again).max().unwrap_or(0) >> 10;
     let smallest = trips.into_iter().min_by_key(|trip| trip.patch.len()).context("no mode")?;
