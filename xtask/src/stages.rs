@@ -87,6 +87,10 @@ pub(crate) const STAGES: &[Stage] = &[
     shared("clippy", "no warning anywhere", 600, clippy),
     shared("build", "everything builds", 900, build),
     stage("unit", "unit and integration tests", 400, unit),
+    Stage {
+        group: Group::Delta,
+        ..stage("delta-unit", "unit and integration tests of the delta engine", 300, delta_unit)
+    },
     stage("doc", "examples in the documentation", 240, doc),
     stage("sim", "every power cut in the fake world", 420, sim),
     stage("defects", "deliberate defects, each caught", 420, defects),
@@ -227,7 +231,11 @@ fn build(bench: &Bench) -> Result<Count> {
 }
 
 fn unit(bench: &Bench) -> Result<Count> {
-    bench.tests(&|package| package != "sim" && package != "lab")
+    bench.tests(&|package| !["sim", "lab", "delta"].contains(&package))
+}
+
+fn delta_unit(bench: &Bench) -> Result<Count> {
+    bench.tests(&|package| package == "delta")
 }
 
 fn doc(bench: &Bench) -> Result<Count> {

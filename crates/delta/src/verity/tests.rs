@@ -99,11 +99,7 @@ fn check_image(between: Between, behind: &[u8]) {
     assert!(patch.len() < plain + 200, "{} and {plain} bytes", patch.len());
     let (out, resets) = crate::apply::tests::apply(&patch, &old_image).unwrap();
     assert!(out == new_image);
-    for at in resets {
-        let done = &new_image[..at.out as usize];
-        let out = crate::apply::tests::resume(&patch, &old_image, done, at).unwrap();
-        assert!(out == new_image[at.out as usize..]);
-    }
+    crate::apply::tests::check_resumes(&patch, &old_image, &new_image, &resets);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use super::apply::{apply, header, resume};
 use crate::clock::now;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use delta::{DiffOptions, Effort, Limits, Reset};
+use std::thread;
 use std::time::Duration;
 
 /// Name, effort, and the heap that applying may take.
@@ -19,6 +20,9 @@ pub(super) const MODES: [(&str, Effort, u64); 4] = [
 const RESUMES: usize = 3;
 const RESUMING: Duration = Duration::from_secs(2);
 
+/// Patches of images of more bytes are made one at a time: each takes gigabytes of memory.
+const LARGE: usize = 256 << 20;
+
 /// The most bytes of a patch that a cut may cost.
 const AGAIN_MAX: u64 = 256 << 10;
 
@@ -29,12 +33,24 @@ pub(super) struct Trip {
     pub(super) again: u64,
 }
 
-/// Makes and applies a patch in every mode.
+/// Makes and applies a patch in every mode, two modes at a time: making alone uses all
+/// cores, the rest one.
 pub(super) fn round_trips(old: &[u8], new: &[u8]) -> Result<Vec<Trip>> {
     let one = |(name, effort, heap): (&str, Effort, u64)| {
         round_trip(old, new, effort, heap).with_context(|| format!("mode `{name}`"))
     };
-    MODES.into_iter().map(one).collect()
+    let at_once = if new.len() > LARGE { 1 } else { 2 };
+    let mut trips = Vec::new();
+    for modes in MODES.chunks(at_once) {
+        let made: Vec<Result<Trip>> = thread::scope(|scope| {
+            let started = modes.iter().map(|mode| scope.spawn(move || one(*mode)));
+            let started: Vec<_> = started.collect();
+            let panicked = |_| Err(anyhow!("a mode panicked"));
+            started.into_iter().map(|trip| trip.join().unwrap_or_else(panicked)).collect()
+        });
+        trips.extend(made.into_iter().collect::<Result<Vec<Trip>>>()?);
+    }
+    Ok(trips)
 }
 
 fn round_trip(old: &[u8], new: &[u8], effort: Effort, heap: u64) -> Result<Trip> {

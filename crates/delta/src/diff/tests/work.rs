@@ -42,10 +42,7 @@ fn what_is_decoded_is_declared() {
     let less = apply(&declaring(&patch, exactly - 1), &old);
     assert!(matches!(less, Err(ApplyError::Work)), "{less:?}");
     let (_, resets) = apply(&patch, &old).unwrap();
-    for at in resets {
-        let rest = crate::apply::tests::resume(&patch, &old, &parts[..at.out as usize], at);
-        assert!(rest.unwrap() == parts[at.out as usize..], "{at:?}");
-    }
+    crate::apply::tests::check_resumes(&patch, &old, &parts, &resets);
 }
 
 /// A patch that takes one byte after the other from two streams in turn, of which only

@@ -3,7 +3,7 @@
 use super::super::tests::{check, content, makes, numbers, opened, run};
 use super::super::{ContainerKind, Purpose};
 use super::*;
-use crate::apply::tests::{apply, cut_cost, resume};
+use crate::apply::tests::{apply, check_resumes, cut_cost};
 use crate::codec::zstd::{ZstdEncoder, sequences_max};
 use crate::{Delta, DiffOptions, diff};
 use std::fs;
@@ -228,11 +228,7 @@ fn long_frames_can_be_gone_on_with() {
         let delta = patch(old, &new);
         let (_, resets) = apply(&delta.bytes, old).unwrap();
         assert!(resets.len() > 3, "{options}: {resets:?} {:?}", delta.explanation);
-        for at in resets {
-            let done = &new[..at.out as usize];
-            let rest = resume(&delta.bytes, old, done, at).unwrap();
-            assert!(rest == new[at.out as usize..], "{options}: {at:?}");
-        }
+        check_resumes(&delta.bytes, old, &new, &resets);
     }
 }
 
@@ -318,9 +314,5 @@ pub(in super::super) fn check_resets(old: &[u8], new: &[u8], least: usize) {
     assert!(delta.bytes.len() > 300 << 10 && delta.explanation.packed == 0, "{resets:?}");
     let cost = cut_cost(&delta.bytes, old);
     assert!(cost <= 256 << 10, "{cost} of {}", delta.bytes.len());
-    for at in resets {
-        let done = &new[..at.out as usize];
-        let rest = resume(&delta.bytes, old, done, at).unwrap();
-        assert!(rest == new[at.out as usize..], "{at:?}");
-    }
+    check_resumes(&delta.bytes, old, new, &resets);
 }

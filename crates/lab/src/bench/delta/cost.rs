@@ -9,23 +9,13 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// After how many seconds of the processors' time a peer is ended; as many of the
-/// clock's are granted beside others that use the processors.
-pub(super) const LIMIT: u32 = 300;
-const LIMIT_WALL: u32 = 10 * LIMIT;
+/// After how many seconds of the processors' time what is measured for itself is ended, and
+/// no peer held up.
+pub(super) const FREE: u32 = 3000;
 /// What `timeout` says when it ended the program.
 const TIMED_OUT: i32 = 124;
 /// What a program says that was killed (128 + SIGKILL).
 const KILLED: i32 = 137;
-
-/// Whether a program is ended when it has used up its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bound {
-    /// It is: so that one peer does not hold up all.
-    Limited,
-    /// It has ten times as much: what is measured for itself.
-    Free,
-}
 
 /// Of one run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -47,29 +37,29 @@ pub(super) enum Ran {
     Not(String),
 }
 
-/// Runs `command` in `folder`.
-pub(super) fn measure(command: &Command, folder: &Path, bound: Bound) -> Result<Ran> {
+/// Runs `command` in `folder`. It is ended after `limit` seconds of the processors' time;
+/// ten times as many of the clock's are granted beside others that use the processors.
+pub(super) fn measure(command: &Command, folder: &Path, limit: u32) -> Result<Ran> {
     let times = folder.join("times");
     let mut time = system("time", "time")?;
     time.args(["--quiet", "--format", "%U %S %M", "--output"]).arg(&times);
-    let limit = if bound == Bound::Limited { LIMIT } else { LIMIT_WALL };
-    time.args(["timeout", "--signal", "KILL", &LIMIT_WALL.to_string()]);
+    time.args(["timeout", "--signal", "KILL", &limit.saturating_mul(10).to_string()]);
     time.arg("prlimit").arg(format!("--cpu={limit}:{limit}"));
     time.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
     let began = now();
     let output = time.output().context("cannot start `time`")?;
     let wall = (now() - began).as_secs_f64();
     if !output.status.success() {
-        return Ok(Ran::Not(why(output.status.code(), &output.stderr)));
+        return Ok(Ran::Not(why(output.status.code(), &output.stderr, limit)));
     }
     let text = fs::read_to_string(&times)?;
     let cost = Cost { wall, ..parse(&text)? };
     Ok(Ran::Well(cost, String::from_utf8_lossy(&output.stdout).into_owned()))
 }
 
-fn why(code: Option<i32>, said: &[u8]) -> String {
+fn why(code: Option<i32>, said: &[u8], limit: u32) -> String {
     match code {
-        Some(TIMED_OUT | KILLED) => format!("did not finish within {LIMIT} s of the CPU"),
+        Some(TIMED_OUT | KILLED) => format!("did not finish within {limit} s of the CPU"),
         _ => {
             let said = String::from_utf8_lossy(said);
             let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word");
@@ -92,7 +82,7 @@ mod tests {
 
     fn run(script: &str) -> Ran {
         let dir = tempfile::tempdir().unwrap();
-        measure(Command::new("sh").args(["-c", script]), dir.path(), Bound::Limited).unwrap()
+        measure(Command::new("sh").args(["-c", script]), dir.path(), 300).unwrap()
     }
 
     #[test]
@@ -109,7 +99,7 @@ mod tests {
     #[test]
     fn failures_say_why() {
         assert_eq!(run("echo bad luck >&2; exit 3"), Ran::Not("failed: bad luck".into()));
-        assert_eq!(run("ulimit -t 1; while :; do :; done"), Ran::Not(why(Some(KILLED), b"")));
-        assert_eq!(why(Some(TIMED_OUT), b""), "did not finish within 300 s of the CPU");
+        assert_eq!(run("ulimit -t 1; while :; do :; done"), Ran::Not(why(Some(KILLED), b"", 300)));
+        assert_eq!(why(Some(TIMED_OUT), b"", 900), "did not finish within 900 s of the CPU");
     }
 }

@@ -35,6 +35,9 @@ pub(super) struct DeltaArgs {
     /// Measures the peers again, also where an earlier run did
     #[arg(long)]
     again: bool,
+    /// After how many seconds of the CPU a peer is ended
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    limit: u32,
     /// Where patches and the peers that are Python packages are kept
     #[arg(long, default_value = "target/bench-delta")]
     scratch: PathBuf,
@@ -51,8 +54,8 @@ pub(super) fn run(args: &DeltaArgs) -> Result<ExitCode> {
     let venv = Venv::open(&scratch.join("peers"))?;
     let peers = Peers { programs: &programs, venv: &venv };
     let start = venv.start(&scratch)?;
-    let (kept, again) = (Kept::open(&folder)?, args.again);
-    let runner = Runner { peers, folder: &folder, scratch: &scratch, start, kept, again };
+    let (kept, again, limit) = (Kept::open(&folder)?, args.again, args.limit);
+    let runner = Runner { peers, folder: &folder, scratch: &scratch, start, kept, again, limit };
     let tools = if args.tools.is_empty() { TOOLS.to_vec() } else { args.tools.clone() };
     let outcomes: Vec<Outcome> =
         manifest.pairs.iter().map(|pair| runner.pair(pair, &tools)).collect::<Result<_>>()?;

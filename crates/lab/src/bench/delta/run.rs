@@ -1,7 +1,7 @@
 //! One pair through all tools: each makes a patch, applies it, and what comes out is
 //! compared with the new image.
 
-use super::cost::{Bound, Cost, Ran, measure};
+use super::cost::{Cost, FREE, Ran, measure};
 use super::kept::Kept;
 use super::outcome::{Done, Outcome, Row, Said};
 use super::peers::{Peers, Tool};
@@ -32,6 +32,8 @@ pub(super) struct Runner<'a> {
     pub(super) kept: Kept,
     /// Peers are measured however often they were.
     pub(super) again: bool,
+    /// After how many seconds of the CPU a peer is ended.
+    pub(super) limit: u32,
 }
 
 impl Runner<'_> {
@@ -100,8 +102,8 @@ impl Runner<'_> {
         for file in [&patch, &out].into_iter().filter(|file| file.exists()) {
             fs::remove_file(file)?;
         }
-        let bound = if tool.is_peer() { Bound::Limited } else { Bound::Free };
-        let run = |command: &Command| measure(command, self.scratch, bound);
+        let limit = if tool.is_peer() { self.limit } else { FREE };
+        let run = |command: &Command| measure(command, self.scratch, limit);
         let diff = run(&self.peers.diff(tool, old, new, &patch)?)?;
         let (diff, said) = match diff {
             Ran::Well(cost, said) => (cost, said),

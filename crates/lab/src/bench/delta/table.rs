@@ -1,6 +1,5 @@
 //! The tables, as `docs/performance.md` has them.
 
-use super::cost::LIMIT;
 use super::goals::ratio;
 use super::outcome::{Done, Outcome};
 use super::peers::{TOOLS, Tool};
@@ -91,9 +90,7 @@ pub(super) fn describe(manifest: &Manifest) -> Result<String> {
         .collect();
     let corpus = Digest::of(corpus.as_bytes()).to_string();
     let corpus = corpus.get(..16).unwrap_or_default();
-    let limits = format!(
-        "°: by an earlier run on the same images; did not finish: within {LIMIT} s of the CPU; \
-         memory: needs more than was free"
-    );
+    let limits = "°: by an earlier run on the same images; did not finish: within the time of \
+                  `--limit`; memory: needs more than was free";
     Ok(format!("{}{}; corpus {corpus}\n{limits}", said(&mut dpkg)?, Venv::describe()))
 }

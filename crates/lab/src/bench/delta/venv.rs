@@ -1,6 +1,6 @@
 //! The peers that are Python packages, in an environment of the project's own.
 
-use super::cost::{Bound, Cost, Ran, measure};
+use super::cost::{Cost, FREE, Ran, measure};
 use crate::process::{said, system};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -38,11 +38,7 @@ impl Venv {
 
     /// What the interpreter costs before any work.
     pub(super) fn start(&self, folder: &Path) -> Result<Cost> {
-        match measure(
-            self.program("python").args(["-c", "import hdiffpatch"]),
-            folder,
-            Bound::Free,
-        )? {
+        match measure(self.program("python").args(["-c", "import hdiffpatch"]), folder, FREE)? {
             Ran::Well(cost, _) => Ok(cost),
             Ran::Not(why) => bail!("the interpreter {why}"),
         }

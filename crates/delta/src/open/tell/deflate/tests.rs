@@ -3,7 +3,7 @@
 use super::super::tests::{changed, patch, text};
 use super::super::{Spoken, weave};
 use super::*;
-use crate::apply::tests::{apply, resume};
+use crate::apply::tests::{apply, check_resumes};
 use crate::open::tests::{makes, numbers, opened, run};
 use crate::open::{ContainerKind, Purpose, Stream};
 use alloc::vec;
@@ -102,10 +102,7 @@ fn long_streams_can_be_gone_on_with() {
     let inside = |at: &u64| (100..new.len() as u64 - 100).contains(at);
     let inside = resets.iter().filter(|at| inside(&at.out)).count();
     assert!(inside > 2, "{resets:?} {}", delta.census);
-    for at in resets {
-        let rest = resume(&delta.bytes, &old, &new[..at.out as usize], at).unwrap();
-        assert!(rest == new[at.out as usize..], "{at:?}");
-    }
+    check_resumes(&delta.bytes, &old, &new, &resets);
 }
 
 /// What says nothing in many bytes is not read where that takes more than it holds.
