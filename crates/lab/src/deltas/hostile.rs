@@ -23,7 +23,7 @@ const CHECK: usize = 8;
 const PREFIXES: usize = 300;
 
 /// So many are tried however long it takes.
-const LEAST: u32 = 20;
+const LEAST: u32 = 8;
 
 /// How many damaged patches of one pair are tried, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) struct Effort {
 
 impl Effort {
     /// As many as fit into a little time.
-    pub(super) const BRIEF: Self = Self::within(5);
+    pub(super) const BRIEF: Self = Self::within(3);
     /// As many as fit into some time.
     pub(super) const LONG: Self = Self::within(60);
 

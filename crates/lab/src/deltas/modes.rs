@@ -18,7 +18,7 @@ pub(super) const MODES: [(&str, Effort, u64); 4] = [
 /// So many points of resumption are tried however long it takes, and the others as far as
 /// there is time.
 const RESUMES: usize = 3;
-const RESUMING: Duration = Duration::from_secs(2);
+const RESUMING: Duration = Duration::from_secs(1);
 
 /// Patches of images of more bytes are made one at a time: each takes gigabytes of memory.
 const LARGE: usize = 256 << 20;
