@@ -62,7 +62,8 @@ impl Group {
     pub(crate) const ALL: [(Self, &str, u64); 5] = [
         (Self::Shared, "shared", 480),
         (Self::Spine, "spine", 600),
-        (Self::Delta, "delta", 300),
+        // Five minutes for the images, two for the unit tests of the engine.
+        (Self::Delta, "delta", 420),
         (Self::Fleet, "fleet", 240),
         (Self::Terminals, "terminals", 480),
     ];
