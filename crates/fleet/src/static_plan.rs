@@ -156,15 +156,18 @@ impl StaticPlan {
             offer,
             Offer::Install(_) | Offer::WaveFull(_) | Offer::FlightFull(_) | Offer::SiteFull(_)
         );
+        let waits = matches!(offer, Offer::NotNow(..));
         let zoneless = track.terms.schedule.is_local() && device.labels.zone.is_none();
+        // Whoever had the offer belongs to the rollout, but what it must be able to do is
+        // told by its labels each time.
+        let depends = starts || waits || matches!(offer, Offer::Unable(..));
         match self.asks.get(&track.rollout) {
-            // Whoever had the offer belongs to the rollout.
             Some(asks @ (Asks::Labels | Asks::Frozen))
-                if starts || device.attempt_in(&track.rollout).is_none() =>
+                if depends || device.attempt_in(&track.rollout).is_none() =>
             {
                 Some(*asks)
             }
-            _ if zoneless && (starts || matches!(offer, Offer::NotNow(..))) => Some(Asks::Zone),
+            _ if zoneless && (starts || waits) => Some(Asks::Zone),
             Some(asks) if starts => Some(*asks),
             _ => None,
         }

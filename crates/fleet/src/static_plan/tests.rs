@@ -266,6 +266,24 @@ fn what_only_the_server_knows_is_asked() {
 }
 
 #[test]
+fn what_a_terminal_abroad_must_be_able_to_do_is_asked_each_time() {
+    let mut abroad = rollout("r2", "2", 2);
+    (abroad.audience.abroad, abroad.terms.retries) = (Abroad::Ask, 1);
+    abroad.terms.schedule.windows = vec!["mon-sun 01:00-05:00".parse().unwrap()];
+    let mut failed = Terminal { region: Some(name("north")), ..terminal("cpe-1", "1") };
+    failed.attempts = vec![attempt("r2", &failed.id, 0, Standing::Failed(Outcome::Unreachable))];
+    failed.labels.zone = Some("UTC".parse().unwrap());
+    for home in ["north", "south"] {
+        failed.labels.home = Some(name(home));
+        for hour in 0..24 {
+            let now = Timestamp(NOW.0 - hour * 3_600_000);
+            let (_, found) = both(&[(abroad.clone(), 50)], &failed, Peer::Server, now);
+            assert_eq!(found, Err(Asks::Labels), "{home}, {hour} h ago");
+        }
+    }
+}
+
+#[test]
 fn older_rollouts_are_left_out_and_the_plan_says_so() {
     let many = |count| -> Vec<_> {
         let one = |n| {
