@@ -1,4 +1,6 @@
-//! Reads from the output of test programs how many tests passed and failed.
+//! Reads from the output of test programs how many tests passed and failed, and which.
+
+use std::collections::BTreeSet;
 
 /// Tests that passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,6 +66,48 @@ pub(crate) fn without_passed(output: &str) -> String {
     shown
 }
 
+/// The tests in `output` of nextest or of test programs that began and did not pass:
+/// those that failed, and, where the output breaks off, those that were slow then.
+pub(crate) fn unpassed(output: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for line in output.lines() {
+        match verdict(line.trim()) {
+            Some((name, true)) => drop(names.remove(&name)),
+            Some((name, false)) => drop(names.insert(name)),
+            None => {}
+        }
+    }
+    // Nextest repeats what the programs say, which do not name their package.
+    let whole: Vec<String> = names
+        .iter()
+        .filter_map(|name| name.split_once(' '))
+        .map(|(_, test)| test.to_owned())
+        .collect();
+    whole.iter().for_each(|test| drop(names.remove(test)));
+    names
+}
+
+/// A test, and whether it passed, if this line says so.
+fn verdict(line: &str) -> Option<(String, bool)> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (word, name) = match words.as_slice() {
+        // `FAIL [   0.4s] (566/904) fleet tests::it_works`, with `TRY 1` before in retries.
+        [word, bracket, .., package, name] if bracket.starts_with('[') => {
+            (*word, format!("{package} {name}"))
+        }
+        ["test", name, "...", word] => (*word, (*name).to_owned()),
+        ["test", name, "has", "been", "running", ..] => ("SLOW", (*name).to_owned()),
+        _ => return None,
+    };
+    match word {
+        "PASS" | "LEAK" | "ok" => Some((name, true)),
+        "FAIL" | "FAILED" | "TIMEOUT" | "TERMINATING" | "SLOW" | "SIGABRT" | "SIGSEGV" => {
+            Some((name, false))
+        }
+        _ => None,
+    }
+}
+
 /// `3 passed (1 slow)`, `2 failed`, `1 timed out`.
 fn part(part: &str) -> Count {
     let Some((number, what)) = part.split_once(' ') else { return Count::default() };
@@ -115,6 +159,24 @@ mod tests {
         let output = "a\n  PASS [ 0.1s] x\nsaid by x\n  FAIL [ 0.1s] y\nsaid by y\nSummary [] z\n";
         let shown = without_passed(output);
         assert_eq!(shown, "a\n  FAIL [ 0.1s] y\nsaid by y\nSummary [] z\n");
+    }
+
+    #[test]
+    fn what_failed_or_hung_is_named() {
+        let named = |output: &str, wanted: &[&str]| {
+            assert_eq!(unpassed(output).iter().collect::<Vec<_>>(), wanted, "{output}");
+        };
+        let passed = "PASS [ 0.1s] (1/4) fleet a::b\nSLOW [> 60.000s] (2/4) agent::real slow";
+        named(passed, &["agent::real slow"]);
+        named(&format!("{passed}\n  PASS [ 61.0s] (2/4) agent::real slow"), &[]);
+        let failed = "TERMINATING [> 240.000s] (─────) agent::real hung\n\
+            TIMEOUT [ 240.004s] (3/4) agent::real hung\nFAIL [ 0.4s] (4/4) fleet c::d\n\
+            test c::d ... FAILED\nSummary [ 241.0s] 4 tests run: 2 passed, 1 failed, 1 timed out, 0 skipped";
+        named(failed, &["agent::real hung", "fleet c::d"]);
+        named("test a::b ... ok\ntest c::d ... FAILED\ntest result: FAILED. 1 passed", &["c::d"]);
+        let slow = "test e::f has been running for over 60 seconds";
+        named(slow, &["e::f"]);
+        named(&format!("{slow}\ntest e::f ... ok"), &[]);
     }
 
     #[test]

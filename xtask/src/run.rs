@@ -34,7 +34,7 @@ pub(crate) struct Ended {
     pub output: String,
 }
 
-/// Runs `command` for at most `budget`, with a copy of its output in `log`.
+/// Runs `command` for at most `budget`, and adds a copy of its output to `log`.
 ///
 /// # Errors
 /// It cannot be started, or exceeds the budget.
@@ -45,7 +45,8 @@ pub(crate) fn run(
     show: Show,
 ) -> Result<Ended> {
     let began = now();
-    let mut file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    let file = File::options().create(true).append(true).open(log);
+    let mut file = file.with_context(|| format!("cannot write {}", log.display()))?;
     writeln!(file, "$ {command:?}")?;
     let mut child = start(command)?;
     let lines = lines(&mut child);

@@ -380,7 +380,8 @@ impl Bench {
         Ok(ended)
     }
 
-    fn log(&self) -> PathBuf {
+    /// Where everything is kept that its commands say.
+    pub(crate) fn log(&self) -> PathBuf {
         self.logs.join(format!("{}.log", self.stage))
     }
 

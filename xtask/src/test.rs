@@ -1,12 +1,13 @@
 //! `cargo xtask test`: sets the machine up, runs the stages, ends with a table and
 //! the count of tests.
 
-use crate::count::Count;
+use crate::count::{Count, unpassed};
 use crate::packages::{self, BROWSER, BUILD, BUS, CODECS, CORPUS, IMAGES, LOADERS, STORES, WEB};
 use crate::programs;
 use crate::run::{busy, now, spent};
 use crate::stages::{Bench, Group, Length, STAGES, Stage};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,6 +25,8 @@ struct Done {
     spent: Duration,
     count: Count,
     fault: Option<String>,
+    /// The tests that did not pass, by name, of those that have names.
+    unpassed: BTreeSet<String>,
 }
 
 /// Runs the stages that `arguments` name, or the usual ones.
@@ -70,6 +73,8 @@ fn attempt(root: &Path, logs: &Path, stage: &'static Stage) -> Done {
     let (began, before, busy_before) = (now(), spent(), busy());
     let budget = Duration::from_secs(stage.budget);
     let bench = Bench { root: root.into(), logs: logs.into(), stage: stage.name, budget };
+    // An earlier run's; without one there is nothing to remove.
+    let _ = std::fs::remove_file(bench.log());
     let result = (stage.run)(&bench).and_then(|count| {
         let took = now() - began;
         if took > budget {
@@ -84,8 +89,10 @@ fn attempt(root: &Path, logs: &Path, stage: &'static Stage) -> Done {
     };
     let spent = spent().saturating_sub(before);
     let counted = own_share(took, spent, busy().saturating_sub(busy_before), cores());
+    let output = std::fs::read(bench.log()).unwrap_or_default();
+    let unpassed = unpassed(&String::from_utf8_lossy(&output));
     let Stage { name, group, length, budget, .. } = *stage;
-    let done = Done { name, group, length, budget, took, counted, spent, count, fault };
+    let done = Done { name, group, length, budget, took, counted, spent, count, fault, unpassed };
     println!("== {}", done.line());
     done
 }
@@ -120,8 +127,8 @@ fn cores() -> u32 {
     u32::try_from(cores).unwrap_or(1)
 }
 
-/// Prints the table, each part of the work against its budget, and as the last line the
-/// count of tests.
+/// Prints the table, each part of the work against its budget, the tests that did not
+/// pass, and as the last line the count of tests.
 fn conclude(done: &[Done]) -> ExitCode {
     println!();
     done.iter().for_each(|done| println!("{}", done.line()));
@@ -130,6 +137,9 @@ fn conclude(done: &[Done]) -> ExitCode {
     println!("{:<12} {took:>13.1} s, processor {spent:.1} s", "together");
     let over = over_budget(done);
     over.iter().for_each(|why| println!("{why}"));
+    for done in done.iter().filter(|done| !done.well()) {
+        done.unpassed.iter().for_each(|test| println!("{} did not pass: {test}", done.name));
+    }
     let count = done.iter().fold(Count::default(), |sum, done| sum.plus(done.count));
     let count = count.plus(Count { passed: 0, failed: over.len() as u64 });
     println!("{} passed, {} failed", count.passed, count.failed);
@@ -231,6 +241,7 @@ mod tests {
             spent: Duration::ZERO,
             count: Count { passed: 1, failed: 0 },
             fault: None,
+            unpassed: BTreeSet::new(),
         };
         let fleet = |seconds| done(Group::Fleet, Length::Usual, seconds);
         assert_eq!(conclude(&[fleet(120), fleet(119)]), ExitCode::SUCCESS);
