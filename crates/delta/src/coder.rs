@@ -31,6 +31,7 @@ pub(crate) use {
     arm64::{Pages, Place},
     moves::MOVES_MAX,
     space::REGIONS_MAX,
+    symbols::REMEMBERED,
     x86::{Operand, operand},
 };
 

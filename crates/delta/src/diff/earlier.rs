@@ -1,11 +1,15 @@
 //! What of new stood before in new, where nothing old explains it.
 
+use super::Effort;
 use super::cover::Cover;
+use super::farthest::Farthest;
 use super::index::common;
+use super::near::Near;
 use super::recent::Recent;
 use crate::coder::{Meter, Models, Moves, Symbols};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Bytes that are hashed, and the least match that is found.
 const HASHED: usize = 4;
@@ -26,6 +30,14 @@ const LARGE: usize = 64 << 20;
 /// ... and so many times fewer places that start alike are looked at there.
 const FEWER: usize = 8;
 
+/// Where they are large, so much of them is sorted at a time: a quarter, which takes no more
+/// memory than chains of all.
+const PART: usize = 128 << 20;
+const PARTS: usize = 4;
+
+/// A match of so many bytes is good enough to not look for a longer one far away.
+const ENOUGH: usize = 48;
+
 /// The gaps between covers, and chains of places that start alike.
 pub(crate) struct Earlier<'a> {
     new: &'a [u8],
@@ -41,9 +53,24 @@ pub(crate) struct Earlier<'a> {
     recent: Option<Recent>,
     noted: (usize, usize),
     depth: usize,
+    /// The part of large gaps that is looked through.
+    farthest: Option<Farthest>,
+    near: Near,
     /// What each byte of all gaps would cost as a new byte, in 1/16 bits.
     costs: Vec<u8>,
 }
+
+/// For every 64th byte of all pieces together, the piece that it is in.
+fn anchors(pieces: &[Piece]) -> Vec<u32> {
+    let mut anchors = Vec::with_capacity(sum(pieces) / ANCHORED + 1);
+    for (number, piece) in (0u32..).zip(pieces) {
+        anchors.resize((piece.sum + piece.len).div_ceil(ANCHORED), number);
+    }
+    anchors
+}
+
+/// Bytes from anchor to anchor.
+const ANCHORED: usize = 64;
 
 /// A piece of new.
 #[derive(Debug, Clone, Copy)]
@@ -82,38 +109,72 @@ fn piece(pieces: &[Piece], place: usize) -> Option<(Piece, usize)> {
 }
 
 impl<'a> Earlier<'a> {
-    /// Chains what `covers` leave of `new`, or all of it; `depth` candidates are looked at.
-    pub(crate) fn new(new: &'a [u8], covers: &[Cover], depth: usize) -> Self {
+    /// Chains what `covers` leave of `new`, or all of it, and estimates what new bytes cost
+    /// by `models`; with little effort all cost the same.
+    pub(crate) fn new(new: &'a [u8], covers: &[Cover], effort: Effort, models: Models) -> Self {
         let gaps = gaps(new, covers);
         let known = (new.len() <= ALL).then(|| self::gaps(new, &[]));
-        let (anchors, chain, costs) = (Vec::new(), Vec::new(), Vec::new());
-        let recent = (sum(&gaps) > LARGE).then(Recent::new);
-        let depth = if recent.is_some() { depth / FEWER } else { depth };
-        let noted = (0, 0);
-        let mut earlier = Self { new, gaps, known, anchors, chain, recent, noted, depth, costs };
-        if earlier.recent.is_none() {
+        let is_large = sum(&gaps) > LARGE;
+        let depth = if effort == Effort::Fast { 8 } else { 48 };
+        let mut earlier = Self {
+            new,
+            anchors: anchors(known.as_deref().unwrap_or(&gaps)),
+            gaps,
+            known,
+            chain: Vec::new(),
+            recent: is_large.then(Recent::new),
+            noted: (0, 0),
+            depth: if is_large { depth / FEWER } else { depth },
+            farthest: (is_large && effort == Effort::Best).then(Farthest::default),
+            near: Near::new(),
+            costs: Vec::new(),
+        };
+        if !is_large {
             earlier.link();
+        }
+        if effort == Effort::Best {
+            earlier.price(models);
         }
         earlier
     }
 
-    /// What stands before `end` will be looked for. Places are noted some at a time, so that
-    /// what was touched to note one is near when it is looked for.
-    pub(crate) fn reach(&mut self, end: usize) {
+    /// What stands in this range of a gap will be looked for. Places are noted some at a
+    /// time, so that what was touched to note one is near when it is looked for.
+    pub(crate) fn reach(&mut self, range: Range<usize>) {
         let Some(recent) = &mut self.recent else { return };
-        while let Some(gap) = self.gaps.get(self.noted.0).filter(|gap| gap.at < end) {
-            let until = gap.len.min(end - gap.at);
+        while let Some(gap) = self.gaps.get(self.noted.0).filter(|gap| gap.at < range.end) {
+            let until = gap.len.min(range.end - gap.at);
             (self.noted.1..until).for_each(|at| recent.note(self.new, gap.at + at));
             self.noted.1 = until;
             if until < gap.len {
-                return;
+                break;
             }
             self.noted = (self.noted.0 + 1, 0);
         }
+        if let Some((_, order)) = piece(&self.gaps, range.start)
+            && self.farthest.as_ref().is_some_and(|farthest| !farthest.holds(order))
+        {
+            self.sort(order);
+        }
     }
 
-    /// Estimates what new bytes cost; before, all cost the same.
-    pub(crate) fn price(mut self, models: Models) -> Self {
+    /// Sorts the part of the gaps that holds the byte with this order.
+    fn sort(&mut self, order: usize) {
+        let all = sum(&self.gaps);
+        let len = PART.min(all.div_ceil(PARTS));
+        let (first, mut part) = (order / len * len, Vec::with_capacity(len));
+        let gaps = self.gaps.iter().skip_while(|gap| gap.sum + gap.len <= first);
+        for gap in gaps.take_while(|gap| gap.sum < first + len) {
+            let (from, to) = (first.saturating_sub(gap.sum), gap.len.min(first + len - gap.sum));
+            part.extend_from_slice(self.new.get(gap.at + from..gap.at + to).unwrap_or_default());
+        }
+        // The one before goes first: there is memory for one.
+        self.farthest = None;
+        self.farthest = Some(Farthest::new(first, &part));
+    }
+
+    /// Estimates what new bytes cost.
+    fn price(&mut self, models: Models) {
         self.costs = Vec::with_capacity(sum(&self.gaps));
         let mut symbols = Symbols::new(models, Moves::default());
         for gap in &self.gaps {
@@ -123,7 +184,6 @@ impl<'a> Earlier<'a> {
                 self.costs.push(u8::try_from(meter.cost + NEW_KIND).unwrap_or(u8::MAX));
             }
         }
-        self
     }
 
     fn known(&self) -> &[Piece] {
@@ -136,15 +196,9 @@ impl<'a> Earlier<'a> {
         let log = (sum.max(1).ilog2() + 1).clamp(10, 20);
         let mut heads = vec![0u32; 1 << log];
         self.chain = vec![0u32; sum];
-        self.anchors = vec![0u32; sum / 64 + 1];
-        for (number, gap) in known.iter().enumerate() {
+        for gap in known {
             for at in 0..gap.len {
                 let order = gap.sum + at;
-                if order % 64 == 0
-                    && let Some(anchor) = self.anchors.get_mut(order / 64)
-                {
-                    *anchor = number as u32;
-                }
                 let Some(head) = hash(self.new, gap.at + at, log).and_then(|at| heads.get_mut(at))
                 else {
                     continue;
@@ -166,7 +220,7 @@ impl<'a> Earlier<'a> {
 
     /// The place of the byte with this order.
     fn place(&self, order: usize) -> usize {
-        let mut number = self.anchors.get(order / 64).copied().unwrap_or(0) as usize;
+        let mut number = self.anchors.get(order / ANCHORED).copied().unwrap_or(0) as usize;
         while let Some(gap) = self.known().get(number) {
             if order < gap.sum + gap.len {
                 return gap.at + order - gap.sum;
@@ -176,14 +230,44 @@ impl<'a> Earlier<'a> {
         0
     }
 
+    /// Places and lengths of the nearest matches of two and of three bytes that stand at
+    /// `place`. It is asked about every place in order.
+    pub(crate) fn near(&mut self, place: usize, room: usize) -> [(usize, usize); 2] {
+        let wanted = self.new.get(place..place + room).unwrap_or_default();
+        self.near.matches(self.new, (place, wanted))
+    }
+
     /// Calls `each` with place and length of matches of what stands at
     /// `place`, the nearest first, each longer than those before. At most `room`
     /// bytes match.
     pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, u64)) {
         let wanted = self.new.get(place..place + room).unwrap_or_default();
-        if let Some(recent) = &self.recent {
-            return recent.matches(self.new, (place, wanted), self.depth, LONG, each);
+        let Some(recent) = &self.recent else { return self.chained(place, wanted, each) };
+        let mut longest = 0;
+        recent.matches(self.new, (place, wanted), self.depth, LONG, |at, len| {
+            longest = len as usize;
+            each(at, len);
+        });
+        let farthest = self.farthest.as_ref().filter(|_| longest < ENOUGH);
+        let (Some(farthest), Some((_, order))) = (farthest, piece(&self.gaps, place)) else {
+            return;
+        };
+        let mut found = farthest.before(order).map(|order| {
+            let at = order.map_or(place, |order| self.place(order));
+            let tail = self.new.get(at..).filter(|_| at < place);
+            (common(tail.unwrap_or_default(), wanted), at)
+        });
+        found.sort_unstable();
+        for (len, at) in found {
+            if len > longest {
+                longest = len;
+                each(at, len as u64);
+            }
         }
+    }
+
+    /// The same by chains.
+    fn chained(&self, place: usize, wanted: &[u8], mut each: impl FnMut(usize, u64)) {
         let Some((_, order)) = piece(self.known(), place) else { return };
         let mut longest = HASHED - 1;
         let mut next = self.chain.get(order).copied().unwrap_or(0);

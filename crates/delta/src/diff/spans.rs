@@ -1,20 +1,20 @@
 //! Covers and gaps become symbols, symbols become spans.
 
+mod gaps;
+
 use super::cover::Cover;
-use super::earlier::{Earlier, LONG};
+use super::earlier::Earlier;
 use super::ends::Ends;
 use super::grid;
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
-use super::way::{AGAIN, How, Node, Step, earlier, lengths, noise, offer, way};
 pub(super) use super::written::{Written, memory};
-use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
+use super::{DiffError, DiffOptions, Explanation, Progress, Stage};
 use crate::apply;
-use crate::coder::{EARLIER_MIN, Encoder, Grid, Guess, Kind, Moves, Pace, Symbols};
+use crate::coder::{Encoder, Grid, Kind, Moves, Pace, Symbols};
 use crate::patch::{FRAME, Method, OldStream, PatchHeader, SPAN_MAX};
-use alloc::vec;
 use alloc::vec::Vec;
 
 /// The most bytes of one copy.
@@ -53,17 +53,13 @@ pub(crate) fn write(
     progress: &dyn Progress,
 ) -> Result<Written, DiffError> {
     let new = pair.new.bytes.as_slice();
-    let earlier = match options.effort {
-        Effort::Fast => Earlier::new(new, covers, 8),
-        Effort::Best => Earlier::new(new, covers, 48).price(header.models),
-    };
     let moves = Moves::from_bytes(&header.moves).unwrap_or_default();
     let mut writer = Writer {
         pair,
         old: &pair.old.bytes,
         new,
         window: 1 << header.window_log,
-        earlier,
+        earlier: Earlier::new(new, covers, options.effort, header.models),
         symbols: Symbols::new(header.models, moves.clone()),
         moves,
         coder: Encoder::new(),
@@ -189,148 +185,6 @@ impl Writer<'_> {
             self.decoding.count(stream).map_err(|_| DiffError::Span)?;
         }
         Ok(())
-    }
-
-    /// Writes what no cover explains, up to `end`; then old goes on at `next`.
-    fn gap(&mut self, end: usize, next: usize) -> Result<(), DiffError> {
-        while self.at < end {
-            self.make_room(next)?;
-            let base = self.base;
-            let end = end.min(self.ends.boundary(self.coder.len(), self.at));
-            self.earlier.reach(end.min(self.at + PLAN));
-            for step in self.plan(end) {
-                self.make_room(next)?;
-                if self.base != base {
-                    // What was planned for another span does not hold.
-                    break;
-                }
-                match step.how {
-                    How::New => self.new_byte(),
-                    How::Noise => self.noise(step.len),
-                    How::Earlier(distance) => self.take_earlier(distance, step.len as u64),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The cheapest way through the next bytes of a gap that ends at `end`.
-    fn plan(&self, end: usize) -> Vec<Step> {
-        let count = PLAN.min(end - self.at);
-        let start = Node { distance: self.symbols.distances_used[0], ..Node::START };
-        let mut nodes = vec![Node::UNKNOWN; count + 1];
-        nodes.iter_mut().take(1).for_each(|node| *node = start);
-        let costs = self.earlier.costs(self.at);
-        for at in 0..count {
-            let Some(node) = nodes.get(at).copied() else { break };
-            let cost = u32::from(costs.get(at).copied().unwrap_or(80));
-            offer(
-                &mut nodes,
-                at + 1,
-                Node { cost: node.cost + cost, len: 1, how: How::New, ..node },
-            );
-            noise(&mut nodes, at, &node);
-            let place = self.at + at;
-            let wanted = self.new.get(place..end).unwrap_or_default();
-            let again = common(self.before(place, node.distance), wanted);
-            lengths(&mut nodes, at, &node, 1..again + 1, node.distance, AGAIN);
-            let mut best = (again, node.distance);
-            let mut from = EARLIER_MIN as usize;
-            self.earlier.matches(place, wanted.len(), |source, len| {
-                if let Some((distance, most)) = self.distance(place, source) {
-                    let len = len.min(most) as usize;
-                    let price = earlier(self.pace) + 16 * distance.max(1).ilog2();
-                    lengths(&mut nodes, at, &node, from..len + 1, distance, price);
-                    from = len + 1;
-                    best = best.max((len, distance));
-                }
-            });
-            if best.0 >= LONG {
-                let mut steps = way(&nodes, at);
-                steps.push(Step { how: How::Earlier(best.1), len: best.0 });
-                return steps;
-            }
-        }
-        way(&nodes, count)
-    }
-
-    /// The distance of a place in plain new from a later one, and how many bytes
-    /// can be taken from there at most.
-    fn distance(&self, place: usize, at: usize) -> Option<(u64, u64)> {
-        let near = (place - at) as u64;
-        if at >= self.base {
-            return (near <= self.window).then_some((near, u64::MAX));
-        }
-        // Before the span only the image is there.
-        let (image, len) = self.pair.new.image(at)?;
-        let back = self.finished.checked_sub(image).filter(|back| *back > 0)?;
-        Some(((place - self.base + back) as u64, len.min(back) as u64))
-    }
-
-    /// The bytes that stand so far before a place in plain new.
-    fn before(&self, place: usize, distance: u64) -> &[u8] {
-        let distance = usize::try_from(distance).unwrap_or(usize::MAX);
-        let bytes = match (place - self.base).checked_sub(distance) {
-            Some(_) if distance as u64 > self.window => None,
-            Some(at) => self.new.get(self.base + at..),
-            None => {
-                let at = self.finished.checked_sub(distance - (place - self.base));
-                at.and_then(|at| self.pair.image.get(at..self.finished))
-            }
-        };
-        bytes.unwrap_or_default()
-    }
-
-    fn take_earlier(&mut self, distance: u64, len: u64) {
-        let known = self.symbols.distances_used.iter().position(|used| *used == distance);
-        let kind = if known.is_some() { Kind::Again } else { Kind::Earlier };
-        let before = self.coder.position();
-        self.symbols.kind(&mut self.coder, kind);
-        match known {
-            Some(number) => {
-                self.symbols.length(&mut self.coder, kind, 1, len);
-                self.symbols.again(&mut self.coder, number);
-            }
-            None => {
-                self.symbols.length(&mut self.coder, kind, EARLIER_MIN, len);
-                self.symbols.distance(&mut self.coder, len, distance);
-            }
-        }
-        self.took(|why| &mut why.control, self.at, before);
-        self.pass(len as usize);
-    }
-
-    fn new_byte(&mut self) {
-        let before = self.coder.position();
-        self.symbols.kind(&mut self.coder, Kind::New);
-        let guess = match self.symbols.guess() {
-            Guess::None => None,
-            Guess::Old(from) => {
-                let (start, end) = self.bounds(from as usize);
-                let behind = from as usize > start && (from as usize) < end;
-                if behind {
-                    self.ledger.read(from as usize, 1);
-                }
-                self.old.get(from as usize).filter(|_| behind)
-            }
-            Guess::Earlier(distance) => self.before(self.at, distance).first(),
-        };
-        let guess = guess.copied().unwrap_or(0);
-        let byte = self.new.get(self.at).copied().unwrap_or(0);
-        self.symbols.new_byte(&mut self.coder, guess, byte);
-        self.took(|why| &mut why.new_bytes, self.at, before);
-        self.at += 1;
-    }
-
-    fn noise(&mut self, count: usize) {
-        let before = self.coder.position();
-        self.symbols.kind(&mut self.coder, Kind::Noise);
-        self.symbols.length(&mut self.coder, Kind::Noise, 1, count as u64);
-        for byte in self.new.iter().skip(self.at).take(count) {
-            self.symbols.noise(&mut self.coder, *byte);
-        }
-        self.took(|why| &mut why.new_bytes, self.at, before);
-        self.at += count;
     }
 
     /// Symbols from a place in plain new took what was written since `before`: a part of
@@ -494,6 +348,3 @@ impl Writer<'_> {
         grid::Sides { old: self.old, new: self.new }
     }
 }
-
-/// Bytes that are planned together.
-const PLAN: usize = 4 << 10;

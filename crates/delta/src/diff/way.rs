@@ -1,6 +1,6 @@
 //! The cheapest way through bytes that nothing old explains.
 
-use crate::coder::Pace;
+use crate::coder::{Pace, REMEMBERED};
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -9,12 +9,27 @@ use core::ops::Range;
 pub(super) const fn earlier(pace: Pace) -> u32 {
     match pace {
         Pace::Mixed => 10 * 16,
-        Pace::Quick => 7 * 16,
+        Pace::Quick => 6 * 16,
     }
 }
 
-/// What those at the distance used last cost.
-pub(super) const AGAIN: u32 = 5 * 16;
+/// What those at the distances used last cost, the latest first, as far as they are worth
+/// a look.
+pub(super) const fn again(pace: Pace) -> &'static [u32] {
+    match pace {
+        Pace::Mixed => &[5 * 16],
+        Pace::Quick => &[4 * 16, 7 * 16, 8 * 16, 8 * 16],
+    }
+}
+
+/// What a new byte costs that is thought to cost so much. Quick models learn less of what is
+/// copied than what estimates: they are believed half, and the other half is the usual byte.
+pub(super) const fn new_byte(pace: Pace, cost: u8) -> u32 {
+    match pace {
+        Pace::Mixed => cost as u32,
+        Pace::Quick => cost as u32 / 2 + 4 * 16,
+    }
+}
 
 /// One step through a gap.
 #[derive(Debug, Clone, Copy)]
@@ -50,12 +65,13 @@ pub(super) struct Node {
     pub(super) len: u32,
     /// The last step.
     pub(super) how: How,
-    /// The distance used last.
-    pub(super) distance: u64,
+    /// The distances used last, the latest first.
+    pub(super) distances: [u64; REMEMBERED],
 }
 
 impl Node {
-    pub(super) const START: Self = Self { cost: 0, len: 0, how: How::New, distance: 1 };
+    pub(super) const START: Self =
+        Self { cost: 0, len: 0, how: How::New, distances: [1; REMEMBERED] };
     pub(super) const UNKNOWN: Self = Self { cost: u32::MAX, ..Self::START };
 }
 
@@ -76,12 +92,16 @@ pub(super) fn lengths(
     distance: u64,
     price: u32,
 ) {
+    let mut distances = from.distances;
+    let known = distances.iter().position(|used| *used == distance).unwrap_or(REMEMBERED - 1);
+    distances.get_mut(..=known).into_iter().for_each(|moved| moved.rotate_right(1));
+    distances[0] = distance;
     let most = lens.end.min(nodes.len() - at);
     // Of long matches only the whole is worth a look.
     let least = if most > EACH { most - 1 } else { lens.start };
     for len in least.max(1)..most {
         let cost = from.cost + price + 16 * (len as u32).ilog2();
-        let node = Node { cost, len: len as u32, how: How::Earlier(distance), distance };
+        let node = Node { cost, len: len as u32, how: How::Earlier(distance), distances };
         offer(nodes, at + len, node);
     }
 }
@@ -90,7 +110,7 @@ pub(super) fn lengths(
 pub(super) fn noise(nodes: &mut [Node], at: usize, from: &Node) {
     let begins = if from.how == How::Noise { 0 } else { NOISE_BEGINS };
     let cost = from.cost + begins + NOISE_BYTE * NOISE as u32;
-    let node = Node { cost, len: NOISE as u32, how: How::Noise, distance: from.distance };
+    let node = Node { cost, len: NOISE as u32, how: How::Noise, distances: from.distances };
     offer(nodes, at + NOISE, node);
 }
 
