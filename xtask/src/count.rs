@@ -72,18 +72,19 @@ pub(crate) fn unpassed(output: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for line in output.lines() {
         match verdict(line.trim()) {
-            Some((name, true)) => drop(names.remove(&name)),
-            Some((name, false)) => drop(names.insert(name)),
+            Some((name, true)) => {
+                names.remove(&name);
+            }
+            Some((name, false)) => {
+                names.insert(name);
+            }
             None => {}
         }
     }
     // Nextest repeats what the programs say, which do not name their package.
-    let whole: Vec<String> = names
-        .iter()
-        .filter_map(|name| name.split_once(' '))
-        .map(|(_, test)| test.to_owned())
-        .collect();
-    whole.iter().for_each(|test| drop(names.remove(test)));
+    let whole = names.iter().filter_map(|name| name.split_once(' '));
+    let whole: BTreeSet<String> = whole.map(|(_, test)| test.to_owned()).collect();
+    names.retain(|name| !whole.contains(name));
     names
 }
 
