@@ -92,7 +92,7 @@ pub(crate) fn unpassed(output: &str) -> BTreeSet<String> {
 fn verdict(line: &str) -> Option<(String, bool)> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
     let (word, name) = match words.as_slice() {
-        // `FAIL [   0.4s] (566/904) fleet tests::it_works`, with `TRY 1` before in retries.
+        // `FAIL [   0.4s] (566/904) fleet tests::it_works`.
         [word, bracket, .., package, name] if bracket.starts_with('[') => {
             (*word, format!("{package} {name}"))
         }

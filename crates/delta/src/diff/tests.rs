@@ -9,6 +9,7 @@ use std::println;
 
 mod code;
 mod long;
+mod shut;
 mod work;
 
 /// Bytes with the texture of an image: runs, text and noise.
