@@ -185,8 +185,10 @@ boot_id_file = "{dir}/boot_id"
 
     /// Starts the agent and waits until it listens.
     pub(crate) fn daemon(&self) -> Child {
-        let child = self.start(&["run"]);
-        while self.agent(&["check"]).code != Some(0) {}
+        let mut child = self.start(&["run"]);
+        while self.agent(&["check"]).code != Some(0) {
+            assert!(child.try_wait().unwrap().is_none(), "the agent ended");
+        }
         child
     }
 

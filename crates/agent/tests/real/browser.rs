@@ -12,7 +12,11 @@ const SOON: u64 = 120_000;
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// Milliseconds that a page may take to load, and a script to run: less than [`SOON`].
+const LOADS: u64 = 30_000;
+
 pub(crate) struct Browser {
+    http: ureq::Agent,
     driver: Child,
     session: String,
 }
@@ -20,7 +24,7 @@ pub(crate) struct Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // The driver ends the browser with its session.
-        drop(ureq::delete(&self.session).call());
+        drop(self.http.delete(&self.session).call());
         drop(self.driver.kill());
         drop(self.driver.wait());
     }
@@ -50,14 +54,16 @@ impl Browser {
         let wishes = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--disable-background-networking", "--window-size=900,1400", profile,
-        ]}}}});
-        let made = post(&base, &wishes).expect("chromium starts");
+        ]}, "timeouts": {"pageLoad": LOADS, "script": LOADS}}}});
+        let patience = Some(Duration::from_millis(SOON));
+        let http = ureq::Agent::config_builder().timeout_global(patience).build().new_agent();
+        let made = post(&http, &base, &wishes).expect("chromium starts");
         let session = format!("{base}/{}", made["value"]["sessionId"].as_str().unwrap());
-        Self { driver, session }
+        Self { http, driver, session }
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value, ureq::Error> {
-        post(&format!("{}/{path}", self.session), body)
+        post(&self.http, &format!("{}/{path}", self.session), body)
     }
 
     pub(crate) fn open(&self, url: &str) {
@@ -94,7 +100,7 @@ impl Browser {
         self.until(&format!("`{selector}` with `{text}`"), || {
             let element = self.find(selector)?;
             let url = format!("{}/element/{element}/text", self.session);
-            let shown: Value = read(ureq::get(&url).call().ok()?)?;
+            let shown: Value = read(self.http.get(&url).call().ok()?)?;
             shown["value"].as_str()?.contains(text).then_some(())
         });
     }
@@ -118,14 +124,15 @@ impl Browser {
     pub(crate) fn picture(&self, name: &str) {
         let Some(folder) = std::env::var_os("REFIT_PICTURES") else { return };
         let url = format!("{}/screenshot", self.session);
-        let shown = read(ureq::get(&url).call().unwrap()).unwrap();
+        let shown = read(self.http.get(&url).call().unwrap()).unwrap();
         let file = PathBuf::from(folder).join(format!("{name}.png.base64"));
         std::fs::write(file, shown["value"].as_str().unwrap()).unwrap();
     }
 }
 
-fn post(url: &str, body: &Value) -> Result<Value, ureq::Error> {
-    let answer = ureq::post(url)
+fn post(http: &ureq::Agent, url: &str, body: &Value) -> Result<Value, ureq::Error> {
+    let answer = http
+        .post(url)
         .header("content-type", "application/json")
         .send(body.to_string().as_bytes())?;
     Ok(read(answer).unwrap_or_default())

@@ -1,12 +1,16 @@
 //! The owner's desk on a real bus, called by D-Bus' own tool and by a program that listens.
 
 use crate::bench::{Bench, image, night_in_some_hours};
+use agent::platform::clock::Stopwatch;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use types::Effect;
 use zbus::blocking::{Connection, Proxy, connection::Builder};
 
 const IMAGE: usize = 70 * (64 << 10) + 777;
+
+/// Milliseconds that an agent may take to be on the bus: it tries again after a minute.
+const SOON: u64 = 120_000;
 
 /// A bus of its own, and an agent on it whose battery is almost empty.
 struct Screen {
@@ -56,6 +60,20 @@ impl Screen {
         Builder::address(self.address.as_str()).unwrap().build().unwrap()
     }
 
+    /// The agent's desk. Its name may come a moment after the agent's first word, and a proxy
+    /// keeps what it was told when it asked first: each try has its own.
+    fn desk<'a>(&self, connection: &'a Connection) -> Proxy<'a> {
+        let [name, path] = ["io.refit.Agent1", "/io/refit/Agent1"];
+        let watch = Stopwatch::start();
+        loop {
+            let agent = Proxy::new(connection, name, path, name).unwrap();
+            match agent.get_property::<String>("Phase") {
+                Ok(_) => return agent,
+                Err(error) => assert!(watch.millis() < SOON, "{error}"),
+            }
+        }
+    }
+
     /// What D-Bus' own tool prints for a call with `words`.
     fn send(&self, member: &str, words: &[&str]) -> String {
         let ended = Command::new("dbus-send")
@@ -73,10 +91,7 @@ impl Screen {
 fn a_screen_of_the_device_speaks_for_the_owner_by_dbus() {
     let mut screen = Screen::new();
     let connection = screen.connect();
-    let agent =
-        Proxy::new(&connection, "io.refit.Agent1", "/io/refit/Agent1", "io.refit.Agent1").unwrap();
-    // The name may come a moment after the agent's first word.
-    while agent.get_property::<String>("Phase").is_err() {}
+    let agent = screen.desk(&connection);
     let word = |name: &str| agent.get_property::<String>(name).unwrap();
     assert_eq!((word("Phase"), word("Version")), ("downloading".into(), "2.0".into()));
     assert!(word("Waiting").contains("12 %"), "{}", word("Waiting"));

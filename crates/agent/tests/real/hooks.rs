@@ -141,7 +141,8 @@ fn a_hook_that_hangs_is_ended_with_all_that_it_started() {
     let ended = bench.agent(&["install", package.to_str().unwrap()]);
     check(&ended, 10, "took longer than 1 s");
     let pid = std::fs::read_to_string(mark.join("pid")).unwrap();
-    let stat = format!("/proc/{}/stat", pid.trim());
+    let pid: u32 = pid.trim().parse().expect("the script came to its last line");
+    let stat = format!("/proc/{pid}/stat");
     let lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
     while lives() {}
 }

@@ -9,6 +9,9 @@ use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
+/// Hundredths of a second that a server which is asked to end may take.
+const PATIENCE: u32 = 2000;
+
 /// Where a test's tables are. Dropped, they are gone.
 pub(crate) struct Place {
     folder: TempDir,
@@ -132,6 +135,14 @@ impl Cluster {
         let mut server = self.server.borrow_mut();
         // Asked to end, it leaves nothing behind in the system.
         Command::new("kill").args(["-INT", &server.id().to_string()]).status().ok();
+        // It has its time, and not more.
+        for _ in 0..PATIENCE {
+            if server.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        server.kill().ok();
         server.wait().ok();
     }
 

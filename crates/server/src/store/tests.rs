@@ -296,7 +296,9 @@ async fn who_deadlocks_is_run_again() {
             let mut tx = store.begin().await?;
             tx.put_devices(&[&device(ids[0])], Timestamp(1)).await?;
             if std::mem::take(&mut first) {
-                barrier.wait().await;
+                // The other one may have failed on its way here.
+                let meet = tokio::time::timeout(std::time::Duration::from_secs(30), barrier.wait());
+                meet.await.expect("the other one comes, too");
             }
             tx.put_devices(&[&device(ids[1])], Timestamp(1)).await?;
             tx.commit().await

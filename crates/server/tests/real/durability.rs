@@ -12,6 +12,15 @@ const KILLS: usize = 5;
 /// Acknowledged reports between two kills.
 const BETWEEN: usize = 40;
 
+/// Ends a storm, also where what goes on beside it panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn kill_9_in_a_storm_of_reports_loses_none_and_counts_each_once() {
     let mut rig = Rig::start();
@@ -32,10 +41,12 @@ fn kill_9_in_a_storm_of_reports_loses_none_and_counts_each_once() {
                 let (over, mine, offer) = (&over, &acknowledged[n], &offers[n]);
                 scope.spawn(move || storm(terminal, offer, round, over, mine));
             }
+            // Whatever happens here, the storm ends: the scope waits for it.
+            let over = Over(&over);
             let count = || acknowledged.iter().map(|set| set.lock().unwrap().len()).sum::<usize>();
             until(&true, || count() >= (round + 1) * BETWEEN);
             rig.kill_and_restart();
-            over.store(true, Ordering::Relaxed);
+            drop(over);
         });
     }
 
