@@ -30,10 +30,21 @@ const LARGE: usize = 64 << 20;
 /// ... and so many times fewer places that start alike are looked at there.
 const FEWER: usize = 8;
 
-/// Where they are large, so much of them is sorted at a time: a quarter, which takes no more
-/// memory than chains of all.
+/// Where they are large, so many bytes of them are sorted at a time at most, and fewer are
+/// not worth it.
 const PART: usize = 128 << 20;
-const PARTS: usize = 4;
+const LEAST_PART: usize = 8 << 20;
+
+/// Bytes of a link of a chain.
+const LINK: usize = size_of::<u32>();
+
+/// How many bytes of such gaps are sorted at a time: in the memory that chains of all would
+/// take, beside the last places.
+fn part(gaps: usize) -> usize {
+    let room = (LINK * gaps).saturating_sub(Recent::MEMORY);
+    let part = PART.min(room / Farthest::BYTE);
+    if part < LEAST_PART { 0 } else { part }
+}
 
 /// A match of so many bytes is good enough to not look for a longer one far away.
 const ENOUGH: usize = 48;
@@ -125,7 +136,7 @@ impl<'a> Earlier<'a> {
             recent: is_large.then(Recent::new),
             noted: (0, 0),
             depth: if is_large { depth / FEWER } else { depth },
-            farthest: (is_large && effort == Effort::Best).then(Farthest::default),
+            farthest: None,
             near: Near::new(),
             costs: Vec::new(),
         };
@@ -134,6 +145,7 @@ impl<'a> Earlier<'a> {
         }
         if effort == Effort::Best {
             earlier.price(models);
+            earlier.sort(0);
         }
         earlier
     }
@@ -158,10 +170,12 @@ impl<'a> Earlier<'a> {
         }
     }
 
-    /// Sorts the part of the gaps that holds the byte with this order.
+    /// Sorts the part of the gaps that holds the byte with this order, if they are so large.
     fn sort(&mut self, order: usize) {
-        let all = sum(&self.gaps);
-        let len = PART.min(all.div_ceil(PARTS));
+        let len = part(sum(&self.gaps));
+        if len == 0 {
+            return;
+        }
         let (first, mut part) = (order / len * len, Vec::with_capacity(len));
         let gaps = self.gaps.iter().skip_while(|gap| gap.sum + gap.len <= first);
         for gap in gaps.take_while(|gap| gap.sum < first + len) {
@@ -324,6 +338,16 @@ mod tests {
 
     fn check(gap: &[u8], pieces: &[(usize, usize)]) {
         assert_eq!(without_runs(gap, 100), pieces);
+    }
+
+    #[test]
+    fn sorting_a_part_takes_no_more_than_chains() {
+        for mib in [65, 80, 91, 100, 170, 400, 4000] {
+            let gaps = mib << 20;
+            let takes = Recent::MEMORY + Farthest::BYTE * part(gaps);
+            assert!(takes <= LINK * gaps && part(gaps) <= gaps, "{mib} MiB take {takes}");
+            assert_eq!(part(gaps) > 0, mib > 90, "{mib} MiB");
+        }
     }
 
     #[test]

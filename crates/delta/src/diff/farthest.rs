@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use libsais::SuffixArrayConstruction;
 
 /// Places in a part of some bytes, each with the two before it that are most like it.
-#[derive(Default)]
 pub(super) struct Farthest {
     /// Where the part begins, and its bytes.
     first: usize,
@@ -17,8 +16,10 @@ pub(super) struct Farthest {
 }
 
 impl Farthest {
-    /// Sorts a part that begins at `first`, in 12 bytes of memory for each. If there is none,
-    /// nothing is found in it.
+    /// Bytes of memory for each of a part, which is copied for that, while it is sorted.
+    pub(super) const BYTE: usize = 13;
+
+    /// Sorts a part that begins at `first`. If there is no memory, nothing is found in it.
     pub(super) fn new(first: usize, part: &[u8]) -> Self {
         let len = part.len();
         let sorted = SuffixArrayConstruction::for_text(part).in_owned_buffer32();

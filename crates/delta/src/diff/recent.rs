@@ -34,6 +34,9 @@ pub(super) struct Recent {
 }
 
 impl Recent {
+    /// Bytes of memory.
+    pub(super) const MEMORY: usize = size_of::<Line>() << LINES_LOG;
+
     /// Nothing is noted yet.
     pub(super) fn new() -> Self {
         let empty = Line { places: [0; PLACES], tags: [0; PLACES], next: 0 };
