@@ -7,6 +7,8 @@
 
 mod arm64;
 mod byte;
+#[cfg(any(test, feature = "diff"))]
+mod cost;
 mod half;
 mod logistic;
 mod moves;
@@ -29,9 +31,10 @@ pub(crate) use symbols::{EARLIER_MIN, Guess, Kind, Symbols};
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use {
     arm64::{Pages, Place},
+    byte::NewPlace,
     moves::MOVES_MAX,
     space::REGIONS_MAX,
-    symbols::REMEMBERED,
+    symbols::{Kinds, REMEMBERED, StepCosts},
     x86::{Operand, operand},
 };
 

@@ -3,7 +3,7 @@
 use super::ApplyError;
 use super::old::PlainOld;
 use super::pages::{PAGE, PAGES, Pages};
-use crate::coder::{Decoder, EARLIER_MIN, Grid, Guess, Kind, Models, Moves, Symbols};
+use crate::coder::{Decoder, Grid, Guess, Kind, Models, Moves, Symbols};
 use crate::patch::{Lists, SPAN_MAX};
 use crate::read::ReadAt;
 use alloc::vec;
@@ -167,12 +167,12 @@ impl Machine {
                 Doing::Change { grid, left: count.saturating_mul(step) }
             }
             Kind::Earlier => {
-                let left = self.symbols.length(coder, kind, EARLIER_MIN, 0);
-                Doing::Earlier { distance: self.symbols.distance(coder, left, 0), left }
+                let (left, distance) = self.symbols.earlier(coder, (0, 0));
+                Doing::Earlier { distance, left }
             }
             Kind::Again => {
-                let left = self.symbols.length(coder, kind, 1, 0);
-                Doing::Earlier { distance: self.symbols.again(coder, 0), left }
+                let (left, distance) = self.symbols.again(coder, (0, 0));
+                Doing::Earlier { distance, left }
             }
             Kind::Noise => Doing::Noise { left: self.symbols.length(coder, kind, 1, 0) },
             Kind::New | Kind::Jump => return Err(ApplyError::Damaged("a jump leads nowhere")),

@@ -125,6 +125,37 @@ pub(crate) struct NewPlace {
     pub(crate) trust: usize,
 }
 
+impl NewPlace {
+    /// What may tell the byte, as keys.
+    #[inline]
+    fn contexts(&self) -> [u32; 6] {
+        let NewPlace { last, to, guess, trust } = *self;
+        let near = last as u32;
+        let (pos, c4, c8) = (to & 3, (near >> 24), (last >> 56 & 0xff) as u32);
+        [
+            near & 0xff | pos << 8 | 1 << 28,
+            near & 0xffff | 2 << 28,
+            (near & 0x00ff_ffff).wrapping_mul(0x2f0b_4c47) ^ (pos << 26 | 3 << 28),
+            near.wrapping_mul(0x6f4f_2a35) ^ 4 << 28,
+            if trust > 0 {
+                u32::from(guess) << 8 | near & 0xff | (trust as u32) << 16 | 5 << 28
+            } else {
+                (c4 << 10 | (near & 0xff) << 2 | pos) ^ 7 << 28
+            },
+            (c8 << 18 | c4 << 10 | pos) ^ 6 << 28,
+        ]
+    }
+
+    /// Those that quick models ask, each more special than the one before.
+    #[inline]
+    fn quick(&self) -> [u32; 3] {
+        let (near, pos, trust) = (self.last as u32, self.to & 3, self.trust as u32);
+        let guessed = u32::from(self.guess) | (near >> 5 & 7) << 8 | 3 << 28;
+        let two = near & 0xffff | 2 << 28;
+        [trust | pos << 4, near & 0xff | pos << 8 | 1 << 28, if trust > 0 { guessed } else { two }]
+    }
+}
+
 /// The model of bytes that nothing old is aligned with.
 pub(crate) enum NewBytes {
     Mixed(ByteModel<6>),
@@ -137,7 +168,7 @@ impl NewBytes {
         let bits = models.log.into();
         match models.pace {
             Pace::Mixed => Self::Mixed(ByteModel::new(bits, 3, 14, 6)),
-            Pace::Quick => Self::Quick(HalfModel::new(bits, 14)),
+            Pace::Quick => Self::Quick(HalfModel::new(bits)),
         }
     }
 
@@ -158,26 +189,20 @@ impl NewBytes {
         place: &NewPlace,
         byte: u8,
     ) -> u8 {
-        let NewPlace { last, to, guess, trust } = *place;
-        let near = last as u32;
-        let (pos, c4, c8) = (to & 3, (near >> 24), (last >> 56 & 0xff) as u32);
-        let contexts = [
-            near & 0xff | pos << 8 | 1 << 28,
-            near & 0xffff | 2 << 28,
-            (near & 0x00ff_ffff).wrapping_mul(0x2f0b_4c47) ^ (pos << 26 | 3 << 28),
-            near.wrapping_mul(0x6f4f_2a35) ^ 4 << 28,
-            if trust > 0 {
-                u32::from(guess) << 8 | near & 0xff | (trust as u32) << 16 | 5 << 28
-            } else {
-                (c4 << 10 | (near & 0xff) << 2 | pos) ^ 7 << 28
-            },
-            (c8 << 18 | c4 << 10 | pos) ^ 6 << 28,
-        ];
-        let [last, two, three, _, guessed, _] = contexts;
         match self {
-            Self::Mixed(model) => model.code(tables, coder, &contexts, trust.min(2), byte),
-            Self::Quick(model) if trust > 0 => model.code(coder, &[last, two, guessed], byte),
-            Self::Quick(model) => model.code(coder, &[last, two, three], byte),
+            Self::Mixed(model) => {
+                model.code(tables, coder, &place.contexts(), place.trust.min(2), byte)
+            }
+            Self::Quick(model) => model.code(coder, &place.quick(), byte),
+        }
+    }
+
+    /// What the byte would cost, if quick models know.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn cost(&self, place: &NewPlace, byte: u8) -> Option<u32> {
+        match self {
+            Self::Mixed(_) => None,
+            Self::Quick(model) => Some(model.cost(&place.quick(), byte)),
         }
     }
 

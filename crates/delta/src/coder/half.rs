@@ -17,8 +17,8 @@ pub(super) type Curve = [i16; 16];
 /// Bits of the sum of all shares.
 pub(super) const SHARES: u32 = 14;
 
-/// A context's curve; in lane 0 a tag of 12 bits that tells the context from others, and
-/// how often it was seen, in 4 bits.
+/// A context's curve; in lane 0 a tag of 11 bits that tells the context from others, and
+/// how often it was seen, in [`SEEN`] bits.
 type Row = [i16; 16];
 
 /// All halves are alike, and nothing was seen.
@@ -54,20 +54,65 @@ const fn curve(rest: usize, each: i16) -> Row {
 
 /// A curve moves by so much of its way to certainty after n halves, in 1/32768: by
 /// 1/(n + 1.5).
-const RATES: [i16; 16] = [
-    21845, 13107, 9362, 7282, 5958, 5041, 4369, 3855, 3449, 3121, 2849, 2621, 2427, 2260, 2114,
-    1986,
-];
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which says so")]
+const RATES: [i16; 1 << SEEN] = {
+    let mut rates = [0; 1 << SEEN];
+    let mut seen = 0;
+    while seen < rates.len() {
+        rates[seen] = (65_536 / (2 * seen + 3)) as i16;
+        seen += 1;
+    }
+    rates
+};
+
+/// Bits of how often a context was seen.
+const SEEN: u32 = 5;
+
+/// A context that was seen so often learns no slower any more.
+const SEEN_MOST: i16 = (1 << SEEN) - 2;
 
 /// What a context that was seen so often is worth at first, in 1/32768.
-const WORTH: [i16; 16] = [
-    0, 14000, 18000, 21000, 23000, 24000, 25000, 26000, 26000, 27000, 27000, 27000, 28000, 28000,
-    28000, 28000,
-];
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which says so")]
+const WORTH: [i16; 1 << SEEN] = {
+    let mut worth = [28_000; 1 << SEEN];
+    let first = [0, 14_000, 18_000, 21_000, 23_000, 24_000, 25_000, 26_000, 26_000, 27_000];
+    let mut seen = 0;
+    while seen < first.len() {
+        worth[seen] = first[seen];
+        seen += 1;
+    }
+    worth
+};
 
-/// A worth moves by 1/64 of its way, and ends below this.
-const WORTH_SHIFT: i16 = 6;
-const WORTH_MOST: i16 = 31000;
+/// A worth stays below this.
+const WORTH_MOST: i32 = 32_000;
+
+/// 2^15 / (1 + n/128), rounded up.
+#[expect(clippy::indexing_slicing, reason = "computed by the compiler, which says so")]
+const INVERSES: [u16; 128] = {
+    let mut inverses = [0; 128];
+    let mut at = 0;
+    while at < 128 {
+        inverses[at] = (1usize << 22).div_ceil(128 + at) as u16;
+        at += 1;
+    }
+    inverses
+};
+
+/// How much a worth moves by what a context said: the slope of the bits that the half took,
+/// by the worth, which is the difference of shares to the share that was used.
+#[inline(always)]
+fn slope(its: i32, before: i32, used: i32) -> i32 {
+    let used = used.max(1).unsigned_abs();
+    let high = used.ilog2();
+    // used = 2^high (1 + n/128)
+    let inverse = INVERSES.get((used << 7 >> high & 127) as usize).copied().unwrap_or(0);
+    let moved = ((its - before) * i32::from(inverse)) >> (high + 15 - SLOPE);
+    moved.clamp(-4 << SLOPE, 4 << SLOPE)
+}
+
+/// A slope of one moves a worth by 2^-6, which is 2^9 of 2^15.
+const SLOPE: u32 = 9;
 
 /// A model of bytes with `N` contexts, of which each is more special than the one
 /// before.
@@ -76,19 +121,17 @@ pub(crate) struct HalfModel<const N: usize> {
     rows: [Box<[Row]>; N],
     /// Rows of one context less one, a power of two less one.
     mask: usize,
-    /// A context that was seen so often learns no slower any more, at most 15.
-    limit: i16,
     /// What a context is worth beside those before it, by how often it was seen; for
     /// each half of a byte.
-    worth: [[[i16; 16]; N]; 2],
+    worth: Box<[[[i16; 1 << SEEN]; N]; 2]>,
 }
 
 impl<const N: usize> HalfModel<N> {
     /// Tables of `2^bits` rows.
-    pub(crate) fn new(bits: u32, limit: i16) -> Self {
+    pub(crate) fn new(bits: u32) -> Self {
         let size = 1usize << bits;
         let rows = core::array::from_fn(|_| vec![EVEN; size].into());
-        Self { rows, mask: size - 1, limit, worth: [[WORTH; N]; 2] }
+        Self { rows, mask: size - 1, worth: Box::new([[WORTH; N]; 2]) }
     }
 
     /// Bytes of heap that it takes.
@@ -111,46 +154,85 @@ impl<const N: usize> HalfModel<N> {
         let mut keys = keys.iter();
         let mut rows = self.rows.each_mut().map(|rows| {
             let key = keys.next().copied().unwrap_or(0);
-            (rows.get_mut(key as usize & mask), (key >> 20) as i16)
+            (rows.get_mut(key as usize & mask), tag(key))
         });
         let mut sum = EVEN;
-        let mut before = [EVEN; N];
+        let mut sums = [EVEN; N];
         let Some(worth) = self.worth.get_mut(which & 1) else { return 0 };
-        for (((row, tag), worth), before) in rows.iter_mut().zip(worth.iter()).zip(&mut before) {
+        for (((row, tag), worth), after) in rows.iter_mut().zip(worth.iter()).zip(&mut sums) {
             let Some(row) = row else { continue };
-            *before = sum;
-            if row[0] >> 4 != *tag - 2048 {
+            if row[0] >> SEEN == *tag {
+                let weight = worth.get(seen(row)).copied().unwrap_or(0);
+                sum = toward(&sum, row, weight);
+            } else {
                 // Unknown: it begins with what the others say.
                 **row = sum;
-                row[0] = (*tag - 2048) << 4;
-                continue;
+                row[0] = *tag << SEEN;
             }
-            let weight = worth.get(row[0] as usize & 15).copied().unwrap_or(0);
-            sum = toward(&sum, row, weight);
+            *after = sum;
         }
         sum[0] = 0;
         let half = coder.half(&sum, half);
         let certain = CERTAIN.get(usize::from(half & 15)).unwrap_or(&EVEN);
-        for (((row, _), worth), before) in rows.iter_mut().zip(worth).zip(&before) {
+        let mut before = share(&EVEN, half);
+        for (((row, _), worth), after) in rows.iter_mut().zip(worth).zip(&sums) {
             let Some(row) = row else { continue };
-            let (meta, seen) = (row[0], row[0] & 15);
-            if let Some(worth) = worth.get_mut(seen as usize & 15) {
-                let better = share(row, half) > share(before, half);
-                let wanted = if better { WORTH_MOST } else { 0 };
-                *worth += (wanted - *worth) >> WORTH_SHIFT;
+            let (meta, seen) = (row[0], seen(row));
+            let used = share(after, half);
+            if let Some(worth) = worth.get_mut(seen) {
+                let moved = i32::from(*worth) + slope(share(row, half), before, used);
+                *worth = moved.clamp(0, WORTH_MOST) as i16;
             }
-            let rate = RATES.get(seen as usize & 15).copied().unwrap_or(0);
+            before = used;
+            let rate = RATES.get(seen).copied().unwrap_or(0);
             **row = toward(row, certain, rate);
-            row[0] = if seen < self.limit { meta + 1 } else { meta };
+            row[0] = if (seen as i16) < SEEN_MOST { meta + 1 } else { meta };
         }
         half
+    }
+
+    /// What a byte would cost, in 1/16 bits.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn cost(&self, contexts: &[u32; N], byte: u8) -> u32 {
+        let high = byte >> 4;
+        let above = u32::from(high) + 16;
+        self.half_cost(&contexts.map(|key| mix(key, 0)), 0, high)
+            + self.half_cost(&contexts.map(|key| mix(key, above)), 1, byte & 15)
+    }
+
+    /// The same of half a byte.
+    #[cfg(any(test, feature = "diff"))]
+    #[inline(always)]
+    fn half_cost(&self, keys: &[u32; N], which: usize, half: u8) -> u32 {
+        let mut sum = EVEN;
+        let Some(worth) = self.worth.get(which & 1) else { return 0 };
+        for ((rows, worth), key) in self.rows.iter().zip(worth).zip(keys) {
+            let row = rows.get(*key as usize & self.mask);
+            if let Some(row) = row.filter(|row| row[0] >> SEEN == tag(*key)) {
+                let weight = worth.get(seen(row)).copied().unwrap_or(0);
+                sum = toward(&sum, row, weight);
+            }
+        }
+        super::cost::cost(share(&sum, half).unsigned_abs(), SHARES)
     }
 
     /// Forgets what it learned.
     pub(crate) fn reset(&mut self) {
         self.rows.iter_mut().for_each(|rows| rows.fill(EVEN));
-        self.worth = [[WORTH; N]; 2];
+        *self.worth = [[WORTH; N]; 2];
     }
+}
+
+/// What tells the context with this key from others.
+#[inline(always)]
+fn tag(key: u32) -> i16 {
+    (key >> (16 + SEEN)) as i16 - (1 << (15 - SEEN))
+}
+
+/// How often a context was seen.
+#[inline(always)]
+fn seen(row: &Row) -> usize {
+    row[0] as usize & ((1 << SEEN) - 1)
 }
 
 /// A part of the way from one curve to another, in 1/32768. Shares stay at least as
@@ -213,7 +295,7 @@ mod tests {
     /// They come back, and take about `expected` bytes.
     fn check(kinds: u32, count: usize, expected: core::ops::Range<usize>) {
         let bytes = bytes(count, kinds);
-        let (mut model, mut coder) = (HalfModel::<3>::new(8, 14), Encoder::new());
+        let (mut model, mut coder) = (HalfModel::<3>::new(8), Encoder::new());
         for (contexts, byte) in &bytes {
             model.code(&mut coder, contexts, *byte);
         }
@@ -232,6 +314,20 @@ mod tests {
         check(1, 20_000, 1..200);
         check(2, 20_000, 2500..3000);
         check(256, 20_000, 20_000..22_000);
+    }
+
+    /// By the slope a worth moves towards what would have cost less.
+    #[test]
+    fn slopes_are_quotients() {
+        for (its, before, used) in
+            [(9000, 1000, 4000), (2, 16000, 8000), (300, 290, 295), (16354, 2, 16354), (5, 5, 5)]
+        {
+            let exact = f64::from(its - before) / f64::from(used) * f64::from(1 << SLOPE);
+            let exact = exact.clamp(-4.0 * 512.0, 4.0 * 512.0);
+            let moved = f64::from(slope(its, before, used));
+            assert!((moved - exact).abs() <= 1.0 + exact.abs() / 100.0, "{moved}, not {exact}");
+        }
+        assert_eq!((slope(16354, 2, 2), slope(2, 16354, 2)), (4 << SLOPE, -4 << SLOPE));
     }
 
     /// A share that fell to nothing could not be coded.

@@ -81,6 +81,13 @@ impl Tree {
         node as u32 & ((1 << bits) - 1)
     }
 
+    /// The decision at a node of a tree.
+    #[cfg(any(test, feature = "diff"))]
+    pub(super) fn flag(&self, context: usize, node: usize) -> Flag {
+        let flag = self.flags.get((context << self.bits) + node);
+        flag.copied().unwrap_or(Flag::new(1 << 15))
+    }
+
     /// Forgets what it learned.
     pub(crate) fn reset(&mut self) {
         self.flags.fill(Flag::new(1 << 15));
@@ -92,13 +99,13 @@ impl Tree {
 /// lengths and distances like multiples of four.
 #[derive(Clone)]
 pub(crate) struct Number {
-    size: Tree,
-    upper: Tree,
-    lower: Tree,
+    pub(super) size: Tree,
+    pub(super) upper: Tree,
+    pub(super) lower: Tree,
 }
 
 /// Bits of the largest number.
-const BITS_MAX: u32 = 48;
+pub(super) const BITS_MAX: u32 = 48;
 
 impl Number {
     /// Numbers in `contexts` contexts.
@@ -136,6 +143,44 @@ impl Number {
         self.size.reset();
         self.upper.reset();
         self.lower.reset();
+    }
+}
+
+/// Lengths, of which most are small: those below 8, those below 16, and the others.
+#[derive(Clone)]
+pub(crate) struct Lengths {
+    /// Whether they are at least 8, and at least 16.
+    pub(super) long: [Box<[Flag]>; 2],
+    pub(super) short: [Tree; 2],
+    pub(super) rest: Number,
+}
+
+impl Lengths {
+    /// Lengths in `contexts` contexts.
+    pub(crate) fn new(contexts: usize) -> Self {
+        let flags = || vec![Flag::new(1 << 15); contexts].into();
+        let tree = || Tree::new(3, contexts);
+        let rest = Number::new(contexts);
+        Self { long: [flags(), flags()], short: [tree(), tree()], rest }
+    }
+
+    /// Codes a length less the least one.
+    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, context: usize, beyond: u64) -> u64 {
+        for (step, (long, short)) in (0..).zip(self.long.iter_mut().zip(&mut self.short)) {
+            let wanted = beyond >= 8 * (step + 1);
+            let long = long.get_mut(context).is_some_and(|flag| flag.code(coder, wanted));
+            if !long {
+                return 8 * step + u64::from(short.code(coder, 3, context, beyond as u32 & 7));
+            }
+        }
+        self.rest.code(coder, context, beyond.wrapping_sub(16)).saturating_add(16)
+    }
+
+    /// Forgets what it learned.
+    pub(crate) fn reset(&mut self) {
+        self.long.iter_mut().for_each(|flags| flags.fill(Flag::new(1 << 15)));
+        self.short.iter_mut().for_each(Tree::reset);
+        self.rest.reset();
     }
 }
 

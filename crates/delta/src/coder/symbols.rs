@@ -1,9 +1,11 @@
 //! The language of a span: what is said about plain new, and in which state.
 
 use super::byte::{NewBytes, NewPlace};
+#[cfg(any(test, feature = "diff"))]
+use super::cost::{LengthCosts, NumberCosts};
 use super::logistic::Tables;
 use super::moves::Moves;
-use super::number::{Flag, Number, Tree};
+use super::number::{Flag, Lengths, Number, Tree};
 use super::site::Site;
 use super::word::WordModel;
 use super::{Coder, Grid, Models};
@@ -42,7 +44,7 @@ const KINDS: [Kind; 9] = [
 ];
 
 impl Kind {
-    fn code(self) -> usize {
+    pub(crate) fn code(self) -> usize {
         KINDS.iter().position(|kind| *kind == self).unwrap_or(0)
     }
 
@@ -64,6 +66,17 @@ pub(crate) enum Guess {
     Earlier(u64),
 }
 
+impl Guess {
+    /// What kind of guess it is, by number.
+    pub(crate) fn trust(self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Old(_) => 1,
+            Self::Earlier(_) => 2,
+        }
+    }
+}
+
 /// What the last two kinds may be.
 const STATES: usize = KINDS.len() * KINDS.len();
 
@@ -76,6 +89,58 @@ pub(crate) const EARLIER_MIN: u64 = 2;
 /// Bytes of all that does not grow with the tables of the models.
 const SMALL: u64 = 96 << 10;
 
+/// The last two kinds, the latest first, by number.
+#[cfg(any(test, feature = "diff"))]
+pub(crate) type Kinds = (u8, u8);
+
+/// What steps through a gap would cost beside their kind, in 1/16 bits.
+#[cfg(any(test, feature = "diff"))]
+pub(crate) struct StepCosts {
+    lengths: [LengthCosts; LENGTHS],
+    distances: NumberCosts<4>,
+    again: [[u32; REMEMBERED]; 2],
+}
+
+#[cfg(any(test, feature = "diff"))]
+impl StepCosts {
+    /// So many bytes made before, for the byte at `to` behind a kind: at a distance, and
+    /// which of those used last it is.
+    #[inline]
+    pub(crate) fn made(
+        &self,
+        (to, before): (u64, u8),
+        len: u64,
+        (distance, number): (u64, Option<usize>),
+    ) -> u32 {
+        let context = lengths_context(number, before.into(), to);
+        let beyond = len.saturating_sub(if number.is_some() { 1 } else { EARLIER_MIN });
+        let len = self.lengths.get(context).map_or(0, |lengths| lengths.cost(beyond));
+        let distance = match number {
+            None => self.distances.cost(beyond.min(3) as usize, distance.saturating_sub(1)),
+            Some(number) => {
+                let costs = self.again.get(usize::from(before == 0));
+                costs.and_then(|costs| costs.get(number)).copied().unwrap_or(0)
+            }
+        };
+        len + distance
+    }
+}
+
+/// Contexts of lengths of what was made before.
+const LENGTHS: usize = 16;
+
+/// The context of a length: of what was made at a new distance or the number of one used
+/// last, behind a kind, and of the place.
+fn lengths_context(number: Option<usize>, before: usize, to: u64) -> usize {
+    let class = match number {
+        None => 0,
+        Some(0) if before == 0 => 1,
+        Some(0) => 2,
+        Some(_) => 3,
+    };
+    class << 2 | to as usize & 3
+}
+
 /// All that both ends know in the middle of a span.
 pub(crate) struct Symbols {
     tables: Tables,
@@ -84,6 +149,7 @@ pub(crate) struct Symbols {
     is_new: Box<[Flag]>,
     kinds: Tree,
     lengths: Number,
+    earlier_lengths: Lengths,
     distances: Number,
     places: Tree,
     offsets: Number,
@@ -115,10 +181,11 @@ impl Symbols {
             is_new: vec![Flag::new(1 << 15); STATES * 4].into(),
             kinds: Tree::new(3, STATES),
             lengths: Number::new(KINDS.len()),
+            earlier_lengths: Lengths::new(LENGTHS),
             distances: Number::new(4),
             places: Tree::new(3, KINDS.len()),
             offsets: Number::new(2),
-            distance_of: Tree::new(2, 1),
+            distance_of: Tree::new(2, 2),
             kind: (0, 0),
             base: 0,
             to: 0,
@@ -144,6 +211,7 @@ impl Symbols {
         self.is_new.fill(Flag::new(1 << 15));
         self.kinds.reset();
         self.lengths.reset();
+        self.earlier_lengths.reset();
         self.distances.reset();
         self.places.reset();
         self.offsets.reset();
@@ -184,23 +252,37 @@ impl Symbols {
         self.lengths.code(coder, kind.code(), length.wrapping_sub(least)).saturating_add(least)
     }
 
-    /// A new distance, for a copy of `length` bytes.
-    pub(crate) fn distance<C: Coder>(&mut self, coder: &mut C, length: u64, distance: u64) -> u64 {
-        let context = length.saturating_sub(EARLIER_MIN).min(3) as usize;
-        let distance =
-            self.distances.code(coder, context, distance.wrapping_sub(1)).saturating_add(1);
+    /// So many bytes that were made before, so far before.
+    pub(crate) fn earlier<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        (length, distance): (u64, u64),
+    ) -> (u64, u64) {
+        let context = lengths_context(None, self.kind.1, self.to);
+        let beyond = length.wrapping_sub(EARLIER_MIN);
+        let beyond = self.earlier_lengths.code(coder, context, beyond);
+        let context = beyond.min(3) as usize;
+        let distance = self.distances.code(coder, context, distance.wrapping_sub(1));
+        let distance = distance.saturating_add(1);
         self.distances_used.rotate_right(1);
         self.distances_used[0] = distance;
-        distance
+        (beyond.saturating_add(EARLIER_MIN), distance)
     }
 
-    /// One of the distances used last, by its number.
-    pub(crate) fn again<C: Coder>(&mut self, coder: &mut C, number: usize) -> u64 {
-        let number = self.distance_of.code(coder, 2, 0, number as u32) as usize;
-        if let Some(used) = self.distances_used.get_mut(..=number) {
+    /// So many bytes at one of the distances used last, by its number.
+    pub(crate) fn again<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        (length, number): (u64, usize),
+    ) -> (u64, u64) {
+        let before = self.kind.1;
+        let number = self.distance_of.code(coder, 2, usize::from(before == 0), number as u32);
+        let context = lengths_context(Some(number as usize), before, self.to);
+        let beyond = self.earlier_lengths.code(coder, context, length.wrapping_sub(1));
+        if let Some(used) = self.distances_used.get_mut(..=number as usize) {
             used.rotate_right(1);
         }
-        self.distances_used[0]
+        (beyond.saturating_add(1), self.distances_used[0])
     }
 
     /// Goes to another place in old.
@@ -222,9 +304,14 @@ impl Symbols {
     /// Where the guess about the next byte is, after [`kind`](Self::kind) said
     /// that it is new.
     pub(crate) fn guess(&self) -> Guess {
-        match self.kind.1 {
+        self.guess_after(self.kind.1 as u8, self.distances_used[0])
+    }
+
+    /// The same behind a kind, by number, and a distance.
+    pub(crate) fn guess_after(&self, kind: u8, distance: u64) -> Guess {
+        match kind {
             0 | 7 => Guess::None,
-            5 | 6 => Guess::Earlier(self.distances_used[0]),
+            5 | 6 => Guess::Earlier(distance),
             _ => Guess::Old(self.from),
         }
     }
@@ -241,11 +328,7 @@ impl Symbols {
 
     /// One new byte. `guess` is the byte where the last copy would go on.
     pub(crate) fn new_byte<C: Coder>(&mut self, coder: &mut C, guess: u8, byte: u8) -> u8 {
-        let trust = match self.guess() {
-            Guess::None => 0,
-            Guess::Old(_) => 1,
-            Guess::Earlier(_) => 2,
-        };
+        let trust = self.guess().trust();
         let place = NewPlace { last: self.last, to: self.to as u32, guess, trust };
         let byte = self.new_bytes.code(&self.tables, coder, &place, byte);
         self.made(byte);
@@ -305,6 +388,40 @@ impl Symbols {
         } else if known == 4 {
             self.words.spelled(&first, (self.last as u32).swap_bytes());
         }
+    }
+
+    /// What the next step would cost, as the models are now.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn costs(&self) -> StepCosts {
+        let number = |context, number| self.distance_of.cost(2, context, number as u32);
+        StepCosts {
+            lengths: core::array::from_fn(|at| LengthCosts::new(&self.earlier_lengths, at)),
+            distances: NumberCosts::new(&self.distances, [0, 1, 2, 3]),
+            again: core::array::from_fn(|at| core::array::from_fn(|which| number(at, which))),
+        }
+    }
+
+    /// What it would cost to say a kind `ahead` bytes from here, behind the last two kinds.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn kind_cost(&self, (last, before): Kinds, ahead: usize, kind: Kind) -> u32 {
+        let state = usize::from(last) * KINDS.len() + usize::from(before);
+        let at = state * 4 + ((self.to as usize + ahead) & 3);
+        let is_new = self.is_new.get(at).map_or(0, |flag| flag.cost(kind == Kind::New));
+        let which =
+            if kind == Kind::New { 0 } else { self.kinds.cost(3, state, kind.code() as u32 & 7) };
+        is_new + which
+    }
+
+    /// The last two kinds, the latest first.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn last_kinds(&self) -> Kinds {
+        (self.kind.0 as u8, self.kind.1 as u8)
+    }
+
+    /// What a new byte would cost, if quick models know; `last` are the eight bytes before it.
+    #[cfg(any(test, feature = "diff"))]
+    pub(crate) fn new_byte_cost(&self, place: &NewPlace, byte: u8) -> Option<u32> {
+        self.new_bytes.cost(place, byte)
     }
 
     /// Codes a new byte at a place, compared with nothing, and only for itself.

@@ -63,7 +63,7 @@ impl Judges {
             Pace::Quick => Self::Quick {
                 hits: Mixer::new(bits + 1, 0, 14, 0),
                 same: Mixer::new(bits + 1, 0, 14, 0),
-                bytes: HalfModel::new(bits - 3, 14),
+                bytes: HalfModel::new(bits - 3),
             },
         }
     }
@@ -394,8 +394,9 @@ impl WordModel {
             let difference = match &mut self.judges {
                 Judges::Mixed { bytes, .. } => bytes.code(tables, coder, &contexts, set, wanted),
                 Judges::Quick { bytes, .. } => {
-                    let [changed, kind, near, ..] = contexts;
-                    bytes.code(coder, &[changed, kind, near], wanted)
+                    let [_, kind, near, ..] = contexts;
+                    let any = place | 7 << 28;
+                    bytes.code(coder, &[any, kind, near], wanted)
                 }
             };
             let byte = u32::from(difference).wrapping_add(old) & 0xff;

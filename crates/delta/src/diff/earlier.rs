@@ -11,8 +11,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// Bytes that are hashed, and the least match that is found.
-const HASHED: usize = 4;
+/// Bytes that are hashed, and the least match that is found by chains: what is shorter is
+/// worth little but where it is [`Near`].
+const HASHED: usize = 6;
 
 /// What it costs to say that a byte is new, in 1/16 bits.
 const NEW_KIND: u32 = 6;
@@ -137,7 +138,7 @@ impl<'a> Earlier<'a> {
             noted: (0, 0),
             depth: if is_large { depth / FEWER } else { depth },
             farthest: None,
-            near: Near::new(),
+            near: Near::new(new.len()),
             costs: Vec::new(),
         };
         if !is_large {
@@ -207,7 +208,7 @@ impl<'a> Earlier<'a> {
     fn link(&mut self) {
         let known = self.known.as_deref().unwrap_or(&self.gaps);
         let sum = sum(known);
-        let log = (sum.max(1).ilog2() + 1).clamp(10, 20);
+        let log = (sum.max(1).ilog2() + 1).clamp(10, 22);
         let mut heads = vec![0u32; 1 << log];
         self.chain = vec![0u32; sum];
         for gap in known {
@@ -244,9 +245,9 @@ impl<'a> Earlier<'a> {
         0
     }
 
-    /// Places and lengths of the nearest matches of two and of three bytes that stand at
+    /// Places and lengths of the nearest matches of two, three and four bytes that stand at
     /// `place`. It is asked about every place in order.
-    pub(crate) fn near(&mut self, place: usize, room: usize) -> [(usize, usize); 2] {
+    pub(crate) fn near(&mut self, place: usize, room: usize) -> [(usize, usize); 3] {
         let wanted = self.new.get(place..place + room).unwrap_or_default();
         self.near.matches(self.new, (place, wanted))
     }
@@ -254,12 +255,12 @@ impl<'a> Earlier<'a> {
     /// Calls `each` with place and length of matches of what stands at
     /// `place`, the nearest first, each longer than those before. At most `room`
     /// bytes match.
-    pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, u64)) {
+    pub(crate) fn matches(&self, place: usize, room: usize, mut each: impl FnMut(usize, usize)) {
         let wanted = self.new.get(place..place + room).unwrap_or_default();
         let Some(recent) = &self.recent else { return self.chained(place, wanted, each) };
         let mut longest = 0;
         recent.matches(self.new, (place, wanted), self.depth, LONG, |at, len| {
-            longest = len as usize;
+            longest = len;
             each(at, len);
         });
         let farthest = self.farthest.as_ref().filter(|_| longest < ENOUGH);
@@ -275,13 +276,13 @@ impl<'a> Earlier<'a> {
         for (len, at) in found {
             if len > longest {
                 longest = len;
-                each(at, len as u64);
+                each(at, len);
             }
         }
     }
 
     /// The same by chains.
-    fn chained(&self, place: usize, wanted: &[u8], mut each: impl FnMut(usize, u64)) {
+    fn chained(&self, place: usize, wanted: &[u8], mut each: impl FnMut(usize, usize)) {
         let Some((_, order)) = piece(self.known(), place) else { return };
         let mut longest = HASHED - 1;
         let mut next = self.chain.get(order).copied().unwrap_or(0);
@@ -293,7 +294,7 @@ impl<'a> Earlier<'a> {
                 let len = common(tail, wanted);
                 if len > longest {
                     longest = len;
-                    each(at, len as u64);
+                    each(at, len);
                     if len >= wanted.len() || len >= LONG {
                         return;
                     }
@@ -328,8 +329,9 @@ fn without_runs(gap: &[u8], mut at: usize) -> Vec<(usize, usize)> {
 }
 
 fn hash(bytes: &[u8], at: usize, log: u32) -> Option<usize> {
-    let first: &[u8; HASHED] = bytes.get(at..)?.first_chunk()?;
-    Some((u32::from_le_bytes(*first).wrapping_mul(0x9e37_79b1) >> (32 - log)) as usize)
+    let bytes = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+    let hash = (bytes << (64 - 8 * HASHED)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Some((hash >> (64 - log)) as usize)
 }
 
 #[cfg(test)]

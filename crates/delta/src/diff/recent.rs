@@ -65,7 +65,7 @@ impl Recent {
         (place, wanted): (usize, &[u8]),
         depth: usize,
         long: usize,
-        mut each: impl FnMut(usize, u64),
+        mut each: impl FnMut(usize, usize),
     ) {
         let Some((number, tag)) = line(new, place) else { return };
         let Some(line) = self.lines.get(number) else { return };
@@ -83,7 +83,7 @@ impl Recent {
                 let len = common(tail, wanted);
                 if len > longest {
                     longest = len;
-                    each(at, len as u64);
+                    each(at, len);
                     if len >= wanted.len() || len >= long {
                         return;
                     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     /// Places and lengths of what stands at the end of `new`, if `depth` places are looked at.
-    fn check(new: &[u8], noted: usize, depth: usize, expected: &[(usize, u64)]) {
+    fn check(new: &[u8], noted: usize, depth: usize, expected: &[(usize, usize)]) {
         let mut recent = Recent::new();
         (0..noted).for_each(|at| recent.note(new, at));
         let (place, mut found) = (new.len() - 16, Vec::new());

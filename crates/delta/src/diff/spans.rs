@@ -1,6 +1,7 @@
 //! Covers and gaps become symbols, symbols become spans.
 
 mod gaps;
+mod plan;
 
 use super::cover::Cover;
 use super::earlier::Earlier;

@@ -1,35 +1,8 @@
 //! The cheapest way through bytes that nothing old explains.
 
-use crate::coder::{Pace, REMEMBERED};
+use crate::coder::{Kind, Kinds, REMEMBERED};
 use alloc::vec::Vec;
 use core::ops::Range;
-
-/// What bytes made before cost beside their length and distance, in 1/16 bits. Mixed models
-/// say new bytes in fewer bits: short ones that stand before are rarely worth it.
-pub(super) const fn earlier(pace: Pace) -> u32 {
-    match pace {
-        Pace::Mixed => 10 * 16,
-        Pace::Quick => 6 * 16,
-    }
-}
-
-/// What those at the distances used last cost, the latest first, as far as they are worth
-/// a look.
-pub(super) const fn again(pace: Pace) -> &'static [u32] {
-    match pace {
-        Pace::Mixed => &[5 * 16],
-        Pace::Quick => &[4 * 16, 7 * 16, 8 * 16, 8 * 16],
-    }
-}
-
-/// What a new byte costs that is thought to cost so much. Quick models learn less of what is
-/// copied than what estimates: they are believed half, and the other half is the usual byte.
-pub(super) const fn new_byte(pace: Pace, cost: u8) -> u32 {
-    match pace {
-        Pace::Mixed => cost as u32,
-        Pace::Quick => cost as u32 / 2 + 4 * 16,
-    }
-}
 
 /// One step through a gap.
 #[derive(Debug, Clone, Copy)]
@@ -67,12 +40,31 @@ pub(super) struct Node {
     pub(super) how: How,
     /// The distances used last, the latest first.
     pub(super) distances: [u64; REMEMBERED],
+    /// The last two kinds.
+    pub(super) kinds: Kinds,
+    /// So many bytes at the distance used last are a part of the last step, behind one new
+    /// byte if the step begins with bytes made before.
+    pub(super) tail: u32,
 }
 
 impl Node {
     pub(super) const START: Self =
-        Self { cost: 0, len: 0, how: How::New, distances: [1; REMEMBERED] };
+        Self { cost: 0, len: 0, how: How::New, distances: [1; REMEMBERED], kinds: (0, 0), tail: 0 };
     pub(super) const UNKNOWN: Self = Self { cost: u32::MAX, ..Self::START };
+
+    /// The same behind a step of this kind, which is not described yet.
+    pub(super) fn then(&self, kind: Kind) -> Self {
+        Self { kinds: (kind.code() as u8, self.kinds.0), ..*self }
+    }
+
+    /// The same where bytes were taken from so far before.
+    pub(super) fn at(&self, distance: u64) -> Self {
+        let mut distances = self.distances;
+        let known = distances.iter().position(|used| *used == distance).unwrap_or(REMEMBERED - 1);
+        distances.get_mut(..=known).into_iter().for_each(|moved| moved.rotate_right(1));
+        distances[0] = distance;
+        Self { how: How::Earlier(distance), tail: 0, distances, ..*self }
+    }
 }
 
 pub(super) fn offer(nodes: &mut [Node], at: usize, node: Node) {
@@ -83,26 +75,20 @@ pub(super) fn offer(nodes: &mut [Node], at: usize, node: Node) {
     }
 }
 
-/// Offers lengths of what stands `distance` before.
+/// Offers steps of these lengths, which are made before, all like `step`.
 pub(super) fn lengths(
     nodes: &mut [Node],
     at: usize,
-    from: &Node,
+    step: &Node,
     lens: Range<usize>,
-    distance: u64,
-    price: u32,
+    price: impl Fn(usize) -> u32,
 ) {
-    let mut distances = from.distances;
-    let known = distances.iter().position(|used| *used == distance).unwrap_or(REMEMBERED - 1);
-    distances.get_mut(..=known).into_iter().for_each(|moved| moved.rotate_right(1));
-    distances[0] = distance;
     let most = lens.end.min(nodes.len() - at);
     // Of long matches only the whole is worth a look.
     let least = if most > EACH { most - 1 } else { lens.start };
     for len in least.max(1)..most {
-        let cost = from.cost + price + 16 * (len as u32).ilog2();
-        let node = Node { cost, len: len as u32, how: How::Earlier(distance), distances };
-        offer(nodes, at + len, node);
+        let cost = step.cost + price(len);
+        offer(nodes, at + len, Node { cost, len: len as u32, ..*step });
     }
 }
 
@@ -110,7 +96,8 @@ pub(super) fn lengths(
 pub(super) fn noise(nodes: &mut [Node], at: usize, from: &Node) {
     let begins = if from.how == How::Noise { 0 } else { NOISE_BEGINS };
     let cost = from.cost + begins + NOISE_BYTE * NOISE as u32;
-    let node = Node { cost, len: NOISE as u32, how: How::Noise, distances: from.distances };
+    let how = How::Noise;
+    let node = Node { cost, len: NOISE as u32, how, tail: 0, ..from.then(Kind::Noise) };
     offer(nodes, at + NOISE, node);
 }
 
@@ -121,13 +108,23 @@ const EACH: usize = 48;
 pub(super) fn way(nodes: &[Node], last: usize) -> Vec<Step> {
     let (mut steps, mut at) = (Vec::<Step>::new(), last);
     while let Some(node) = nodes.get(at).filter(|node| node.len > 0) {
+        let mut bytes = node.len as usize;
+        if node.tail > 0 {
+            let len = node.tail as usize;
+            steps.push(Step { how: How::Earlier(node.distances[0]), len });
+            bytes += len;
+            if node.how != How::New {
+                steps.push(Step { how: How::New, len: 1 });
+                bytes += 1;
+            }
+        }
         match steps.last_mut() {
             Some(next) if node.how == How::Noise && next.how == How::Noise => {
                 next.len += node.len as usize;
             }
             _ => steps.push(Step { how: node.how, len: node.len as usize }),
         }
-        at = at.saturating_sub(node.len as usize);
+        at = at.saturating_sub(bytes);
     }
     steps.reverse();
     steps

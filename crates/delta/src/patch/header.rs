@@ -57,7 +57,7 @@ const WORK_LEAST: u64 = 256 << 20;
 pub const HEADER_MAX: usize = FIXED + RECIPES_MAX * Recipe::BYTES_MAX + MOVES_BYTES_MAX + CHECK;
 
 const MAGIC: [u8; 4] = *b"RFTD";
-const VERSION: u8 = 7;
+const VERSION: u8 = 8;
 const CHECK: usize = 8;
 /// Bytes before the recipes: magic, version, length, images, heap, window,
 /// models (2), cache, encoders, work, decoded, libraries, count of recipes, bytes of moves.
@@ -82,7 +82,7 @@ pub enum PatchError {
     #[error("this is no patch")]
     NotAPatch,
     /// A later version.
-    #[error("the patch has version {0}; only version 7 can be applied")]
+    #[error("the patch has version {0}; only version 8 can be applied")]
     Version(u8),
     /// Its bytes are not those that were written.
     #[error("the header of the patch is damaged")]
