@@ -27,14 +27,14 @@ pub(crate) use range::{Coder, Decoder};
 pub(crate) use range::{Encoder, Meter};
 pub(crate) use site::Grid;
 pub(crate) use space::Space;
-pub(crate) use symbols::{EARLIER_MIN, Guess, Kind, Symbols};
+pub(crate) use symbols::{Guess, Kind, Symbols};
 #[cfg(any(test, feature = "diff"))]
 pub(crate) use {
     arm64::{Pages, Place},
     byte::NewPlace,
     moves::MOVES_MAX,
     space::REGIONS_MAX,
-    symbols::{Kinds, REMEMBERED, StepCosts},
+    symbols::{EARLIER_MIN, Kinds, REMEMBERED, StepCosts},
     x86::{Operand, operand},
 };
 

@@ -102,38 +102,46 @@ impl<const N: usize> NumberCosts<N> {
     }
 }
 
-/// What lengths would cost in one context.
-pub(crate) struct LengthCosts {
-    short: [u16; 16],
+/// What lengths would cost in their contexts.
+pub(crate) struct LengthCosts<const N: usize> {
+    short: [[u16; 16]; N],
     /// That they are longer.
-    long: u32,
-    rest: NumberCosts<1>,
+    long: [u16; N],
+    rest: NumberCosts<N>,
 }
 
-impl LengthCosts {
+impl<const N: usize> LengthCosts<N> {
     /// As `lengths` are now.
-    pub(super) fn new(lengths: &Lengths, context: usize) -> Self {
-        let flag = |step: usize, bit| {
+    pub(super) fn new(lengths: &Lengths) -> Self {
+        let flag = |step: usize, context: usize, bit| {
             let flag = lengths.long.get(step).and_then(|flags| flags.get(context));
             flag.map_or(0, |flag| flag.cost(bit))
         };
-        let short = core::array::from_fn(|beyond| {
+        let short = |context, beyond: usize| {
             let step = beyond / 8;
-            let before = if step == 0 { 0 } else { flag(0, true) };
+            let before = if step == 0 { 0 } else { flag(0, context, true) };
             let tree = lengths.short.get(step);
             let which = tree.map_or(0, |tree| tree.cost(3, context, beyond as u32 & 7));
-            (before + flag(step, false) + which) as u16
-        });
-        let long = flag(0, true) + flag(1, true);
-        Self { short, long, rest: NumberCosts::new(&lengths.rest, [context]) }
+            (before + flag(step, context, false) + which) as u16
+        };
+        let long = |context| (flag(0, context, true) + flag(1, context, true)) as u16;
+        Self {
+            short: core::array::from_fn(|at| core::array::from_fn(|beyond| short(at, beyond))),
+            long: core::array::from_fn(long),
+            rest: NumberCosts::new(&lengths.rest, core::array::from_fn(|at| at)),
+        }
     }
 
     /// What a length less the least one would cost.
     #[inline]
-    pub(crate) fn cost(&self, beyond: u64) -> u32 {
-        match self.short.get(beyond as usize) {
+    pub(crate) fn cost(&self, context: usize, beyond: u64) -> u32 {
+        let short = self.short.get(context).and_then(|costs| costs.get(beyond as usize));
+        match short {
             Some(cost) => (*cost).into(),
-            None => self.long + self.rest.cost(0, beyond - 16),
+            None => {
+                let long = self.long.get(context).copied().unwrap_or(0);
+                u32::from(long) + self.rest.cost(context, beyond.saturating_sub(16))
+            }
         }
     }
 }
@@ -161,15 +169,15 @@ mod tests {
             let value = [at % 7, 12, at % 40, 1 << (at % 48)][at as usize % 4];
             let said = NumberCosts::new(&number, [1, 0]).cost(0, value);
             check(said, |meter| _ = number.clone().code(meter, 1, value), 64);
-            let said = LengthCosts::new(&lengths, 1).cost(value);
+            let said = LengthCosts::<2>::new(&lengths).cost(1, value);
             check(said, |meter| _ = lengths.clone().code(meter, 1, value), 70);
             number.code(&mut coder, 1, value);
             lengths.code(&mut coder, 1, value);
         }
         let costs = NumberCosts::new(&number, [1, 0]);
         assert!(costs.cost(0, 12) < 6 * 16 && costs.cost(1, 12) > 6 * 16);
-        let costs = LengthCosts::new(&lengths, 1);
-        assert!(costs.cost(12) + 16 < costs.cost(13), "a usual one is cheap");
+        let costs = LengthCosts::<2>::new(&lengths);
+        assert!(costs.cost(1, 12) + 16 < costs.cost(1, 13), "a usual one is cheap");
     }
 
     #[test]

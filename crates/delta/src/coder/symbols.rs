@@ -96,7 +96,7 @@ pub(crate) type Kinds = (u8, u8);
 /// What steps through a gap would cost beside their kind, in 1/16 bits.
 #[cfg(any(test, feature = "diff"))]
 pub(crate) struct StepCosts {
-    lengths: [LengthCosts; LENGTHS],
+    lengths: LengthCosts<LENGTHS>,
     distances: NumberCosts<4>,
     again: [[u32; REMEMBERED]; 2],
 }
@@ -114,7 +114,7 @@ impl StepCosts {
     ) -> u32 {
         let context = lengths_context(number, before.into(), to);
         let beyond = len.saturating_sub(if number.is_some() { 1 } else { EARLIER_MIN });
-        let len = self.lengths.get(context).map_or(0, |lengths| lengths.cost(beyond));
+        let len = self.lengths.cost(context, beyond);
         let distance = match number {
             None => self.distances.cost(beyond.min(3) as usize, distance.saturating_sub(1)),
             Some(number) => {
@@ -395,7 +395,7 @@ impl Symbols {
     pub(crate) fn costs(&self) -> StepCosts {
         let number = |context, number| self.distance_of.cost(2, context, number as u32);
         StepCosts {
-            lengths: core::array::from_fn(|at| LengthCosts::new(&self.earlier_lengths, at)),
+            lengths: LengthCosts::new(&self.earlier_lengths),
             distances: NumberCosts::new(&self.distances, [0, 1, 2, 3]),
             again: core::array::from_fn(|at| core::array::from_fn(|which| number(at, which))),
         }

@@ -17,6 +17,7 @@ use crate::apply;
 use crate::coder::{Encoder, Grid, Kind, Moves, Pace, Symbols};
 use crate::patch::{FRAME, Method, OldStream, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
+use plan::Costs;
 
 /// The most bytes of one copy.
 const COPY_MAX: usize = 4 << 20;
@@ -71,6 +72,7 @@ pub(crate) fn write(
         from: 0,
         grid: (Grid::Bytes, 0),
         pace: header.models.pace,
+        costs: Costs::NONE,
         ends: Ends::new(header, pair.new, pair.image, covers, options.span),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
@@ -116,6 +118,7 @@ struct Writer<'a> {
     grid: (Grid, usize),
     /// Bytes that end a change.
     pace: Pace,
+    costs: Costs,
     ends: Ends<'a>,
     bytes: Vec<u8>,
     prices: Prices,
@@ -140,6 +143,7 @@ impl Writer<'_> {
         if self.at == self.base {
             self.from = from as u64;
             self.symbols.reset(self.base as u64, self.from);
+            self.costs = Costs::NONE;
         }
         Ok(())
     }

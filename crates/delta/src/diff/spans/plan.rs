@@ -1,7 +1,7 @@
 //! The cheapest way through some bytes of a gap, by what symbols cost as the models are.
 
 use super::Writer;
-use crate::coder::{EARLIER_MIN, Guess, Kind, Kinds, NewPlace, Pace, StepCosts};
+use crate::coder::{EARLIER_MIN, Guess, Kind, Kinds, NewPlace, Pace, StepCosts, Symbols};
 use crate::diff::earlier::LONG;
 use crate::diff::index::common;
 use crate::diff::way::{How, Node, Step, lengths, noise, offer, way};
@@ -21,11 +21,38 @@ struct Plan {
     nodes: Vec<Node>,
     /// What new bytes are thought to cost, where models do not say it.
     estimates: Vec<u8>,
-    costs: StepCosts,
     /// Where the gap ends.
     end: usize,
     /// Places and lengths of what stands before.
     found: Vec<(usize, usize)>,
+}
+
+/// What steps would cost, as the models were some bytes of gaps ago.
+pub(super) struct Costs {
+    steps: Option<StepCosts>,
+    ago: usize,
+}
+
+/// After so many bytes they are asked again: to ask takes as long as to plan a hundred.
+const ASKED: usize = 1 << 10;
+
+impl Costs {
+    /// Nothing is known.
+    pub(super) const NONE: Self = Self { steps: None, ago: 0 };
+
+    /// `len` bytes are planned next.
+    fn reach(&mut self, symbols: &Symbols, len: usize) {
+        if self.steps.is_none() || self.ago >= ASKED {
+            *self = Self { steps: Some(symbols.costs()), ago: 0 };
+        }
+        self.ago += len;
+    }
+
+    /// What bytes made before cost, see [`StepCosts::made`].
+    fn made(&self, state: (u64, u8), len: usize, made: Made) -> u32 {
+        let Made { distance, number } = made;
+        self.steps.as_ref().map_or(0, |steps| steps.made(state, len as u64, (distance, number)))
+    }
 }
 
 /// Bytes made before: how far, and which of the distances used last that is.
@@ -66,8 +93,8 @@ impl Writer<'_> {
         let start = Node { distances, kinds, ..Node::START };
         nodes.iter_mut().take(1).for_each(|node| *node = start);
         let estimates = self.earlier.costs(self.at).iter().take(count).copied().collect();
-        let (costs, found) = (self.symbols.costs(), Vec::new());
-        let mut plan = Plan { nodes, estimates, costs, end, found };
+        self.costs.reach(&self.symbols, count);
+        let mut plan = Plan { nodes, estimates, end, found: Vec::new() };
         for at in 0..count {
             let Some(node) = plan.nodes.get(at).copied() else { break };
             self.offer_new(&mut plan, at, &node);
@@ -124,15 +151,14 @@ impl Writer<'_> {
         if lens.is_empty() {
             return;
         }
-        let (kind, Made { distance, number }) = (made.kind(), made);
+        let (kind, distance) = (made.kind(), made.distance);
         let step = node.then(kind).at(distance);
         let said = self.symbols.kind_cost(node.kinds, at, kind) + taught(self.pace, kind);
         let state = (self.symbols.to + at as u64, node.kinds.0);
-        let Plan { nodes, costs, .. } = &mut *plan;
-        let price = |len: usize| said + costs.made(state, len as u64, (distance, number));
-        lengths(nodes, at, &step, lens.clone(), price);
+        let price = |len: usize| said + self.costs.made(state, len, made);
+        lengths(&mut plan.nodes, at, &step, lens.clone(), price);
         let len = lens.end - 1;
-        if at + len + EARLIER_MIN as usize >= nodes.len() {
+        if at + len + EARLIER_MIN as usize >= plan.nodes.len() {
             return;
         }
         let cost =
@@ -153,7 +179,7 @@ impl Writer<'_> {
         let state = (self.symbols.to + at as u64, step.kinds.0);
         let cost = step.cost
             + self.symbols.kind_cost(step.kinds, at, Kind::Again)
-            + plan.costs.made(state, tail as u64, (distance, Some(0)));
+            + self.costs.made(state, tail, Made { distance, number: Some(0) });
         let node = Node { cost, tail: tail as u32, ..step.then(Kind::Again) };
         offer(&mut plan.nodes, at + tail, node);
     }
