@@ -6,7 +6,7 @@ use super::farthest::Farthest;
 use super::index::common;
 use super::near::Near;
 use super::recent::Recent;
-use crate::coder::{Meter, Models, Moves, Symbols};
+use crate::coder::{Meter, Models, Moves, Pace, Symbols};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -121,8 +121,8 @@ fn piece(pieces: &[Piece], place: usize) -> Option<(Piece, usize)> {
 }
 
 impl<'a> Earlier<'a> {
-    /// Chains what `covers` leave of `new`, or all of it, and estimates what new bytes cost
-    /// by `models`; with little effort all cost the same.
+    /// Chains what `covers` leave of `new`, or all of it. Where `models` are mixed, estimates
+    /// what new bytes cost; with little effort all cost the same there.
     pub(crate) fn new(new: &'a [u8], covers: &[Cover], effort: Effort, models: Models) -> Self {
         let gaps = gaps(new, covers);
         let known = (new.len() <= ALL).then(|| self::gaps(new, &[]));
@@ -145,8 +145,10 @@ impl<'a> Earlier<'a> {
             earlier.link();
         }
         if effort == Effort::Best {
-            earlier.price(models);
             earlier.sort(0);
+            if models.pace == Pace::Mixed {
+                earlier.price(models);
+            }
         }
         earlier
     }
