@@ -210,7 +210,7 @@ impl<'a> Earlier<'a> {
     fn link(&mut self) {
         let known = self.known.as_deref().unwrap_or(&self.gaps);
         let sum = sum(known);
-        let log = (sum.max(1).ilog2() + 1).clamp(10, 22);
+        let log = (sum.max(1).ilog2() + 1).clamp(10, 20);
         let mut heads = vec![0u32; 1 << log];
         self.chain = vec![0u32; sum];
         for gap in known {
