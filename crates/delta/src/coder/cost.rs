@@ -152,7 +152,7 @@ mod tests {
     use super::super::{Coder, Encoder, Meter};
     use super::*;
 
-    /// What is said to cost, and what it did cost, are a fifth of a bit apart for each of
+    /// What is said to cost, and what it did cost, are an eighth of a bit apart for each of
     /// these decisions at most.
     fn check(said: u32, code: impl FnOnce(&mut Meter), decisions: u32) {
         let mut meter = Meter::default();
