@@ -254,14 +254,23 @@ impl Search<'_> {
     fn forth(&self, to: usize, from: usize, limit: usize) -> usize {
         let new = self.new.get(to..limit).unwrap_or_default();
         let old = self.old.get(from..).unwrap_or_default();
-        longest(new.iter().zip(old).map(|(a, b)| a == b))
+        let len = new.len().min(old.len());
+        let [new, old] = [new, old].map(|side| side.get(..len).unwrap_or_default().as_chunks());
+        let eights = new.0.iter().zip(old.0).map(|(new, old)| eight(*new, *old));
+        longest(eights.chain(new.1.iter().zip(old.1).map(|(new, old)| one(*new, *old))))
     }
 
     /// How far the bytes before a place resemble, down to `limit` in new.
     fn back(&self, to: usize, from: usize, limit: usize) -> usize {
         let new = self.new.get(limit..to).unwrap_or_default();
         let old = self.old.get(..from).unwrap_or_default();
-        longest(new.iter().rev().zip(old.iter().rev()).map(|(a, b)| a == b))
+        let len = new.len().min(old.len());
+        let [new, old] =
+            [new, old].map(|side| side.get(side.len() - len..).unwrap_or_default().as_rchunks());
+        let eights = new.1.iter().zip(old.1).rev();
+        let eights = eights.map(|(new, old)| (eight(*new, *old).0.swap_bytes(), 8));
+        let rest = new.0.iter().zip(old.0).rev();
+        longest(eights.chain(rest.map(|(new, old)| one(*new, *old))))
     }
 
     /// Where between `begin` and `end` one alignment is left for the other.
@@ -281,13 +290,36 @@ impl Search<'_> {
     }
 }
 
+/// How eight bytes differ, the first ones lowest, and how many they are.
+fn eight(a: [u8; 8], b: [u8; 8]) -> (u64, usize) {
+    (u64::from_le_bytes(a) ^ u64::from_le_bytes(b), 8)
+}
+
+/// How one byte differs.
+fn one(a: u8, b: u8) -> (u64, usize) {
+    ((a ^ b).into(), 1)
+}
+
 /// How many bytes are worth taking: more alike than not, the best such length.
-fn longest(alike: impl Iterator<Item = bool>) -> usize {
-    let (mut best, mut highest, mut score) = (0, 0i64, 0i64);
-    for (at, same) in alike.enumerate() {
-        score += if same { 1 } else { -1 };
-        if score > highest {
-            (best, highest) = (at + 1, score);
+fn longest(differences: impl Iterator<Item = (u64, usize)>) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (mut at, mut best, mut highest, mut score) = (0, 0, 0i64, 0i64);
+    for (differs, count) in differences {
+        let is_none_alike = differs.wrapping_sub(ONES) & !differs & ONES << 7 == 0;
+        if differs != 0 && !is_none_alike {
+            for byte in differs.to_le_bytes().into_iter().take(count) {
+                at += 1;
+                score += if byte == 0 { 1 } else { -1 };
+                if score > highest {
+                    (best, highest) = (at, score);
+                }
+            }
+        } else {
+            at += count;
+            score += if differs == 0 { count as i64 } else { -(count as i64) };
+            if score > highest {
+                (best, highest) = (at, score);
+            }
         }
         if score < highest - GIVE_UP {
             break;

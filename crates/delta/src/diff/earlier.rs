@@ -67,7 +67,8 @@ pub(crate) struct Earlier<'a> {
     depth: usize,
     /// The part of large gaps that is looked through.
     farthest: Option<Farthest>,
-    near: Near,
+    /// With little effort what is short is not looked for.
+    near: Option<Near>,
     /// What each byte of all gaps would cost as a new byte, in 1/16 bits.
     costs: Vec<u8>,
 }
@@ -138,7 +139,7 @@ impl<'a> Earlier<'a> {
             noted: (0, 0),
             depth: if is_large { depth / FEWER } else { depth },
             farthest: None,
-            near: Near::new(new.len()),
+            near: (effort == Effort::Best).then(|| Near::new(new.len())),
             costs: Vec::new(),
         };
         if !is_large {
@@ -210,7 +211,7 @@ impl<'a> Earlier<'a> {
     fn link(&mut self) {
         let known = self.known.as_deref().unwrap_or(&self.gaps);
         let sum = sum(known);
-        let log = (sum.max(1).ilog2() + 1).clamp(10, 20);
+        let log = sum.max(1).ilog2().clamp(16, 22);
         let mut heads = vec![0u32; 1 << log];
         self.chain = vec![0u32; sum];
         for gap in known {
@@ -251,7 +252,8 @@ impl<'a> Earlier<'a> {
     /// `place`. It is asked about every place in order.
     pub(crate) fn near(&mut self, place: usize, room: usize) -> [(usize, usize); 3] {
         let wanted = self.new.get(place..place + room).unwrap_or_default();
-        self.near.matches(self.new, (place, wanted))
+        let near = self.near.as_mut().map(|near| near.matches(self.new, (place, wanted)));
+        near.unwrap_or_default()
     }
 
     /// Calls `each` with place and length of matches of what stands at

@@ -12,12 +12,12 @@ use super::lists::{Ledger, SpanLists};
 use super::plain::{PlainNew, PlainOld};
 use super::price::Prices;
 pub(super) use super::written::{Written, memory};
-use super::{DiffError, DiffOptions, Explanation, Progress, Stage};
+use super::{DiffError, DiffOptions, Effort, Explanation, Progress, Stage};
 use crate::apply;
 use crate::coder::{Encoder, Grid, Kind, Moves, Pace, Symbols};
 use crate::patch::{FRAME, Method, OldStream, PatchHeader, SPAN_MAX};
 use alloc::vec::Vec;
-use plan::Costs;
+use plan::{Costs, Lately};
 
 /// The most bytes of one copy.
 const COPY_MAX: usize = 4 << 20;
@@ -73,6 +73,7 @@ pub(crate) fn write(
         grid: (Grid::Bytes, 0),
         pace: header.models.pace,
         costs: Costs::NONE,
+        lately: (options.effort == Effort::Fast).then_some(Lately::USUAL),
         ends: Ends::new(header, pair.new, pair.image, covers, options.span),
         bytes: header.to_bytes(),
         prices: Prices::new(pair.new),
@@ -119,6 +120,8 @@ struct Writer<'a> {
     /// Bytes that end a change.
     pace: Pace,
     costs: Costs,
+    /// What new bytes take, with little effort.
+    lately: Option<Lately>,
     ends: Ends<'a>,
     bytes: Vec<u8>,
     prices: Prices,
@@ -328,9 +331,7 @@ impl Writer<'_> {
         let until = self.at + count;
         while self.at < until {
             let around = self.around(self.symbols.from as usize);
-            let new = (0..4).rev().fold(0u32, |sum, k| {
-                sum << 8 | u32::from(self.new.get(self.at + k).copied().unwrap_or(0))
-            });
+            let new = self.next_word();
             let room = (until - self.at) as u64;
             let (_, count) = self.symbols.change(&mut self.coder, grid, around, room, new);
             self.at += count as usize;
@@ -341,11 +342,20 @@ impl Writer<'_> {
     /// The four old bytes before a place and, above them, the eight from there.
     fn around(&self, at: usize) -> u128 {
         let (start, end) = self.bounds(at);
-        let byte = |k: usize| {
-            let at = (at + k).checked_sub(4).filter(|at| (start..end).contains(at));
-            at.and_then(|at| self.old.get(at)).copied().unwrap_or(0)
-        };
-        (0..12).rev().fold(0u128, |sum, k| sum << 8 | u128::from(byte(k)))
+        let first = at.saturating_sub(4).max(start);
+        let bytes = self.old.get(first..end.min(at + 8)).unwrap_or_default();
+        let mut around = [0; 16];
+        let places = around.iter_mut().skip((first + 4).saturating_sub(at));
+        places.zip(bytes).for_each(|(byte, old)| *byte = *old);
+        u128::from_le_bytes(around)
+    }
+
+    /// The next four new bytes, zeros where there are none.
+    fn next_word(&self) -> u32 {
+        let rest = self.new.get(self.at..).unwrap_or_default();
+        let mut word = [0; 4];
+        word.iter_mut().zip(rest).for_each(|(byte, new)| *byte = *new);
+        u32::from_le_bytes(word)
     }
 
     /// Old and new.

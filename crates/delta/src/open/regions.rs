@@ -43,13 +43,9 @@ const SIGNATURES: [Signature; 20] = [
     },
 ];
 
-/// First bytes of all signatures.
-pub(super) fn starts(table: &mut [bool; 256]) {
-    for first in SIGNATURES.iter().filter_map(|signature| signature.bytes.first()) {
-        if let Some(entry) = table.get_mut(usize::from(*first)) {
-            *entry = true;
-        }
-    }
+/// The first two bytes of all signatures.
+pub(super) fn starts() -> impl Iterator<Item = [u8; 2]> {
+    SIGNATURES.iter().filter_map(|signature| signature.bytes.first_chunk().copied())
 }
 
 /// The container that shows itself at `at` and is none that is `known` to hold this place

@@ -13,6 +13,7 @@ use crate::recipe::Framing;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
+use std::sync::LazyLock;
 
 /// What a scan found.
 pub(super) struct Scan {
@@ -91,19 +92,9 @@ fn sweep(bytes: &[u8], most: usize, cuts: usize, gathered: usize) -> (Scan, usiz
         cuts,
         gathered,
     };
-    let mut starts = [false; 256];
-    regions::starts(&mut starts);
-    let firsts = [b'h', 0x1f, 0xfd, 0x28, 0x78, b'P', b'L'];
-    for first in firsts.into_iter().chain(ALONE_PROPERTIES) {
-        if let Some(start) = starts.get_mut(usize::from(first)) {
-            *start = true;
-        }
-    }
-    let mut at = 0;
+    let (mut at, starts) = (0, &*STARTS);
     while let Some(rest) = bytes.get(at..) {
-        let hit =
-            rest.iter().position(|byte| starts.get(usize::from(*byte)).copied().unwrap_or(false));
-        let Some(hit) = hit else { break };
+        let Some(hit) = rest.array_windows().position(|pair| starts.has(*pair)) else { break };
         at += hit;
         at = match sweep.behind_block(at) {
             Some(end) => end,
@@ -112,6 +103,48 @@ fn sweep(bytes: &[u8], most: usize, cuts: usize, gathered: usize) -> (Scan, usiz
     }
     let left = sweep.gathered;
     (sweep.conclude(), left)
+}
+
+/// The first two bytes of all that is looked for.
+static STARTS: LazyLock<Pairs> = LazyLock::new(|| {
+    let alone = ALONE_PROPERTIES.map(|properties| [properties, 0]);
+    Pairs::new(regions::starts().chain(STREAMS).chain(alone))
+});
+
+/// The first two bytes of a squashfs and of what [`stream_start`] knows, but for LZMA alone
+/// and what regions share.
+const STREAMS: [[u8; 2]; 10] = [
+    *b"hs",
+    [0x1f, 0x8b],
+    [0xfd, b'7'],
+    [0x28, 0xb5],
+    [0x78, 0x01],
+    [0x78, 0x5e],
+    [0x78, 0x9c],
+    [0x78, 0xda],
+    *b"PK",
+    *b"LZ",
+];
+
+/// A set of pairs of bytes, a bit for each.
+struct Pairs([u64; 1 << 10]);
+
+impl Pairs {
+    fn new(pairs: impl Iterator<Item = [u8; 2]>) -> Self {
+        let mut set = [0; 1 << 10];
+        for pair in pairs.map(u16::from_le_bytes) {
+            set.get_mut(usize::from(pair >> 6))
+                .into_iter()
+                .for_each(|bits| *bits |= 1 << (pair & 63));
+        }
+        Self(set)
+    }
+
+    #[inline]
+    fn has(&self, pair: [u8; 2]) -> bool {
+        let pair = u16::from_le_bytes(pair);
+        self.0.get(usize::from(pair >> 6)).is_some_and(|bits| bits >> (pair & 63) & 1 != 0)
+    }
 }
 
 struct Sweep<'a> {
@@ -404,4 +437,30 @@ fn sound(form: Form, encoded: &[u8], unpacked: &Unpacked) -> bool {
             Form::Lzip => u32_at(encoded, consumed.saturating_sub(20)) == Some(crc32(plain, 0)),
             Form::Raw | Form::Xz | Form::Zstd | Form::Alone | Form::Lz4(_) => true,
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_streams_is_looked_for() {
+        let alone = [0, 0, 1, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
+        let zip = [3, 4, 20, 0, 0, 0, 8, 0];
+        let tails = [&[8, 0][..], b"zXZ\0", &[0x2f, 0xfd], &[0x4d, 0x18], &[0x4c, 0x18], b"IP\x01"];
+        let mut known = 0;
+        for pair in (0..=u16::MAX).map(u16::to_le_bytes) {
+            let starts = |tail: &[u8]| {
+                let mut bytes = [&pair, tail].concat();
+                bytes.resize(64, 0);
+                stream_start(&bytes).is_some()
+            };
+            if tails.into_iter().chain([&alone[1..], &zip]).any(starts) {
+                assert!(STARTS.has(pair), "{pair:?}");
+                known += 1;
+            }
+        }
+        assert_eq!(known, STREAMS.len() - 1 + ALONE_PROPERTIES.len() + 2);
+        assert!(regions::starts().all(|pair| STARTS.has(pair)) && !STARTS.has([0, 0]));
+    }
 }

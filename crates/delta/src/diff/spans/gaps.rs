@@ -54,6 +54,8 @@ impl Writer<'_> {
         let guess = guess.unwrap_or(0);
         let byte = self.new.get(self.at).copied().unwrap_or(0);
         self.symbols.new_byte(&mut self.coder, guess, byte);
+        let took = self.coder.position() - before;
+        self.lately.iter_mut().for_each(|lately| lately.took(took));
         self.took(|why| &mut why.new_bytes, self.at, before);
         self.at += 1;
     }

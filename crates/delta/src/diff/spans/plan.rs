@@ -55,6 +55,31 @@ impl Costs {
     }
 }
 
+/// What new bytes took lately with what says that they are new: with little effort a price
+/// for all, in the place of what models say of each.
+pub(super) struct Lately {
+    /// Of the last [`Self::MANY`], in 1/16 bits.
+    sum: u32,
+}
+
+impl Lately {
+    const MANY: u32 = 32;
+
+    /// Before the first one.
+    pub(super) const USUAL: Self = Self { sum: USUAL as u32 * Self::MANY };
+
+    /// A new byte took so much.
+    pub(super) fn took(&mut self, cost: u64) {
+        self.sum = (self.sum - self.sum / Self::MANY).saturating_add(cost as u32);
+    }
+
+    /// What the next ones will take: the cheap ones among them are what would be taken.
+    fn cost(&self) -> u32 {
+        let mean = self.sum / Self::MANY;
+        mean - mean / 8
+    }
+}
+
 /// Bytes made before: how far, and which of the distances used last that is.
 #[derive(Clone, Copy)]
 struct Made {
@@ -115,7 +140,7 @@ impl Writer<'_> {
         let cost = node.cost + self.new_byte_cost(plan, at, node.kinds, distance);
         let new = Node { cost, len: 1, how: How::New, tail: 0, ..node.then(Kind::New) };
         offer(&mut plan.nodes, at + 1, new);
-        self.offer_tail(plan, at + 1, &new);
+        self.offer_tail(plan, at + 1, distance, |_| new);
     }
 
     /// Offers what was made before; returns the longest, with its distance.
@@ -158,24 +183,30 @@ impl Writer<'_> {
         let price = |len: usize| said + self.costs.made(state, len, made);
         lengths(&mut plan.nodes, at, &step, lens.clone(), price);
         let len = lens.end - 1;
-        if at + len + EARLIER_MIN as usize >= plan.nodes.len() {
-            return;
-        }
-        let cost =
-            step.cost + price(len) + self.new_byte_cost(plan, at + len, step.kinds, distance);
-        let step = Node { cost, len: len as u32, tail: 0, ..step.then(Kind::New) };
-        self.offer_tail(plan, at + len + 1, &step);
+        self.offer_tail(plan, at + len + 1, distance, |plan| {
+            let byte = self.new_byte_cost(plan, at + len, step.kinds, distance);
+            let cost = step.cost + price(len) + byte;
+            Node { cost, len: len as u32, ..step.then(Kind::New) }
+        });
     }
 
-    /// Offers what stands at the distance used last, as a part of a step that ends here.
-    fn offer_tail(&self, plan: &mut Plan, at: usize, step: &Node) {
-        let (place, distance) = (self.at + at, step.distances[0]);
+    /// Offers what stands so far before a place, the distance used last, as a part of a step
+    /// that ends there.
+    fn offer_tail(
+        &self,
+        plan: &mut Plan,
+        at: usize,
+        distance: u64,
+        step: impl FnOnce(&Plan) -> Node,
+    ) {
+        let place = self.at + at;
         let wanted = self.new.get(place..plan.end).unwrap_or_default();
         let tail = common(self.before(place, distance), wanted);
         let tail = tail.min((plan.nodes.len() - 1).saturating_sub(at));
         if tail < EARLIER_MIN as usize {
             return;
         }
+        let step = step(plan);
         let state = (self.symbols.to + at as u64, step.kinds.0);
         let cost = step.cost
             + self.symbols.kind_cost(step.kinds, at, Kind::Again)
@@ -187,6 +218,9 @@ impl Writer<'_> {
     /// What the byte `at` from here would cost as a new one, behind these kinds and this
     /// distance.
     fn new_byte_cost(&self, plan: &Plan, at: usize, kinds: Kinds, distance: u64) -> u32 {
+        if let Some(lately) = &self.lately {
+            return lately.cost();
+        }
         let place = self.at + at;
         let guess = self.symbols.guess_after(kinds.0, distance);
         let trust = guess.trust();
