@@ -305,6 +305,7 @@ fn longest(differences: impl Iterator<Item = (u64, usize)>) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let (mut at, mut best, mut highest, mut score) = (0, 0, 0i64, 0i64);
     for (differs, count) in differences {
+        // A byte of zero is told by its highest bit: where it borrows and had none.
         let is_none_alike = differs.wrapping_sub(ONES) & !differs & ONES << 7 == 0;
         if differs != 0 && !is_none_alike {
             for byte in differs.to_le_bytes().into_iter().take(count) {
@@ -353,4 +354,50 @@ fn run(bytes: &[u8]) -> usize {
 
 fn alike(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).filter(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::Find;
+    use super::*;
+
+    /// The best length, byte by byte.
+    fn slowly(alike: impl Iterator<Item = bool>) -> usize {
+        let scores = alike.scan(0i64, |score, same| {
+            *score += if same { 1 } else { -1 };
+            Some(*score)
+        });
+        let best = (1..).zip(scores).max_by_key(|(len, score)| (*score, core::cmp::Reverse(*len)));
+        best.filter(|(_, score)| *score > 0).map_or(0, |(len, _)| len)
+    }
+
+    #[test]
+    fn as_much_is_taken_eight_at_a_time_as_one_by_one() {
+        let mut state = 1u32;
+        let mut random = |most: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % most
+        };
+        let index = Index::new(&[], Find::Sampled(4), &()).unwrap();
+        let mut taken = 0;
+        for case in 0..2000 {
+            let len = random(200) as usize;
+            let new: Vec<u8> = (0..len).map(|_| random(256) as u8).collect();
+            // Runs that stay and runs of which most or all change.
+            let mut old = new.clone();
+            let mut change = 0;
+            for byte in &mut old {
+                change = if random(12) == 0 { random(4) } else { change };
+                *byte ^= u8::from(random(3) < change);
+            }
+            old.truncate(len - (len / 5).min(random(9) as usize));
+            let search = Search { index: &index, old: &old, new: &new, end: len };
+            let forth = slowly(new.iter().zip(&old).map(|(a, b)| a == b));
+            let back = slowly(new.iter().rev().zip(old.iter().rev()).map(|(a, b)| a == b));
+            assert_eq!(search.forth(0, 0, len), forth, "{case}");
+            assert_eq!(search.back(len, old.len(), 0), back, "{case}");
+            taken += forth + back;
+        }
+        assert!(taken > 100_000, "{taken}");
+    }
 }
