@@ -201,8 +201,13 @@ impl<'a> Side<'a> {
 
 /// The four bytes at a place, zeros where there are none.
 pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
-    let word = bytes.get(at..).and_then(|bytes| bytes.first_chunk());
-    word.map_or(0, |word| u32::from_le_bytes(*word))
+    let rest = bytes.get(at..).unwrap_or_default();
+    let word = rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut word = [0; 4];
+        word.iter_mut().zip(rest).for_each(|(byte, its)| *byte = *its);
+        word
+    });
+    u32::from_le_bytes(word)
 }
 
 /// Puts a word, and returns how long it is.

@@ -6,6 +6,7 @@ mod plan;
 use super::cover::Cover;
 use super::earlier::Earlier;
 use super::ends::Ends;
+use super::flat::word;
 use super::grid;
 use super::index::common;
 use super::lists::{Ledger, SpanLists};
@@ -331,7 +332,7 @@ impl Writer<'_> {
         let until = self.at + count;
         while self.at < until {
             let around = self.around(self.symbols.from as usize);
-            let new = self.next_word();
+            let new = word(self.new, self.at);
             let room = (until - self.at) as u64;
             let (_, count) = self.symbols.change(&mut self.coder, grid, around, room, new);
             self.at += count as usize;
@@ -348,14 +349,6 @@ impl Writer<'_> {
         let places = around.iter_mut().skip((first + 4).saturating_sub(at));
         places.zip(bytes).for_each(|(byte, old)| *byte = *old);
         u128::from_le_bytes(around)
-    }
-
-    /// The next four new bytes, zeros where there are none.
-    fn next_word(&self) -> u32 {
-        let rest = self.new.get(self.at..).unwrap_or_default();
-        let mut word = [0; 4];
-        word.iter_mut().zip(rest).for_each(|(byte, new)| *byte = *new);
-        u32::from_le_bytes(word)
     }
 
     /// Old and new.
