@@ -2,22 +2,21 @@
 //! back end has it: `get-primary`, `set-primary S`, `get-state S`,
 //! `set-state S good|bad`, `get-current`.
 //!
-//! It is started without a shell and has to end in time. Its verbs do not tell a slot
-//! on trial from a trusted one, so a note beside the agent's state does.
+//! It is started without a shell and has to end in time, with all that it started. Its
+//! verbs do not tell a slot on trial from a trusted one, so a note beside the agent's
+//! state does.
 
 use super::{Convention, Counting, Memory, Names, Standing};
-use crate::platform::clock::Stopwatch;
-use crate::platform::files;
-use std::io::{self, Read};
+use crate::platform::{files, program};
+use std::io;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 use types::{Slot, Tries};
 
-/// How often a running program is looked at.
-const LOOK: Duration = Duration::from_millis(5);
-/// The longest answer, in bytes.
-const ANSWER: u64 = 256;
+/// The longest answer, in characters; more is not looked at.
+const ANSWER: usize = 256;
+
+/// The longest note, in bytes.
+const NOTE: u64 = 256;
 
 /// A bootloader behind a program.
 #[derive(Debug, Clone)]
@@ -39,45 +38,19 @@ pub struct Custom {
 impl Custom {
     /// What the program says to a verb.
     pub(crate) fn ask(&self, words: &[&str]) -> io::Result<String> {
-        let verb = words.join(" ");
-        let (program, arguments) = self
-            .command
-            .split_first()
-            .ok_or_else(|| io::Error::other("the boot control names no program"))?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| io::Error::new(e.kind(), format!("cannot start `{program}`: {e}")))?;
-        let status = self.ended(&mut child)?.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::TimedOut, format!("`{program} {verb}` takes too long"))
-        })?;
-        if !status.success() {
-            return Err(io::Error::other(format!("`{program} {verb}` ended with {status}")));
-        }
-        let mut answer = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(ANSWER).read_to_string(&mut answer)?;
-        }
-        Ok(answer.trim().to_owned())
-    }
-
-    /// How the program ended; `None` when it had to be ended. An answer is shorter
-    /// than what a pipe holds, so nothing waits for its being read.
-    fn ended(&self, child: &mut Child) -> io::Result<Option<ExitStatus>> {
-        let watch = Stopwatch::start();
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(Some(status));
+        let mut command = self.command.clone();
+        command.extend(words.iter().map(ToString::to_string));
+        let spoken = command.join(" ");
+        let ended = program::run(&command, &[], self.within)
+            .map_err(|e| io::Error::new(e.kind(), format!("cannot start `{spoken}`: {e}")))?;
+        match ended.status {
+            Some(status) if status.success() => {
+                Ok(ended.said.trim().chars().take(ANSWER).collect())
             }
-            if watch.millis() >= self.within {
-                child.kill()?;
-                child.wait()?;
-                return Ok(None);
+            Some(status) => Err(io::Error::other(format!("`{spoken}` ended with {status}"))),
+            None => {
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("`{spoken}` takes too long")))
             }
-            std::thread::sleep(LOOK);
         }
     }
 
@@ -97,7 +70,7 @@ impl Custom {
     }
 
     fn noted(&self) -> io::Result<Option<Slot>> {
-        let note = files::read(&self.note, ANSWER)?;
+        let note = files::read(&self.note, NOTE)?;
         Ok(note.and_then(|note| std::str::from_utf8(&note).ok()?.trim().parse().ok()))
     }
 
@@ -168,5 +141,41 @@ impl Convention for Custom {
             self.ask(&["set-primary", self.names.of(first)])?;
         }
         if trial.is_none() { files::remove(&self.note) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::clock::Stopwatch;
+
+    /// What a program with this script, which is given two seconds, says to `get-current`;
+    /// or the kind of error.
+    fn says(script: &str) -> Result<String, io::ErrorKind> {
+        let custom = Custom {
+            command: ["/bin/sh", "-c", script].map(String::from).into(),
+            names: Names::default(),
+            tries: Tries::Single,
+            counting: Counting::Trial,
+            note: PathBuf::new(),
+            within: 2000,
+        };
+        custom.ask(&["get-current"]).map_err(|e| e.kind())
+    }
+
+    #[test]
+    fn answers_are_those_of_a_program_that_ends_well_and_in_time() {
+        assert_eq!(says("echo ' A '"), Ok("A".into()));
+        assert_eq!(says("echo $0"), Ok("get-current".into()));
+        assert_eq!(says("echo A; exit 3"), Err(io::ErrorKind::Other));
+        assert_eq!(says("echo A; exec sleep 600"), Err(io::ErrorKind::TimedOut));
+        assert_eq!(says("head -c 100000 /dev/zero | tr '\\0' A"), Ok("A".repeat(ANSWER)));
+    }
+
+    #[test]
+    fn what_a_program_leaves_behind_holds_no_answer_up() {
+        let watch = Stopwatch::start();
+        assert_eq!(says("sleep 600 & echo A"), Ok("A".into()));
+        assert!(watch.millis() < 60_000);
     }
 }
