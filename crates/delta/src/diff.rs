@@ -18,6 +18,7 @@ mod memory;
 mod moves;
 mod near;
 mod packed;
+mod pieces;
 mod plain;
 mod price;
 mod recent;

@@ -5,6 +5,7 @@ use super::cover::Cover;
 use super::farthest::Farthest;
 use super::index::common;
 use super::near::Near;
+use super::pieces::Pieces;
 use super::recent::Recent;
 use crate::coder::{Meter, Models, Moves, Pace, Symbols};
 use alloc::vec;
@@ -53,11 +54,9 @@ const ENOUGH: usize = 48;
 /// The gaps between covers, and chains of places that start alike.
 pub(crate) struct Earlier<'a> {
     new: &'a [u8],
-    gaps: Vec<Piece>,
+    gaps: Pieces,
     /// What may be taken again, if that is not the gaps alone.
-    known: Option<Vec<Piece>>,
-    /// For every 64th byte of all that is known together, the piece that it is in.
-    anchors: Vec<u32>,
+    known: Option<Pieces>,
     /// For every byte of all that is known, the one before it that starts alike, plus one.
     chain: Vec<u32>,
     /// In the place of chains, where gaps are large: the last places, and the gap and
@@ -73,65 +72,16 @@ pub(crate) struct Earlier<'a> {
     costs: Vec<u8>,
 }
 
-/// For every 64th byte of all pieces together, the piece that it is in.
-fn anchors(pieces: &[Piece]) -> Vec<u32> {
-    let mut anchors = Vec::with_capacity(sum(pieces) / ANCHORED + 1);
-    for (number, piece) in (0u32..).zip(pieces) {
-        anchors.resize((piece.sum + piece.len).div_ceil(ANCHORED), number);
-    }
-    anchors
-}
-
-/// Bytes from anchor to anchor.
-const ANCHORED: usize = 64;
-
-/// A piece of new.
-#[derive(Debug, Clone, Copy)]
-struct Piece {
-    /// Its place in new.
-    at: usize,
-    len: usize,
-    /// Bytes of those before it.
-    sum: usize,
-}
-
-/// What `covers` leave of `new`, but for runs.
-fn gaps(new: &[u8], covers: &[Cover]) -> Vec<Piece> {
-    let (mut gaps, mut at, mut sum) = (Vec::new(), 0, 0);
-    let ends = covers.iter().map(|cover| (cover.to, cover.to + cover.len));
-    for (start, end) in ends.chain([(new.len(), new.len())]) {
-        for (at, len) in without_runs(new.get(at..start).unwrap_or_default(), at) {
-            gaps.push(Piece { at, len, sum });
-            sum += len;
-        }
-        at = end;
-    }
-    gaps
-}
-
-/// Bytes of all.
-fn sum(pieces: &[Piece]) -> usize {
-    pieces.last().map_or(0, |last| last.sum + last.len)
-}
-
-/// The piece that a place in new is in, and its order.
-fn piece(pieces: &[Piece], place: usize) -> Option<(Piece, usize)> {
-    let number = pieces.partition_point(|piece| piece.at <= place).checked_sub(1)?;
-    let piece = *pieces.get(number)?;
-    (place < piece.at + piece.len).then(|| (piece, piece.sum + place - piece.at))
-}
-
 impl<'a> Earlier<'a> {
     /// Chains what `covers` leave of `new`, or all of it. Where `models` are mixed, estimates
     /// what new bytes cost; with little effort all cost the same there.
     pub(crate) fn new(new: &'a [u8], covers: &[Cover], effort: Effort, models: Models) -> Self {
-        let gaps = gaps(new, covers);
-        let known = (new.len() <= ALL).then(|| self::gaps(new, &[]));
-        let is_large = sum(&gaps) > LARGE;
+        let gaps = Pieces::between(new, covers);
+        let known = (new.len() <= ALL).then(|| Pieces::between(new, &[]));
+        let is_large = gaps.sum() > LARGE;
         let depth = if effort == Effort::Fast { 8 } else { 48 };
         let mut earlier = Self {
             new,
-            anchors: anchors(known.as_deref().unwrap_or(&gaps)),
             gaps,
             known,
             chain: Vec::new(),
@@ -158,7 +108,7 @@ impl<'a> Earlier<'a> {
     /// time, so that what was touched to note one is near when it is looked for.
     pub(crate) fn reach(&mut self, range: Range<usize>) {
         let Some(recent) = &mut self.recent else { return };
-        while let Some(gap) = self.gaps.get(self.noted.0).filter(|gap| gap.at < range.end) {
+        while let Some(gap) = self.gaps.list.get(self.noted.0).filter(|gap| gap.at < range.end) {
             let until = gap.len.min(range.end - gap.at);
             (self.noted.1..until).for_each(|at| recent.note(self.new, gap.at + at));
             self.noted.1 = until;
@@ -167,8 +117,9 @@ impl<'a> Earlier<'a> {
             }
             self.noted = (self.noted.0 + 1, 0);
         }
-        if let Some((_, order)) = piece(&self.gaps, range.start)
-            && self.farthest.as_ref().is_some_and(|farthest| !farthest.holds(order))
+        let Some(farthest) = &self.farthest else { return };
+        if let Some((_, order)) = self.gaps.piece(range.start)
+            && !farthest.holds(order)
         {
             self.sort(order);
         }
@@ -176,12 +127,12 @@ impl<'a> Earlier<'a> {
 
     /// Sorts the part of the gaps that holds the byte with this order, if they are so large.
     fn sort(&mut self, order: usize) {
-        let len = part(sum(&self.gaps));
+        let len = part(self.gaps.sum());
         if len == 0 {
             return;
         }
         let (first, mut part) = (order / len * len, Vec::with_capacity(len));
-        let gaps = self.gaps.iter().skip_while(|gap| gap.sum + gap.len <= first);
+        let gaps = self.gaps.list.iter().skip_while(|gap| gap.sum + gap.len <= first);
         for gap in gaps.take_while(|gap| gap.sum < first + len) {
             let (from, to) = (first.saturating_sub(gap.sum), gap.len.min(first + len - gap.sum));
             part.extend_from_slice(self.new.get(gap.at + from..gap.at + to).unwrap_or_default());
@@ -193,9 +144,9 @@ impl<'a> Earlier<'a> {
 
     /// Estimates what new bytes cost.
     fn price(&mut self, models: Models) {
-        self.costs = Vec::with_capacity(sum(&self.gaps));
+        self.costs = Vec::with_capacity(self.gaps.sum());
         let mut symbols = Symbols::new(models, Moves::default());
-        for gap in &self.gaps {
+        for gap in &self.gaps.list {
             for (at, byte) in self.new.iter().enumerate().skip(gap.at).take(gap.len) {
                 let mut meter = Meter::default();
                 symbols.learn(&mut meter, at as u64, *byte);
@@ -204,17 +155,17 @@ impl<'a> Earlier<'a> {
         }
     }
 
-    fn known(&self) -> &[Piece] {
-        self.known.as_deref().unwrap_or(&self.gaps)
+    fn known(&self) -> &Pieces {
+        self.known.as_ref().unwrap_or(&self.gaps)
     }
 
     fn link(&mut self) {
-        let known = self.known.as_deref().unwrap_or(&self.gaps);
-        let sum = sum(known);
+        let known = self.known.as_ref().unwrap_or(&self.gaps);
+        let sum = known.sum();
         let log = sum.max(1).ilog2().clamp(16, 22);
         let mut heads = vec![0u32; 1 << log];
         self.chain = vec![0u32; sum];
-        for gap in known {
+        for gap in &known.list {
             for at in 0..gap.len {
                 let order = gap.sum + at;
                 let Some(head) = hash(self.new, gap.at + at, log).and_then(|at| heads.get_mut(at))
@@ -231,21 +182,12 @@ impl<'a> Earlier<'a> {
 
     /// What the new bytes from a place in a gap would cost each, in 1/16 bits.
     pub(crate) fn costs(&self, place: usize) -> &[u8] {
-        let Some((gap, order)) = piece(&self.gaps, place) else { return &[] };
+        if self.costs.is_empty() {
+            return &[];
+        }
+        let Some((gap, order)) = self.gaps.piece(place) else { return &[] };
         let all = self.costs.get(..gap.sum + gap.len).unwrap_or_default();
         all.get(order..).unwrap_or_default()
-    }
-
-    /// The place of the byte with this order.
-    fn place(&self, order: usize) -> usize {
-        let mut number = self.anchors.get(order / ANCHORED).copied().unwrap_or(0) as usize;
-        while let Some(gap) = self.known().get(number) {
-            if order < gap.sum + gap.len {
-                return gap.at + order - gap.sum;
-            }
-            number += 1;
-        }
-        0
     }
 
     /// Places and lengths of the nearest matches of two, three and four bytes that stand at
@@ -267,12 +209,10 @@ impl<'a> Earlier<'a> {
             longest = len;
             each(at, len);
         });
-        let farthest = self.farthest.as_ref().filter(|_| longest < ENOUGH);
-        let (Some(farthest), Some((_, order))) = (farthest, piece(&self.gaps, place)) else {
-            return;
-        };
+        let Some(farthest) = self.farthest.as_ref().filter(|_| longest < ENOUGH) else { return };
+        let Some((_, order)) = self.gaps.piece(place) else { return };
         let mut found = farthest.before(order).map(|order| {
-            let at = order.map_or(place, |order| self.place(order));
+            let at = order.map_or(place, |order| self.gaps.place(order));
             let tail = self.new.get(at..).filter(|_| at < place);
             (common(tail.unwrap_or_default(), wanted), at)
         });
@@ -287,12 +227,12 @@ impl<'a> Earlier<'a> {
 
     /// The same by chains.
     fn chained(&self, place: usize, wanted: &[u8], mut each: impl FnMut(usize, usize)) {
-        let Some((_, order)) = piece(self.known(), place) else { return };
+        let Some((_, order)) = self.known().piece(place) else { return };
         let mut longest = HASHED - 1;
         let mut next = self.chain.get(order).copied().unwrap_or(0);
         for _ in 0..self.depth {
             let Some(order) = (next as usize).checked_sub(1) else { return };
-            let at = self.place(order);
+            let at = self.known().place(order);
             let tail = self.new.get(at..).unwrap_or_default();
             if tail.get(longest) == wanted.get(longest) {
                 let len = common(tail, wanted);
@@ -309,29 +249,6 @@ impl<'a> Earlier<'a> {
     }
 }
 
-/// Bytes that are looked at together when runs are left out.
-const BLOCK: usize = 1 << 10;
-
-/// Where the pieces of a gap are, which begins at `at`, without what goes on a run of one
-/// byte: it stands one byte before. Sparse images have gigabytes of that.
-fn without_runs(gap: &[u8], mut at: usize) -> Vec<(usize, usize)> {
-    let mut pieces: Vec<(usize, usize)> = Vec::new();
-    let mut last = None;
-    for block in gap.chunks(BLOCK) {
-        let tail = block.get(1..).unwrap_or_default();
-        let run = block.first().copied().filter(|_| common(block, tail) == tail.len());
-        if run.is_none() || run != last {
-            match pieces.last_mut() {
-                Some((start, len)) if *start + *len == at => *len += block.len(),
-                _ => pieces.push((at, block.len())),
-            }
-        }
-        last = run;
-        at += block.len();
-    }
-    pieces
-}
-
 fn hash(bytes: &[u8], at: usize, log: u32) -> Option<usize> {
     let bytes = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
     let hash = (bytes << (64 - 8 * HASHED)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -342,10 +259,6 @@ fn hash(bytes: &[u8], at: usize, log: u32) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn check(gap: &[u8], pieces: &[(usize, usize)]) {
-        assert_eq!(without_runs(gap, 100), pieces);
-    }
-
     #[test]
     fn sorting_a_part_takes_no_more_than_chains() {
         for mib in [65, 80, 91, 100, 170, 400, 4000] {
@@ -354,15 +267,5 @@ mod tests {
             assert!(takes <= LINK * gaps && part(gaps) <= gaps, "{mib} MiB take {takes}");
             assert_eq!(part(gaps) > 0, mib > 90, "{mib} MiB");
         }
-    }
-
-    #[test]
-    fn runs_go_on_without_a_chain() {
-        check(&[], &[]);
-        check(&[7; 5 * BLOCK + 3], &[(100, BLOCK)]);
-        let other = [vec![0; 2 * BLOCK], vec![1; 2 * BLOCK], vec![0; BLOCK]].concat();
-        check(&other, &[(100, BLOCK), (100 + 2 * BLOCK, BLOCK), (100 + 4 * BLOCK, BLOCK)]);
-        let text: Vec<u8> = (0..BLOCK + 5).map(|at| (at % 7) as u8).collect();
-        check(&text, &[(100, BLOCK + 5)]);
     }
 }

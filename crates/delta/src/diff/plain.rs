@@ -55,6 +55,8 @@ pub(crate) struct PlainNew {
     pub(crate) bytes: Vec<u8>,
     /// What becomes of them, each with its place in `bytes`.
     pub(crate) turns: Vec<(usize, Turn)>,
+    /// Of those turns the bytes of the image itself: where they are is asked all the time.
+    outside: Vec<Outside>,
     /// Bytes of all corrections.
     corrections: usize,
     /// Bytes of content that may still be encoded again.
@@ -72,6 +74,15 @@ pub(crate) struct PlainNew {
     /// the stream what a terminal tells in their place that begins behind them.
     edits: Vec<Range<usize>>,
     pub(super) replaced: HashMap<usize, Vec<Replaced>>,
+}
+
+/// Bytes of the new image that no stream holds.
+struct Outside {
+    /// Where they begin in plain new.
+    start: usize,
+    /// Where they begin in the image.
+    at: usize,
+    len: usize,
 }
 
 /// A stream of the new image that no other one holds.
@@ -354,7 +365,11 @@ impl PlainNew {
     fn raw(&mut self, bytes: &[u8], from: usize, to: usize, depth: usize) {
         let raw = bytes.get(from..to).unwrap_or_default();
         if !raw.is_empty() {
-            self.turns.push((self.bytes.len(), Turn::Raw { at: from, depth, len: raw.len() }));
+            let (start, len) = (self.bytes.len(), raw.len());
+            self.turns.push((start, Turn::Raw { at: from, depth, len }));
+            if depth == 0 {
+                self.outside.push(Outside { start, at: from, len });
+            }
             self.bytes.extend_from_slice(raw);
         }
     }
@@ -391,13 +406,9 @@ impl PlainNew {
     /// Where in the image the bytes from a place stand, and how many of them
     /// follow each other there.
     pub(crate) fn image(&self, at: usize) -> Option<(usize, usize)> {
-        let number = self.turns.partition_point(|(start, _)| *start <= at).checked_sub(1)?;
-        match self.turns.get(number)? {
-            (start, Turn::Raw { at: image, depth: 0, len }) if at < start + len => {
-                Some((image + at - start, start + len - at))
-            }
-            _ => None,
-        }
+        let before = self.outside.partition_point(|outside| outside.start <= at);
+        let Outside { start, at: image, len } = *self.outside.get(before.checked_sub(1)?)?;
+        (at < start + len).then(|| (image + at - start, start + len - at))
     }
 }
 
