@@ -28,6 +28,7 @@ mod spaces;
 mod spans;
 mod undo;
 mod way;
+mod worth;
 mod written;
 
 use crate::coder::{Moves, Space};

@@ -3,7 +3,8 @@
 //! New is compared in blocks, all cores at once; what comes out does not depend
 //! on how many there are.
 
-use super::index::{GRAM, Index, Match, common};
+use super::index::{Index, Match, common};
+use super::worth::{BytePrices, worth_leaving, worthwhile};
 use super::{Progress, Stage};
 use alloc::vec;
 use alloc::vec::Vec;
@@ -39,9 +40,6 @@ const RESUMES: usize = 16;
 /// passed: another one that starts in it and is better goes on behind it, and is found
 /// there. To look at each place costs the square of what images have twice.
 const NO_BETTER: usize = 256;
-
-/// A match must be so much longer than what goes on as before.
-const BETTER: usize = GRAM - 1;
 
 /// A run of one byte is not searched for: nothing tells one from another.
 const RUN: usize = 256;
@@ -88,34 +86,6 @@ pub(crate) fn covers(
     worthwhile(&join(blocks), old, new)
 }
 
-/// Leaves out covers that save less than going to them costs.
-fn worthwhile(covers: &[Cover], old: &[u8], new: &[u8]) -> Vec<Cover> {
-    let mut kept: Vec<Cover> = Vec::new();
-    for (number, cover) in covers.iter().enumerate() {
-        let a = old.get(cover.from..).unwrap_or_default();
-        let b = new.get(cover.to..cover.to + cover.len).unwrap_or_default();
-        let last = kept.last().map_or((0, 0), |last| (last.from, last.to));
-        let known = last.0.wrapping_sub(last.1) == cover.from.wrapping_sub(cover.to);
-        if cover.len < SHORT && !known {
-            let same = alike(a, b) as i64;
-            let differs = b.len() as i64 - same;
-            let expected = last.0 + (cover.to - last.1);
-            let way = i64::from(expected.abs_diff(cover.from).max(1).ilog2());
-            let neighbour =
-                covers.get(number + 1).is_some_and(|next| next.to == cover.to + cover.len);
-            let cost = way + if neighbour { 20 } else { 28 };
-            if same * 5 < (cost + differs * 10) * 2 {
-                continue;
-            }
-        }
-        kept.push(*cover);
-    }
-    kept
-}
-
-/// Longer covers are always worthwhile.
-const SHORT: usize = 64;
-
 /// Joins covers that go on from block to block.
 fn join(blocks: Vec<Vec<Cover>>) -> Vec<Cover> {
     let mut all: Vec<Cover> = Vec::new();
@@ -145,7 +115,8 @@ impl Search<'_> {
         let mut anchor: Option<(usize, usize)> = None;
         let mut scan = start;
         let mut free = start;
-        while let Some((to, found)) = self.next(scan, anchor) {
+        let mut prices = BytePrices::new(self.new);
+        while let Some((to, found)) = self.next(scan, anchor, &mut prices) {
             if let Some((from_new, from_old)) = anchor {
                 self.extend(&mut covers, &mut free, (from_new, from_old), Some((to, found.at)));
             } else {
@@ -161,7 +132,12 @@ impl Search<'_> {
     }
 
     /// The next place in new where another place in old is worth going to.
-    fn next(&self, mut scan: usize, anchor: Option<(usize, usize)>) -> Option<(usize, Match)> {
+    fn next(
+        &self,
+        mut scan: usize,
+        anchor: Option<(usize, usize)>,
+        prices: &mut BytePrices<'_>,
+    ) -> Option<(usize, Match)> {
         let aligned = |at: usize| anchor.and_then(|(to, from)| (from + at).checked_sub(to));
         let mut same_until = scan;
         let mut missed = 0;
@@ -201,7 +177,8 @@ impl Search<'_> {
             }
             let alike =
                 going.map_or(0, |old| alike(old, rest.get(..found.len).unwrap_or_default()));
-            if found.len > alike + BETTER {
+            let more = worth_leaving(near.abs_diff(found.at), prices.are_dear(scan));
+            if found.len > alike + more {
                 return Some((scan, found));
             }
             missed = if found.len == 0 { missed + 1 } else { 0 };
@@ -352,7 +329,7 @@ fn run(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| *byte == first).count()
 }
 
-fn alike(a: &[u8], b: &[u8]) -> usize {
+pub(super) fn alike(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).filter(|(a, b)| a == b).count()
 }
 

@@ -349,7 +349,7 @@ impl<'a> Piece<'a> {
 }
 
 /// The least match that is looked for.
-pub(crate) const GRAM: usize = 11;
+pub(crate) const GRAM: usize = 6;
 
 /// Which pieces of [`GRAM`] bytes may stand in old: one look here saves a search
 /// through what is sorted for most of what is not there.
@@ -382,10 +382,10 @@ impl Grams {
 
     /// Its word, and two bits in it.
     fn place(&self, bytes: &[u8]) -> Option<(usize, u64)> {
-        let first = u64::from_le_bytes(*bytes.first_chunk()?);
-        let last = u64::from_le_bytes(*bytes.get(GRAM - 8..)?.first_chunk()?);
-        let hash = (first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.rotate_left(23))
-            .wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+        let mut gram = [0; 8];
+        gram.first_chunk_mut::<GRAM>()?.copy_from_slice(bytes.first_chunk::<GRAM>()?);
+        let hash = u64::from_le_bytes(gram).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = (hash ^ hash >> 29).wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
         let hash = hash ^ hash >> 32;
         let word = (u128::from(hash) * self.0.len() as u128) >> 64;
         Some((word as usize, 1 << (hash & 63) | 1 << (hash >> 6 & 63)))
