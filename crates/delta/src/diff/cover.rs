@@ -3,7 +3,7 @@
 //! New is compared in blocks, all cores at once; what comes out does not depend
 //! on how many there are.
 
-use super::index::{Index, Match, common};
+use super::index::{Index, Match, around, common};
 use super::worth::{BytePrices, worth_leaving, worthwhile};
 use super::{Progress, Stage};
 use alloc::vec;
@@ -100,6 +100,15 @@ fn join(blocks: Vec<Vec<Cover>>) -> Vec<Cover> {
     all
 }
 
+/// A match, and what it saves.
+struct Weighed {
+    /// In bytes, beside what goes on as before.
+    saves: i64,
+    found: Match,
+    /// How many of its bytes are the same in what goes on.
+    alike: usize,
+}
+
 struct Search<'a> {
     index: &'a Index<'a>,
     old: &'a [u8],
@@ -171,14 +180,12 @@ impl Search<'_> {
             }
             let needle = rest.get(..NEEDLE.min(rest.len())).unwrap_or_default();
             let near = aligned(scan).unwrap_or(scan);
-            let mut found = self.index.longest(needle, near);
+            let Weighed { saves, mut found, alike } =
+                self.found([needle, going.unwrap_or_default()], near, prices.are_dear(scan));
             if found.len == needle.len() {
                 found.len = common(self.old.get(found.at..).unwrap_or_default(), rest);
             }
-            let alike =
-                going.map_or(0, |old| alike(old, rest.get(..found.len).unwrap_or_default()));
-            let more = worth_leaving(near.abs_diff(found.at), prices.are_dear(scan));
-            if found.len > alike + more {
+            if saves > 0 {
                 return Some((scan, found));
             }
             missed = if found.len == 0 { missed + 1 } else { 0 };
@@ -190,6 +197,19 @@ impl Search<'_> {
             };
         }
         None
+    }
+
+    /// The better one of the longest match of a needle and that around where old goes on,
+    /// as it does with what is `going` there.
+    fn found(&self, [needle, going]: [&[u8]; 2], near: usize, are_dear: bool) -> Weighed {
+        let weigh = |found: Match| {
+            let alike = alike(going, needle.get(..found.len).unwrap_or_default());
+            let least = alike + worth_leaving(near.abs_diff(found.at), are_dear);
+            Weighed { saves: found.len as i64 - least as i64, found, alike }
+        };
+        let [longest, around] =
+            [self.index.longest(needle, near), around(self.old, needle, near)].map(weigh);
+        if around.saves > longest.saves { around } else { longest }
     }
 
     /// The start of `rest` stands at the same place in old.

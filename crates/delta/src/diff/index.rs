@@ -400,6 +400,25 @@ fn prefix(bytes: &[u8]) -> Option<usize> {
     Some(usize::from(*high) << 8 | usize::from(*low))
 }
 
+/// Bytes that are the same at least in a match around a place, and how far it is at most.
+const AROUND: usize = 8;
+const NEARBY: usize = 32;
+
+/// The longest match around a place in old, of several the nearest: code moves by a few
+/// instructions.
+pub(super) fn around(old: &[u8], new: &[u8], near: usize) -> Match {
+    let Some(wanted) = new.first_chunk::<AROUND>() else { return Match::default() };
+    let start = near.saturating_sub(NEARBY);
+    let window = old.get(start..old.len().min(near + NEARBY)).unwrap_or_default();
+    let windows = window.array_windows::<AROUND>().enumerate();
+    let hits = windows.filter(|(_, bytes)| *bytes == wanted).map(|(number, _)| {
+        let at = start + number;
+        Match { at, len: common(old.get(at..).unwrap_or_default(), new) }
+    });
+    let better = |found: &Match| (found.len, core::cmp::Reverse(found.at.abs_diff(near)));
+    hits.max_by_key(better).unwrap_or_default()
+}
+
 /// How many bytes are the same at the start of both.
 pub(crate) fn common(a: &[u8], b: &[u8]) -> usize {
     let (wide_a, wide_b) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
@@ -421,6 +440,21 @@ mod tests {
     /// What is found of `new` in old, sampled at every fourth byte.
     fn check(old: &[u8], new: &[u8], near: usize, expected: Match) {
         assert_eq!(Sampled::new(old, 4).find(new, near), expected);
+    }
+
+    #[test]
+    fn around_a_place_the_longest_is_taken_and_then_the_nearest() {
+        let old = b"................eight by..eight bytes.eight bytes..................eight bytes";
+        let check = |new: &[u8], near, [at, len]: [usize; 2]| {
+            assert_eq!(around(old, new, near), Match { at, len });
+        };
+        check(b"eight byte", 20, [26, 10]);
+        check(b"eight byte", 35, [38, 10]);
+        check(b"eight bytes.e", 35, [26, 13]);
+        check(b"eight byes", 16, [16, 8]);
+        check(b"eight b", 16, [0, 0]);
+        check(b"eight bytes", 1000, [0, 0]);
+        check(b"eight bytes", 80, [67, 11]);
     }
 
     #[test]
