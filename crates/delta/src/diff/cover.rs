@@ -3,7 +3,7 @@
 //! New is compared in blocks, all cores at once; what comes out does not depend
 //! on how many there are.
 
-use super::index::{Index, Match, around, common};
+use super::index::{Index, Match, common};
 use super::worth::{BytePrices, worth_leaving, worthwhile};
 use super::{Progress, Stage};
 use alloc::vec;
@@ -208,7 +208,8 @@ impl Search<'_> {
             Weighed { saves: found.len as i64 - least as i64, found, alike }
         };
         let [longest, around] =
-            [self.index.longest(needle, near), around(self.old, needle, near)].map(weigh);
+            [self.index.longest(needle, near), self.index.around(self.old, needle, near)]
+                .map(weigh);
         if around.saves > longest.saves { around } else { longest }
     }
 

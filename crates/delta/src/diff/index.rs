@@ -115,6 +115,15 @@ impl<'a> Index<'a> {
         }
     }
 
+    /// The longest match around a place in old, if it is long enough to come back from it.
+    pub(crate) fn around(&self, old: &[u8], new: &[u8], near: usize) -> Match {
+        let found = around(old, new, near);
+        match self {
+            Self::Sampled(_) if found.len < COMES_BACK => Match::default(),
+            _ => found,
+        }
+    }
+
     /// The longest match of the start of `new`; of several, one near `near`. Matches
     /// of fewer than [`sorted::GRAM`] bytes are not looked for.
     pub(crate) fn longest(&self, new: &[u8], near: usize) -> Match {
@@ -133,13 +142,17 @@ impl<'a> Index<'a> {
     }
 }
 
+/// Where some places are known, what went on before a shorter match is often not found
+/// again behind it.
+const COMES_BACK: usize = 14;
+
 /// Bytes that are the same at least in a match around a place, and how far it is at most.
 const AROUND: usize = 8;
 const NEARBY: usize = 32;
 
 /// The longest match around a place in old, of several the nearest: code moves by a few
 /// instructions.
-pub(super) fn around(old: &[u8], new: &[u8], near: usize) -> Match {
+fn around(old: &[u8], new: &[u8], near: usize) -> Match {
     let Some(wanted) = new.first_chunk::<AROUND>() else { return Match::default() };
     let start = near.saturating_sub(NEARBY);
     let window = old.get(start..old.len().min(near + NEARBY)).unwrap_or_default();
