@@ -80,9 +80,11 @@ fn conclude(outcomes: &[Outcome]) -> ExitCode {
     }
     let mut short: Vec<&str> = missed.iter().map(|goal| goal.pair.as_str()).collect();
     short.dedup();
-    println!(
-        "short of: {}",
-        if short.is_empty() { "a round trip".into() } else { short.join(", ") }
-    );
+    let short = match short.as_slice() {
+        [] if failed.is_empty() => "any goal: these tools have none".into(),
+        [] => "a round trip".into(),
+        pairs => pairs.join(", "),
+    };
+    println!("short of: {short}");
     ExitCode::FAILURE
 }
